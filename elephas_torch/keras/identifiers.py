@@ -1,0 +1,69 @@
+"""What stands for an object in `compile` and in configs: its name, its config, or itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from elephas_torch.errors import unknown
+from elephas_torch.keras.naming import snake_case
+from elephas_torch.keras.serialization import find_custom, registered_name
+
+T = TypeVar("T")
+
+
+def both_spellings(classes: Iterable[type[T]]) -> dict[str, type[T]]:
+    """Returns the classes by their names and by their names in snake case."""
+    found = {}
+    for cls in classes:
+        found[cls.__name__] = found[snake_case(cls.__name__)] = cls
+    return found
+
+
+def find(kind: str, name: str, known: Mapping[str, Any]) -> Any:
+    """Returns the object called `name`: the user's own if there is one, else ours.
+
+    Args:
+        kind: what is looked for, as a user would say it: "loss".
+        name: its name, or the name that it was registered under ("Package>Name").
+        known: ours, by name.
+
+    Raises:
+        ValueError: nobody knows the name; the message has the nearest one.
+    """
+    custom = find_custom(name)
+    if custom is not None:
+        return custom
+    if name not in known:
+        raise unknown(kind, name, known)
+    return known[name]
+
+
+def find_described(kind: str, config: Mapping[str, Any], known: Mapping[str, Any]) -> Any:
+    """Returns the class or function that a config of `described` names, as `find` does."""
+    registered = config.get("registered_name")
+    custom = find_custom(str(registered)) if registered else None
+    return find(kind, str(config["class_name"]), known) if custom is None else custom
+
+
+def described(thing: Any, module: str, ours: Iterable[type]) -> dict[str, Any]:
+    """Returns Keras's description of an object: its class and its `get_config()`.
+
+    Args:
+        thing: has `get_config()`.
+        module: Keras's module for the classes in `ours`; other classes keep their own.
+        ours: the classes that Keras knows under that module.
+    """
+    cls = type(thing)
+    known = any(cls is one for one in ours)
+    return {
+        "module": module if known else cls.__module__,
+        "class_name": cls.__name__,
+        "config": thing.get_config(),
+        "registered_name": None if known else registered_name(cls) or cls.__name__,
+    }
+
+
+def name_of(function: Any) -> str:
+    """Returns the name by which a function is found again: registered, or its own."""
+    return registered_name(function) or getattr(function, "__name__", type(function).__name__)
