@@ -1,0 +1,92 @@
+"""The exceptions of this package.
+
+Bad arguments raise the builtin that fits (`ValueError`, `TypeError`). Where no
+builtin fits, one of these::
+
+    ElephasError
+    ├── DataError           (ValueError)    the data can't be trained on; names the partition
+    ├── ModelFileError      (ValueError)    a file isn't a model, or is cut off
+    ├── WorkerError         (RuntimeError)  a worker raised; shows its traceback
+    ├── WaitTimeout         (TimeoutError)  something that was waited for did not come
+    └── ServerError         (RuntimeError)  the parameter server failed, or can't be reached
+        └── Refused         the parameter server answered, and said no
+            └── Fenced      a newer attempt of the same worker has taken over
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ElephasError(Exception):
+    """Root of the exceptions that this package defines."""
+
+
+class DataError(ElephasError, ValueError):
+    """The training data can't be used; the message says where and what was found."""
+
+
+class ModelFileError(ElephasError, ValueError):
+    """A file isn't a saved model, is cut off, or doesn't fit what it is loaded into."""
+
+
+class WorkerError(ElephasError, RuntimeError):
+    """A worker raised while it trained; the message ends with the worker's own traceback."""
+
+
+class WaitTimeout(ElephasError, TimeoutError):
+    """A wait ended without what was waited for; the message says what that was."""
+
+
+class ServerError(ElephasError, RuntimeError):
+    """The parameter server could not be started, could not be reached, or broke."""
+
+
+class Refused(ServerError):
+    """The parameter server refused a request.
+
+    Args:
+        reason: what the server said.
+        status: the HTTP status code, 400 to 499.
+    """
+
+    def __init__(self, reason: str, status: int = 400) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class Fenced(Refused):
+    """A newer attempt of this worker has joined; this one must stop."""
+
+    def __init__(self, reason: str, status: int = 409) -> None:
+        super().__init__(reason, status)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Returns " Did you mean 'x'?" for the known name nearest to `name`, or ""."""
+    close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def unknown(kind: str, name: object, known: Iterable[str]) -> ValueError:
+    """Returns the `ValueError` for a name that nobody knows, with the nearest known one.
+
+    Args:
+        kind: what was looked for, as a user would say it: "loss", "mode".
+        name: what was received.
+        known: the names that exist.
+    """
+    names = sorted({str(one) for one in known})
+    hint = nearest(str(name), names)
+    return ValueError(f"Unknown {kind}: {name!r}.{hint} Known: {', '.join(names)}.")
+
+
+def unknown_arguments(owner: str, given: Iterable[str], known: Iterable[str]) -> TypeError:
+    """Returns the `TypeError` for arguments that `owner` doesn't take, each with the nearest."""
+    known = list(known)
+    parts = [f"{name!r}.{nearest(name, known)}" for name in given]
+    return TypeError(
+        f"{owner} got an argument that it doesn't know: {' '.join(parts)} "
+        f"It takes: {', '.join(known)}."
+    )
