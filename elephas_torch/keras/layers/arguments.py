@@ -1,0 +1,74 @@
+"""Checks of constructors' arguments: each returns the value, or raises an error that names it."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Iterable
+from typing import Any
+
+from elephas_torch.errors import unknown
+
+
+def positive_integer(owner: str, argument: str, value: Any) -> int:
+    """Returns `value` as an int; raises ValueError unless it is a whole number above 0."""
+    if not _is_integer(value) or value <= 0:
+        raise ValueError(
+            f"{owner}: `{argument}` must be a positive whole number. Received: {argument}={value!r}"
+        )
+    return int(value)
+
+
+def rate(owner: str, argument: str, value: Any) -> float:
+    """Returns `value`; raises ValueError unless it is a number from 0 to 1."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
+        raise ValueError(
+            f"{owner}: `{argument}` must be a number from 0 to 1. Received: {argument}={value!r}"
+        )
+    return float(value)
+
+
+def integers(owner: str, argument: str, value: Any, count: int) -> tuple[int, ...]:
+    """Returns `count` positive whole numbers; one number stands for all of them.
+
+    Raises:
+        ValueError: another count, or a number that isn't whole and above 0.
+    """
+    numbers_ = (value,) * count if _is_integer(value) else value
+    if (
+        isinstance(numbers_, str)
+        or not isinstance(numbers_, Iterable)
+        or len(numbers_ := tuple(numbers_)) != count
+        or not all(_is_integer(n) and n > 0 for n in numbers_)
+    ):
+        many = "" if count == 1 else f", or {count} of them"
+        raise ValueError(
+            f"{owner}: `{argument}` must be a positive whole number{many}. "
+            f"Received: {argument}={value!r}"
+        )
+    return tuple(int(n) for n in numbers_)
+
+
+def choice(argument: str, value: Any, known: Iterable[str]) -> str:
+    """Returns the one of `known` that `value` names, in whatever case.
+
+    Raises:
+        ValueError: it names none; the message has the nearest.
+    """
+    name = value.lower() if isinstance(value, str) else value
+    if name not in known:
+        raise unknown(argument, value, known)
+    return name
+
+
+def padding(value: Any, known: tuple[str, ...] = ("valid", "same")) -> str:
+    """Returns the `padding` argument in lower case, checked."""
+    return choice("padding", value, known)
+
+
+def data_format(value: Any) -> str:
+    """Returns the `data_format` argument, checked; None is "channels_last"."""
+    return choice("data_format", value or "channels_last", ("channels_last", "channels_first"))
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)

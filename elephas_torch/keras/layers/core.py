@@ -1,0 +1,273 @@
+"""Dense layers, activations, dropout, and the input of a model.
+
+Keras 1 had the reshaping layers here too, so they can be imported from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from elephas_torch.errors import unknown
+from elephas_torch.keras import activations, initializers
+from elephas_torch.keras.layers import arguments
+from elephas_torch.keras.layers.base import Shape
+from elephas_torch.keras.layers.builtin import KERNEL_EXTRAS, Activated, BuiltIn
+from elephas_torch.keras.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
+from elephas_torch.keras.layers.shapes import Spec
+
+__all__ = [
+    "Activation",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "InputLayer",
+    "Permute",
+    "RepeatVector",
+    "Reshape",
+]
+
+_INPUT_DTYPES = {
+    str(dtype).removeprefix("torch."): dtype
+    for dtype in (torch.float32, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+}
+
+
+class InputLayer(BuiltIn):
+    """The first layer of a model: says what shape its inputs have, and hands them on.
+
+    Follows https://keras.io/api/layers/core_layers/input/
+
+    Args:
+        shape: of one sample, without the batch; None where any length will do. `input_shape`
+            is the same.
+        batch_size: kept for the config; batches of every size are taken.
+        dtype: "float32" (default), or an integer type for inputs that are indices.
+        batch_shape: shape with the batch in front, in place of the two.
+
+    Raises:
+        ValueError: no shape or two of them, or an unknown dtype.
+    """
+
+    fixed: ClassVar = {"sparse": False, "ragged": False, "optional": False}
+    fixed_unwritten: ClassVar = {"input_tensor": None}
+
+    def __init__(
+        self,
+        shape: Sequence[int | None] | None = None,
+        batch_size: int | None = None,
+        dtype: Any = None,
+        *,
+        batch_shape: Sequence[int | None] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        shape = kwargs.pop("input_shape", None) if shape is None else shape
+        batch_shape = batch_shape or kwargs.pop("batch_input_shape", None)
+        if (shape is None) == (batch_shape is None):
+            raise ValueError(
+                "InputLayer takes either `shape` or `batch_shape`. "
+                f"Received: shape={shape}, batch_shape={batch_shape}"
+            )
+        if batch_shape is not None:
+            batch_size, *shape = batch_shape
+        if batch_size is not None:
+            arguments.positive_integer("InputLayer", "batch_size", batch_size)
+        kwargs["sparse"] = bool(kwargs.get("sparse"))
+        kwargs["ragged"] = bool(kwargs.get("ragged"))
+        super().__init__(input_shape=shape, **kwargs)
+        self.batch_size = batch_size
+        self.dtype = _input_dtype(dtype)
+        self.input_dtype = _INPUT_DTYPES[self.dtype]  # type: ignore[misc]
+        assert self.declared_shape is not None
+        self.input_spec = self.declared_shape
+        self.built = True
+
+    @property
+    def batch_shape(self) -> Shape:
+        """The declared shape, with the batch size (None by default) in front."""
+        return (self.batch_size, *self.input_spec[1:])
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "batch_shape": self.batch_shape,
+            "dtype": self.dtype,
+            **self.fixed,
+            "name": self.name,
+        }
+
+
+class Dense(Activated):
+    """activation(inputs @ kernel + bias), along the last axis.
+
+    Follows https://keras.io/api/layers/core_layers/dense/
+
+    Args:
+        units: length of the output's last axis.
+        activation: name or function. Default None, none.
+        use_bias: Default True.
+        kernel_initializer: Default "glorot_uniform".
+        bias_initializer: Default "zeros".
+        **kwargs: `input_dim`, `input_shape`, `name` …: see `Layer`.
+
+    Weights: kernel (inputs, units), bias (units,).
+
+    Raises:
+        ValueError: `units` isn't a positive whole number, or a name isn't known.
+
+    Example:
+
+        >>> import torch
+        >>> Dense(3, activation="relu")(torch.ones(2, 4)).shape
+        torch.Size([2, 3])
+    """
+
+    input_spec: Spec = (None, ..., None)
+    fixed: ClassVar = {**KERNEL_EXTRAS, "quantization_config": None}
+
+    def __init__(
+        self,
+        units: int,
+        activation: str | Callable[..., Tensor] | None = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.units = arguments.positive_integer("Dense", "units", units)
+        self.activation = activations.get(activation)
+        self.use_bias = bool(use_bias)
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+
+    def build(self, input_shape: Shape) -> None:
+        features = self._length(input_shape, -1)
+        self.add_weight((features, self.units), self.kernel_initializer, name="kernel")
+        if self.use_bias:
+            self.add_weight((self.units,), self.bias_initializer, name="bias")
+        self.input_spec = (None, ..., features)
+
+    def preactivation(self, inputs: Tensor) -> Tensor:
+        weights: dict[str, Any] = self._parameters
+        kernel = weights["kernel"]
+        if not self.use_bias:
+            return torch.matmul(inputs, kernel)
+        if inputs.dim() == 2:
+            return torch.addmm(weights["bias"], inputs, kernel)
+        return F.linear(inputs, kernel.t(), weights["bias"])
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        self.check_shape(input_shape)
+        return (*input_shape[:-1], self.units)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "activation": activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+            "kernel_initializer": initializers.serialize(self.kernel_initializer),
+            "bias_initializer": initializers.serialize(self.bias_initializer),
+        }
+
+
+class Activation(Activated):
+    """Applies an activation to its inputs.
+
+    Follows https://keras.io/api/layers/core_layers/activation/
+
+    Args:
+        activation: name or function.
+        **kwargs: see `Layer`.
+    """
+
+    def __init__(self, activation: str | Callable[..., Tensor], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.activation = activations.get(activation)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return self.activation(inputs)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "activation": activations.serialize(self.activation)}
+
+
+class Dropout(BuiltIn):
+    """In training sets a share of its inputs to 0 and multiplies the others by 1 / (1 - rate).
+
+    Follows https://keras.io/api/layers/regularization_layers/dropout/
+
+    Args:
+        rate: the share, 0 to 1.
+        noise_shape: shape of the mask, batch included; an axis of length 1 is dropped or kept
+            as a whole, None takes the inputs' length. Default None, the inputs' shape.
+        seed: for a random generator of the layer's own. Default None, torch's global one.
+        **kwargs: see `Layer`.
+
+    Raises:
+        ValueError: `rate` isn't from 0 to 1, or `noise_shape` has other than positive numbers.
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        noise_shape: Sequence[int | None] | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.rate = arguments.rate("Dropout", "rate", rate)
+        self.noise_shape = _noise_shape(noise_shape)
+        self.seed = seed
+        self._generator: torch.Generator | None = None
+
+    def call(self, inputs: Tensor) -> Tensor:
+        if not self.training or self.rate == 0:
+            return inputs
+        if self.seed is None and self.noise_shape is None:
+            return F.dropout(inputs, self.rate)
+        return inputs * self._mask(inputs)
+
+    def _mask(self, inputs: Tensor) -> Tensor:
+        shape = inputs.shape
+        if self.noise_shape is not None:
+            lengths = zip(self.noise_shape, shape, strict=True)
+            shape = torch.Size(n if m is None else m for m, n in lengths)
+        if self.seed is not None and self._generator is None:
+            self._generator = torch.Generator(inputs.device).manual_seed(self.seed)
+        mask = inputs.new_empty(shape).bernoulli_(1 - self.rate, generator=self._generator)
+        return mask if self.rate == 1 else mask.div_(1 - self.rate)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "rate": self.rate,
+            "seed": self.seed,
+            "noise_shape": self.noise_shape,
+        }
+
+
+def _input_dtype(dtype: Any) -> str:
+    if isinstance(dtype, dict):
+        dtype = dtype.get("config", {}).get("name")
+    name = "float32" if dtype is None else str(getattr(dtype, "name", dtype))
+    name = name.removeprefix("torch.")
+    if name not in _INPUT_DTYPES:
+        raise unknown("dtype", dtype, _INPUT_DTYPES)
+    return name
+
+
+def _noise_shape(value: Any) -> tuple[int | None, ...] | None:
+    if value is None:
+        return None
+    shape = () if isinstance(value, str | int) else tuple(value)
+    if not shape or not all(n is None or (isinstance(n, int) and n > 0) for n in shape):
+        raise ValueError(
+            "Dropout: `noise_shape` must be a tuple of positive whole numbers and None. "
+            f"Received: noise_shape={value!r}"
+        )
+    return shape
