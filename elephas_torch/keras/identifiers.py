@@ -66,4 +66,5 @@ def described(thing: Any, module: str, ours: Iterable[type]) -> dict[str, Any]:
 
 def name_of(function: Any) -> str:
     """Returns the name by which a function is found again: registered, or its own."""
-    return registered_name(function) or getattr(function, "__name__", type(function).__name__)
+    own = getattr(function, "__name__", type(function).__name__)
+    return registered_name(function) or str(own)

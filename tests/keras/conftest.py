@@ -3,3 +3,11 @@
 import os
 
 os.environ["KERAS_BACKEND"] = "torch"
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
