@@ -1,0 +1,13 @@
+"""A parameter server for any torch training loop, and its client.
+
+    >>> from elephas_torch.parameter import Settings, ServerProcess  # doctest: +SKIP
+
+See docs/parameter.md. Importing this imports no web framework: only the server's own process
+does.
+"""
+
+from elephas_torch.parameter.client import Client, InMemoryClient
+from elephas_torch.parameter.process import ServerProcess
+from elephas_torch.parameter.wire import Joined, Push, Reply, Settings
+
+__all__ = ["Client", "InMemoryClient", "Joined", "Push", "Reply", "ServerProcess", "Settings"]

@@ -1,0 +1,307 @@
+"""A worker's and a driver's side of the parameter server; and a twin that needs no server."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, TimeoutError
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from elephas_torch.errors import ElephasError, Fenced, Refused, ServerError, WaitTimeout
+from elephas_torch.flat import Vectors
+from elephas_torch.parameter import wire
+from elephas_torch.parameter.connection import Connection, Head
+from elephas_torch.parameter.wire import Joined, Push, Reply
+
+if TYPE_CHECKING:
+    from elephas_torch.parameter.state import State
+
+T = TypeVar("T")
+
+
+class Client:
+    """Talks to a parameter server over one kept-alive connection.
+
+    Cheap to make: nothing is connected before the first call. Not for several threads at
+    once: give a heartbeat thread a client of its own.
+
+    Every method raises `ServerError` when the server can't be reached or broke, `Refused`
+    when it says no, `Fenced` when a newer attempt of the worker has joined, and `WaitTimeout`
+    when something was waited for in vain.
+
+    Args:
+        url: the server's address, such as "http://10.0.0.1:4000".
+        token: the run's token.
+        timeout: seconds without an answer, after which a call gives up. Default 630: a bit
+            more than the server's own longest wait, whose message says more.
+
+    Raises:
+        ValueError: `url` isn't one.
+    """
+
+    def __init__(self, url: str, token: str, *, timeout: float = 630.0) -> None:
+        parts = urlsplit(url)
+        if parts.scheme != "http" or not parts.hostname or not parts.port:
+            raise ValueError(f"`url` must look like 'http://host:port'. Received: url={url!r}")
+        self.url = url
+        self._connection = Connection(parts.hostname, parts.port, token, timeout)
+        self._reply = bytearray(wire.REPLY_BYTES)
+
+    def health(self) -> dict[str, Any]:
+        """Returns the server's name, protocol and state; the first thing to call.
+
+        Raises:
+            ServerError: the message has the address, and the host that failed to reach it; or
+                the server is of another version.
+        """
+        found = self._json("GET /health")
+        if found.get("name") != wire.NAME or found.get("protocol") != wire.PROTOCOL:
+            raise ServerError(
+                f"At {self.url} is {found.get('name')!r} with protocol {found.get('protocol')}; "
+                f"this side needs {wire.NAME!r} with protocol {wire.PROTOCOL}. Install the same "
+                "version of elephas_torch on the driver and on all workers."
+            )
+        return found
+
+    def join(
+        self, worker: int, attempt: int, *, samples: int, info: dict[str, Any] | None = None
+    ) -> Joined:
+        """Enters this worker. To be called once more after a restart, with a larger attempt.
+
+        Args:
+            worker: its number, 0 or more.
+            attempt: larger for each run of the same worker; smaller ones are fenced off.
+            samples: its number of rows; with 0 it counts as joined, but takes no part.
+            info: what `status()` is to show of it; host and process id are added.
+
+        Returns:
+            Where to go on from.
+        """
+        body = {"attempt": attempt, "samples": samples, "info": _described(info)}
+        return Joined(**self._json(f"POST /workers/{worker}", body))
+
+    def pull(self, into: Vectors, version: int = -1) -> int:
+        """Gets the server's vectors.
+
+        Args:
+            into: overwritten, unless the server is at `version`.
+            version: the one that `into` has; -1: none.
+
+        Returns:
+            The version that `into` has now.
+        """
+        wire.check_vectors(into, None, "into")
+        known = f'if-none-match: "{version}"\r\n' if version >= 0 else ""
+        head = self._connection.request("GET /parameters", known)
+        if head.status == 304:
+            return version
+        return self._vectors(head, into).version
+
+    def exchange(self, push: Push, update: Vectors, into: Vectors) -> Reply:
+        """Pushes an update and gets the fresh vectors, in one round trip.
+
+        In synchronous mode it waits until the round has closed; for the last push of an epoch,
+        until all active workers have finished theirs.
+
+        Args:
+            push: who sends it, and of what.
+            update: parameters: a gradient, or the pulled weights minus the local ones; state and
+                counters: the worker's own. May be the same tensors as `into`.
+            into: overwritten by the server's vectors.
+
+        Raises:
+            TypeError, ValueError: vectors of a wrong type or layout, or of unequal lengths.
+        """
+        wire.check_vectors(update, None, "update")
+        wire.check_vectors(into, update.sizes, "into")
+        head = wire.pack_push(push, update.sizes)
+        body: list[memoryview | bytes] = [head, *wire.buffers(update)]
+        return self._vectors(self._connection.request("POST /update", "", body), into)
+
+    def beat(self, worker: int, attempt: int, progress: dict[str, Any] | None = None) -> Reply:
+        """Renews the worker's lease; `progress` is shown by `status()`."""
+        body = {"attempt": attempt, "progress": progress}
+        return Reply(**self._json(f"POST /workers/{worker}/beat", body))
+
+    def report(self, worker: int, attempt: int, epoch: int, summary: dict[str, Any]) -> Reply:
+        """Sends a worker's summary of an epoch; each epoch counts once.
+
+        With `Settings.gated` it waits until the driver has released that epoch.
+        """
+        body = {"kind": "report", "worker": worker, "attempt": attempt, "epoch": epoch}
+        return Reply(**self._json("POST /events", {**body, "data": summary}))
+
+    def fail(self, worker: int, attempt: int, error: dict[str, Any]) -> None:
+        """Sends a worker's error (a traceback and the like); the others go on without it."""
+        body = {"kind": "failure", "worker": worker, "attempt": attempt, "data": error}
+        self._json("POST /events", body)
+
+    def leave(self, worker: int, attempt: int) -> None:
+        """Says that this worker is done."""
+        self._json(f"DELETE /workers/{worker}?attempt={attempt}")
+
+    def status(self) -> dict[str, Any]:
+        """Returns what is going on: see docs/parameter.md for the fields."""
+        return self._json("GET /status")
+
+    def events(self, after: int = 0, timeout: float = 0.0) -> list[dict[str, Any]]:
+        """Returns the events with numbers above `after`, waiting for one up to `timeout` s."""
+        return self._json(f"GET /events?after={after}&timeout={timeout}")["events"]
+
+    def control(
+        self,
+        *,
+        stop: bool | None = None,
+        learning_rate: float | None = None,
+        release_epoch: int | None = None,
+    ) -> None:
+        """Stops the training, sets the learning rate, or releases the reports of an epoch."""
+        body = {"stop": stop, "learning_rate": learning_rate, "release_epoch": release_epoch}
+        self._json("POST /control", body)
+
+    def close(self) -> None:
+        """Closes the connection; calling another method makes a new one."""
+        self._connection.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _json(self, line: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        headers = "content-type: application/json\r\n" if body is not None else ""
+        head = self._connection.request(line, headers, [wire.dumps(body)] if body else [])
+        if head.status >= 400:
+            raise self._error(head)
+        return _parsed(self._connection.read(head.length), self.url)
+
+    def _vectors(self, head: Head, into: Vectors) -> Reply:
+        if head.status >= 400:
+            raise self._error(head)
+        try:
+            view = memoryview(self._reply)
+            self._connection.read_into(view)
+            reply = wire.unpack_reply(view, into.sizes)
+            for target in wire.buffers(into):
+                self._connection.read_into(target)
+        except Refused as error:
+            self._connection.close()
+            raise ServerError(str(error)) from None
+        return reply
+
+    def _error(self, head: Head) -> ElephasError:
+        found = _parsed(self._connection.read(head.length), self.url)
+        reason = str(found.get("reason", found))
+        if found.get("error") == "fenced":
+            return Fenced(reason, head.status)
+        if found.get("error") == "timeout":
+            return WaitTimeout(reason)
+        return Refused(reason, head.status) if head.status < 500 else ServerError(reason)
+
+
+def _described(info: dict[str, Any] | None) -> dict[str, Any]:
+    return {"host": socket.gethostname(), "pid": os.getpid(), **(info or {})}
+
+
+def _parsed(data: bytes, url: str) -> dict[str, Any]:
+    try:
+        found = json.loads(data) if data else {}
+    except ValueError:
+        raise ServerError(f"{url} answered with something unreadable: {data[:200]!r}") from None
+    return found if isinstance(found, dict) else {"reason": found}
+
+
+class InMemoryClient:
+    """The same methods as `Client`, straight on a `State` in this process. For tests, and for
+    several training threads in one process.
+
+    Args:
+        state: shared by all the clients.
+        timeout: seconds that a call waits at most.
+    """
+
+    def __init__(self, state: State, *, timeout: float = 630.0) -> None:
+        self.state, self.timeout = state, timeout
+
+    def health(self) -> dict[str, Any]:
+        return {"name": wire.NAME, "protocol": wire.PROTOCOL, "state": "ready"}
+
+    def join(
+        self, worker: int, attempt: int, *, samples: int, info: dict[str, Any] | None = None
+    ) -> Joined:
+        return self.state.join(worker, attempt, samples, _described(info))
+
+    def pull(self, into: Vectors, version: int = -1) -> int:
+        wire.check_vectors(into, self.state.settings.sizes, "into")
+        answer = self.state.pull()
+        if answer.reply.version != version:
+            _copy(answer.body, into)
+        return answer.reply.version
+
+    def exchange(self, push: Push, update: Vectors, into: Vectors) -> Reply:
+        wire.check_vectors(update, None, "update")
+        wire.check_vectors(into, update.sizes, "into")
+        sizes = self.state.settings.sizes
+        sent = wire.unpack_push(wire.pack_push(push, update.sizes), sizes)
+        answer = self._wait(self.state.push(sent, update.clone()))
+        _copy(answer.body, into)
+        return answer.reply
+
+    def beat(self, worker: int, attempt: int, progress: dict[str, Any] | None = None) -> Reply:
+        return self.state.beat(worker, attempt, progress)
+
+    def report(self, worker: int, attempt: int, epoch: int, summary: dict[str, Any]) -> Reply:
+        return self._wait(self.state.report(worker, attempt, epoch, summary))
+
+    def fail(self, worker: int, attempt: int, error: dict[str, Any]) -> None:
+        self.state.fail(worker, attempt, error)
+
+    def leave(self, worker: int, attempt: int) -> None:
+        self.state.leave(worker, attempt)
+
+    def status(self) -> dict[str, Any]:
+        return self.state.status()
+
+    def events(self, after: int = 0, timeout: float = 0.0) -> list[dict[str, Any]]:
+        try:
+            return self._wait(self.state.events.wait(after), timeout)
+        except WaitTimeout:
+            return []
+
+    def control(
+        self,
+        *,
+        stop: bool | None = None,
+        learning_rate: float | None = None,
+        release_epoch: int | None = None,
+    ) -> None:
+        self.state.control(stop, learning_rate, release_epoch)
+
+    def close(self) -> None:
+        """Does nothing: there is no connection."""
+
+    def _wait(self, future: Future[T], timeout: float | None = None) -> T:
+        limit = self.timeout if timeout is None else timeout
+        end = time.monotonic() + limit
+        while True:
+            try:
+                return future.result(max(0.0, min(0.02, end - time.monotonic())))
+            except (TimeoutError, WaitTimeout):
+                if future.done():
+                    return future.result()
+                self.state.tick()
+                if time.monotonic() >= end:
+                    raise WaitTimeout(f"Waited {limit:g} s for the answer.") from None
+
+
+def _copy(body: bytes, into: Vectors) -> None:
+    start = 0
+    targets: Sequence[memoryview] = wire.buffers(into)
+    for target in targets:
+        target[:] = body[start : start + len(target)]
+        start += len(target)

@@ -1,0 +1,184 @@
+"""One kept-alive HTTP/1.1 connection that sends and receives without copying.
+
+`http.client` parses the headers of each answer into an e-mail message, which takes longer
+than all the rest of a small exchange. This speaks only what the parameter server does:
+every answer has a Content-Length.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from elephas_torch.errors import ServerError, WaitTimeout
+
+CONNECT_SECONDS = 15.0
+_HEAD_BYTES = 16_384
+
+
+class Head(NamedTuple):
+    """The start of an answer; its body must be read before the next request."""
+
+    status: int
+    length: int
+
+
+class Connection:
+    """A connection to one server, made when it is first used.
+
+    Args:
+        host, port: where the server listens.
+        token: goes into every request, as a bearer token.
+        timeout: seconds without a byte, after which a read or write gives up.
+    """
+
+    def __init__(self, host: str, port: int, token: str, timeout: float) -> None:
+        self.host, self.port, self.timeout = host, port, timeout
+        shown = f"[{host}]" if ":" in host else host
+        self.address = f"http://{shown}:{port}"
+        self._common = f"host: {shown}:{port}\r\nauthorization: Bearer {token}\r\n".encode()
+        self._socket: socket.socket | None = None
+        self._buffer = bytearray(_HEAD_BYTES)
+        self._view = memoryview(self._buffer)
+        self._rest = self._view[:0]
+
+    def request(
+        self, line: str, headers: str = "", body: Sequence[memoryview | bytes] = ()
+    ) -> Head:
+        """Sends a request and reads the head of the answer.
+
+        A connection that was cut is made anew, once: whatever is sent is either harmless twice
+        or known to the server's ledger.
+
+        Args:
+            line: method and path, such as "GET /status".
+            headers: more headers, each ended by CR LF.
+            body: sent one after the other, without being joined.
+
+        Raises:
+            ServerError: no connection, or one that breaks again.
+            WaitTimeout: no answer within the timeout.
+        """
+        length = sum(len(one) for one in body)
+        sized = f"content-length: {length}\r\n" if body or not line.startswith("GET") else ""
+        head = f"{line} HTTP/1.1\r\n{sized}{headers}".encode() + self._common + b"\r\n"
+        try:
+            return self._exchange(head, body)
+        except ConnectionError:
+            self.close()
+        try:
+            return self._exchange(head, body)
+        except ConnectionError as error:
+            self.close()
+            raise ServerError(
+                f"The parameter server at {self.address} cut the connection ({error}), from "
+                f"host {socket.gethostname()}. It was stopped, or it crashed: the driver's "
+                "output says why."
+            ) from error
+
+    def read(self, length: int) -> bytes:
+        """Reads so many bytes of the body."""
+        buffer = bytearray(length)
+        self.read_into(memoryview(buffer))
+        return bytes(buffer)
+
+    def read_into(self, target: memoryview) -> None:
+        """Fills `target` with the next bytes of the body; raises ServerError if it ends early."""
+        have = min(len(self._rest), len(target))
+        target[:have] = self._rest[:have]
+        self._rest = self._rest[have:]
+        connected = self._connected()
+        while have < len(target):
+            with self._timed("to read"):
+                got = connected.recv_into(target[have:])
+            if not got:
+                self.close()
+                raise ServerError(f"{self.address} went away in the middle of an answer.")
+            have += got
+
+    def close(self) -> None:
+        """Closes the connection; the next request makes a new one."""
+        if self._socket is not None:
+            self._socket.close()
+        self._socket, self._rest = None, self._view[:0]
+
+    def _exchange(self, head: bytes, body: Sequence[memoryview | bytes]) -> Head:
+        if len(self._rest):
+            self.close()
+        connected = self._connected()
+        try:
+            self._send(connected, [head, *body])
+        except ConnectionError:
+            # A refusal that came before the body was read may still be there to be read.
+            with contextlib.suppress(OSError, WaitTimeout):
+                return self._read_head(connected)
+            raise
+        return self._read_head(connected)
+
+    def _send(self, connected: socket.socket, parts: Sequence[memoryview | bytes]) -> None:
+        """Sends all parts; the first write holds the head and as much of the body as goes in."""
+        left = [memoryview(part) for part in parts if len(part)]
+        while left:
+            with self._timed("to send"):
+                sent = connected.sendmsg(left)
+            while left and sent >= len(left[0]):
+                sent -= len(left.pop(0))
+            if sent:
+                left[0] = left[0][sent:]
+
+    def _read_head(self, connected: socket.socket) -> Head:
+        have = 0
+        while (end := self._buffer.find(b"\r\n\r\n", 0, have)) < 0:
+            if have == _HEAD_BYTES:
+                raise ServerError(f"What listens at {self.address} isn't a parameter server.")
+            with self._timed("for the answer"):
+                got = connected.recv_into(self._view[have:])
+            if not got:
+                raise ConnectionResetError("closed without an answer")
+            have += got
+        self._rest = self._view[end + 4 : have]
+        return self._parsed(bytes(self._view[:end]))
+
+    def _parsed(self, head: bytes) -> Head:
+        lowered = head.lower()
+        try:
+            status = int(head[9:12])
+            start = lowered.find(b"\r\ncontent-length:")
+            length = int(lowered[start + 17 :].split(b"\r\n", 1)[0]) if start >= 0 else 0
+        except ValueError:
+            raise ServerError(
+                f"What listens at {self.address} isn't a parameter server: {head[:80]!r}"
+            ) from None
+        return Head(status, 0 if status == 304 else length)
+
+    def _connected(self) -> socket.socket:
+        if self._socket is None:
+            self._socket = self._connect()
+        return self._socket
+
+    def _connect(self) -> socket.socket:
+        try:
+            made = socket.create_connection((self.host, self.port), CONNECT_SECONDS)
+        except OSError as error:
+            raise ServerError(
+                f"Can't reach the parameter server at {self.address} from host "
+                f"{socket.gethostname()}: {error}. Check that it runs, that this address is one "
+                "by which this host reaches the driver (on Spark: spark.driver.host, or "
+                "`host=`), and that no firewall is between them (`port=` fixes the port)."
+            ) from error
+        made.settimeout(self.timeout)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return made
+
+    @contextlib.contextmanager
+    def _timed(self, what: str):  # type: ignore[no-untyped-def]
+        try:
+            yield
+        except TimeoutError:
+            self.close()
+            raise WaitTimeout(
+                f"Waited {self.timeout:g} s {what} of the parameter server at {self.address}."
+            ) from None

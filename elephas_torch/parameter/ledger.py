@@ -1,0 +1,183 @@
+"""Who joined, which attempt of each worker counts, and which pushes were applied.
+
+The key of an update is worker and sequence number, whatever attempt sends it, so that it
+counts exactly once. Nothing here locks: the state that holds the ledger does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from elephas_torch.errors import Fenced, Refused
+from elephas_torch.parameter.wire import Answer, Push
+
+
+@dataclass
+class Pending:
+    """An accepted push that isn't answered yet.
+
+    Attributes:
+        push: its header.
+        counted: its round has closed; it waits for the epoch to close.
+        waiting: who waits for the answer, each with the time when it gives up.
+    """
+
+    push: Push
+    counted: bool = False
+    waiting: list[tuple[Future[Answer], float]] = field(default_factory=list)
+
+
+@dataclass
+class Worker:
+    """What is known of one worker.
+
+    Attributes:
+        state: "active", "empty" (no samples), "left", "expired" or "failed".
+        seq: the next sequence number; all smaller ones were applied.
+        epoch, batch: the epoch to go on in, and how many of its pushes were applied.
+        done: the last epoch whose last push was applied, -1 at first.
+        reported: the last epoch that was reported on, -1 at first.
+    """
+
+    id: int
+    attempt: int
+    samples: int
+    info: dict[str, Any]
+    last_seen: float
+    state: str = "active"
+    seq: int = 0
+    epoch: int = 0
+    batch: int = 0
+    done: int = -1
+    reported: int = -1
+    progress: dict[str, Any] = field(default_factory=dict)
+    pending: Pending | None = None
+
+    def commit(self, push: Push) -> None:
+        """Notes that this push was applied."""
+        self.seq = push.seq + 1
+        self.batch = self.batch + 1 if push.epoch == self.epoch else 1
+        self.epoch = push.epoch
+        if push.last:
+            self.done, self.epoch, self.batch = push.epoch, push.epoch + 1, 0
+
+    def described(self, now: float) -> dict[str, Any]:
+        """Returns this record as JSON-able data; `last_seen` is seconds ago."""
+        return {
+            **self.info,
+            "attempt": self.attempt,
+            "state": self.state,
+            "alive": self.state == "active",
+            "samples": self.samples,
+            "seq": self.seq,
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "waiting": self.pending is not None,
+            "last_seen": round(now - self.last_seen, 3),
+            "progress": self.progress,
+        }
+
+
+class Ledger:
+    """The workers by number.
+
+    Args:
+        expected: how many are expected to join.
+        lease: seconds of silence after which a worker is left out.
+        clock: gives seconds.
+    """
+
+    def __init__(self, expected: int, lease: float, clock: Callable[[], float]) -> None:
+        self.expected, self.lease, self.clock = expected, lease, clock
+        self.workers: dict[int, Worker] = {}
+        self.first_join: float | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that are expected have joined, at some time."""
+        return len(self.workers) >= self.expected
+
+    def active(self) -> list[Worker]:
+        """The workers that take part, in order of their numbers."""
+        return [self.workers[key] for key in sorted(self.workers) if self._is_active(key)]
+
+    def _is_active(self, key: int) -> bool:
+        return self.workers[key].state == "active"
+
+    def join(self, worker: int, attempt: int, samples: int, info: dict[str, Any]) -> Worker:
+        """Enters a worker, or a newer attempt of one, or the same one again.
+
+        Raises:
+            Fenced: a newer attempt has joined already.
+            Refused: a negative number.
+        """
+        if min(worker, attempt, samples) < 0:
+            raise Refused(
+                "`worker`, `attempt` and `samples` must be 0 or more. "
+                f"Received: worker={worker}, attempt={attempt}, samples={samples}"
+            )
+        now = self.clock()
+        if self.first_join is None:
+            self.first_join = now
+        record = self.workers.get(worker)
+        if record is None:
+            record = self.workers[worker] = Worker(worker, attempt, samples, info, now)
+        _fence(record, attempt)
+        record.attempt, record.samples, record.info = attempt, samples, info
+        record.last_seen = now
+        record.state = "active" if samples else "empty"
+        return record
+
+    def seen(self, worker: int, attempt: int) -> Worker:
+        """Renews a worker's lease and returns it.
+
+        Raises:
+            Fenced: a newer attempt has joined.
+            Refused: this attempt hasn't joined, or has left.
+        """
+        record = self.workers.get(worker)
+        if record is None or attempt > record.attempt:
+            raise Refused(f"Attempt {attempt} of worker {worker} hasn't joined: join first.")
+        _fence(record, attempt)
+        if record.state in ("left", "failed"):
+            raise Refused(f"Worker {worker} has {record.state}: join again first.")
+        record.last_seen = self.clock()
+        return record
+
+    def admit(self, push: Push) -> Worker:
+        """Returns the worker of a push that may be applied, or was applied already.
+
+        Raises:
+            Fenced, Refused: as `seen`; and where the sequence number skips ahead.
+        """
+        record = self.seen(push.worker, push.attempt)
+        if record.state == "empty":
+            raise Refused(f"Worker {push.worker} joined with no samples, so it can't push.")
+        if push.seq > record.seq:
+            raise Refused(
+                f"Worker {push.worker} skips ahead: its next push has seq={record.seq}. "
+                f"Received: seq={push.seq}"
+            )
+        return record
+
+    def expire(self) -> list[Worker]:
+        """Leaves out the active workers that were silent beyond their lease; returns them.
+
+        A worker that waits for an answer isn't silent: the server is.
+        """
+        limit = self.clock() - self.lease
+        late = [w for w in self.active() if w.last_seen < limit and w.pending is None]
+        for worker in late:
+            worker.state = "expired"
+        return late
+
+
+def _fence(record: Worker, attempt: int) -> None:
+    if attempt < record.attempt:
+        raise Fenced(
+            f"Attempt {attempt} of worker {record.id} was replaced by attempt "
+            f"{record.attempt}: it must stop."
+        )

@@ -1,0 +1,71 @@
+"""How updates enter the server's vector. Each rule is a short function on flat tensors.
+
+u the update that the optimizer is stepped with, n a worker's samples, t the server's version,
+b the version that an update was computed at.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from elephas_torch.errors import Refused
+from elephas_torch.flat import Vectors
+
+
+# u = sum(n_i u_i) / sum(n_i)
+def mean_(updates: Sequence[Tensor], samples: Sequence[int]) -> Tensor:
+    """Returns the mean weighted by samples, in the first update's memory.
+
+    The sum goes in the order given, so that equal updates in equal order give equal bits;
+    the mean of a single update is that update, bit by bit.
+    """
+    total, mean = sum(samples), updates[0]
+    if len(updates) > 1:
+        mean.mul_(samples[0] / total)
+    for update, n in zip(updates[1:], samples[1:], strict=True):
+        mean.add_(update, alpha=n / total)
+    return mean
+
+
+# u <- u / (tau + 1),  tau = t - b
+def scale_(update: Tensor, tau: int) -> Tensor:
+    """Divides an update by the versions that it missed plus one (DynSGD, Jiang et al., 2017)."""
+    return update.mul_(1 / (tau + 1)) if tau else update
+
+
+# s = sum(n_i s_i) / sum(n_i)
+def weighted_state(shares: Sequence[tuple[int, Tensor]]) -> Tensor:
+    """Returns the mean of moving statistics, weighted by samples, as a tensor of its own."""
+    states = [shares[0][1].clone(), *(state for _, state in shares[1:])]
+    return mean_(states, [n for n, _ in shares])
+
+
+# c = max_i(c_i)
+def raise_counters_(counters: Tensor, others: Sequence[Tensor]) -> None:
+    """Raises each counter to the largest that any worker has."""
+    for other in others:
+        torch.maximum(counters, other, out=counters)
+
+
+def is_finite(vector: Tensor) -> bool:
+    """Whether no element is NaN or infinite. The sum says so, unless it overflows itself."""
+    if math.isfinite(float(vector.sum())):
+        return True
+    return bool(torch.isfinite(vector).all())
+
+
+def check_finite(update: Vectors) -> None:
+    """Raises Refused where the update has a NaN or an infinite number."""
+    for name, vector in (("parameters", update.parameters), ("state", update.state)):
+        if vector.numel() and not is_finite(vector):
+            bad = int((~torch.isfinite(vector)).sum())
+            raise Refused(
+                f"The update is non-finite: {bad} of {vector.numel()} elements of its {name} are "
+                "NaN or infinite, so nothing was applied. Training has most likely diverged: "
+                "lower the learning rate, clip gradients (clipnorm=1.0), or look for NaN in the "
+                "data."
+            )

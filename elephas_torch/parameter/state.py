@@ -1,0 +1,447 @@
+"""The parameter server without its HTTP: vectors, rounds, ledger, events.
+
+All methods may be called from any thread. Whatever has to wait is a future; somebody has to
+call `tick` now and then, so that leases run out and waits end.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from typing import Any
+
+from elephas_torch.errors import ElephasError, Fenced, Refused, ServerError, WaitTimeout
+from elephas_torch.flat import Vectors
+from elephas_torch.parameter import rounds, rules, wire
+from elephas_torch.parameter.events import EventLog, settle, settled
+from elephas_torch.parameter.ledger import Ledger, Pending, Worker
+from elephas_torch.parameter.rounds import Contribution, Rounds
+from elephas_torch.parameter.weights import Weights
+from elephas_torch.parameter.wire import Answer, Joined, Push, Reply, Settings
+
+FAILURES_KEPT = 20
+
+
+class State:
+    """What a parameter server knows and does.
+
+    Args:
+        settings: how it is to work.
+        initial: the vectors to start from; copied.
+        clock: gives seconds; for tests.
+
+    Raises:
+        TypeError, ValueError: `initial` doesn't fit `settings.sizes`, or the optimizer doesn't
+            exist.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        initial: Vectors,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.settings, self.clock = settings, clock
+        self.weights = Weights(settings, initial)
+        self.ledger = Ledger(settings.workers, settings.lease, clock)
+        self.events = EventLog()
+        self.stop = False
+        self.learning_rate: float | None = None
+        self.counts: Counter[str] = Counter()
+        self.staleness: Counter[int] = Counter()
+        self.failures: list[dict[str, Any]] = []
+        self.closed_epoch = -1
+        self._rounds = Rounds() if settings.mode == "synchronous" else None
+        self._released = -1
+        self._gate: list[tuple[int, int, Future[Reply], float]] = []
+        self._lock = threading.Lock()
+        self._started = clock()
+
+    # What a worker calls.
+
+    def join(self, worker: int, attempt: int, samples: int, info: dict[str, Any]) -> Joined:
+        """Enters a worker; says where it goes on from. Raises as `Ledger.join`."""
+        with self._lock:
+            before = self.ledger.workers.get(worker)
+            known = (before.attempt, before.state) if before else None
+            record = self.ledger.join(worker, attempt, samples, info)
+            replaced = self._replace(record) if known and known[0] < attempt else []
+            joined = Joined(record.seq, record.epoch, record.batch, *self.reply())
+        if known != (attempt, record.state):
+            self.events.add("join", worker=worker, attempt=attempt, samples=samples, info=info)
+        _fail_all(replaced, Fenced(f"Worker {worker} was replaced by attempt {attempt}."))
+        self._settle_rounds()
+        return joined
+
+    def push(self, push: Push, update: Vectors) -> Future[Answer]:
+        """Takes one update; its memory must not be touched until the answer is there.
+
+        Returns:
+            A future of the answer: done at once in asynchronous and hogwild mode; in synchronous
+            mode once the round (for the last push of an epoch: the epoch) has closed.
+
+        Raises:
+            Refused: non-finite numbers, or out of order. Nothing was applied.
+            Fenced: a newer attempt has joined.
+        """
+        try:
+            rules.check_finite(update)
+            with self._lock:
+                worker = self._admit(push)
+                applied = self.stop or push.seq < worker.seq
+                pending = worker.pending
+                if not applied and pending is None:
+                    worker.pending = Pending(push)
+                    future = self._waiting(worker.pending)
+                    if self._rounds:
+                        self._rounds.add(worker, worker.pending, update)
+                elif not applied and pending is not None:
+                    self.counts["duplicates"] += 1
+                    return self._waiting(pending)
+        except Refused:
+            self.counts["refused"] += 1
+            raise
+        if applied:
+            self.counts["duplicates"] += 1
+            return settled(self.pull())
+        if self._rounds:
+            self._settle_rounds()
+        else:
+            self._apply(worker, update)
+        return future
+
+    def pull(self) -> Answer:
+        """Returns the vectors as they are."""
+        version, body = self.weights.snapshot()
+        return Answer(self.reply()._replace(version=version), body)
+
+    def beat(self, worker: int, attempt: int, progress: dict[str, Any] | None) -> Reply:
+        """Renews a worker's lease, and notes how far it is. Raises as `Ledger.seen`."""
+        with self._lock:
+            record = self._seen(worker, attempt)
+            if progress is not None:
+                record.progress = progress
+            return self.reply()
+
+    def report(
+        self, worker: int, attempt: int, epoch: int, summary: dict[str, Any]
+    ) -> Future[Reply]:
+        """Takes a worker's summary of an epoch, once; a gated answer waits for its release."""
+        with self._lock:
+            record = self._seen(worker, attempt)
+            fresh = epoch > record.reported
+            record.reported = max(epoch, record.reported)
+            future: Future[Reply] = Future()
+            if self.settings.gated and epoch > self._released and not self.stop:
+                deadline = self.clock() + self.settings.round_timeout
+                self._gate.append((worker, epoch, future, deadline))
+            else:
+                future.set_result(self.reply())
+        if fresh:
+            self.events.add("report", worker=worker, attempt=attempt, epoch=epoch, summary=summary)
+        return future
+
+    def fail(self, worker: int, attempt: int, error: dict[str, Any]) -> None:
+        """Notes a worker's error; the others go on without it. Never refuses."""
+        failure = {"worker": worker, "attempt": attempt, "error": error}
+        with self._lock:
+            self.failures = [*self.failures, failure][-FAILURES_KEPT:]
+            record = self.ledger.workers.get(worker)
+            if record is not None and record.attempt == attempt:
+                record.state = "failed"
+        self.events.add("failure", **failure)
+        self._settle_rounds()
+
+    def leave(self, worker: int, attempt: int) -> None:
+        """Notes that a worker is done; the others go on without it.
+
+        Raises:
+            Fenced: a newer attempt has joined.
+        """
+        with self._lock:
+            record = self.ledger.workers.get(worker)
+            leaves = record is not None and record.state not in ("left", "failed")
+            if record is not None and leaves:
+                self.ledger.seen(worker, attempt)
+                record.state = "left"
+        if leaves:
+            self.events.add("leave", worker=worker, attempt=attempt)
+        self._settle_rounds()
+
+    # What the driver calls.
+
+    def control(
+        self,
+        stop: bool | None = None,
+        learning_rate: float | None = None,
+        release_epoch: int | None = None,
+    ) -> None:
+        """Stops the training (all waits are answered, nothing more is applied), sets the rate,
+        or releases the reports up to an epoch.
+
+        Raises:
+            Refused: a learning rate below 0 or not finite.
+        """
+        if learning_rate is not None:
+            self._set_rate(learning_rate)
+        with self._lock:
+            if stop is not None:
+                self.stop = stop
+            if release_epoch is not None:
+                self._released = max(self._released, release_epoch)
+            open_gate = [one for one in self._gate if self.stop or one[1] <= self._released]
+            self._gate = [one for one in self._gate if one not in open_gate]
+            waiting = self._drop_waiting() if self.stop and self._rounds else []
+        for _, _, gated, _ in open_gate:
+            settle(gated, self.reply())
+        for future in waiting:
+            settle(future, self.pull())
+
+    def status(self) -> dict[str, Any]:
+        """Returns what is going on, as JSON-able data."""
+        with self._lock:
+            now, active = self.clock(), self.ledger.active()
+            described = {str(key): w.described(now) for key, w in self.ledger.workers.items()}
+            return {
+                "name": wire.NAME,
+                "protocol": wire.PROTOCOL,
+                "mode": self.settings.mode,
+                "version": self.weights.version,
+                "epoch": self.closed_epoch + 1,
+                "started": self.ledger.complete,
+                "stop": self.stop,
+                "learning_rate": self.learning_rate,
+                "optimizer": {"learning_rate": self.weights.optimizer.learning_rate},
+                "expected": self.ledger.expected,
+                "workers": described,
+                "missing": rounds.missing(active) if self._rounds else [],
+                "staleness": {str(key): self.staleness[key] for key in sorted(self.staleness)},
+                "counts": dict(self.counts),
+                "failures": list(self.failures),
+                "uptime": round(now - self._started, 3),
+            }
+
+    def tick(self) -> None:
+        """Lets leases run out and ends waits that took too long; call it a few times a second."""
+        now = self.clock()
+        with self._lock:
+            expired = self.ledger.expire()
+            late = self._late(now)
+        for worker in expired:
+            self.events.add(
+                "expired", worker=worker.id, attempt=worker.attempt, lease=self.settings.lease
+            )
+        for future, error in late:
+            settle(future, error)
+        if expired:
+            self._settle_rounds()
+
+    def reply(self) -> Reply:
+        """The present version, whether to stop, and the rate that the driver set."""
+        return Reply(self.weights.version, self.stop, self.learning_rate)
+
+    # Below: with the lock held, where a name says nothing else.
+
+    def _seen(self, worker: int, attempt: int) -> Worker:
+        record = self.ledger.seen(worker, attempt)
+        if record.state == "expired":
+            record.state = "active"
+            self.events.add("returned", worker=worker, attempt=attempt)
+        return record
+
+    def _admit(self, push: Push) -> Worker:
+        worker = self.ledger.admit(push)
+        if push.base_version > self.weights.version:
+            raise Refused(
+                f"The update claims to be computed at version {push.base_version}; the server "
+                f"is at {self.weights.version}."
+            )
+        return self._seen(worker.id, push.attempt)
+
+    def _waiting(self, pending: Pending) -> Future[Answer]:
+        future: Future[Answer] = Future()
+        pending.waiting.append((future, self.clock() + self.settings.round_timeout))
+        return future
+
+    def _replace(self, record: Worker) -> list[Future[Any]]:
+        waiting = record.pending.waiting if record.pending else []
+        gated = [future for worker, _, future, _ in self._gate if worker == record.id]
+        self._gate = [one for one in self._gate if one[0] != record.id]
+        if record.pending:
+            record.pending.waiting = []
+        return [future for future, _ in waiting] + gated
+
+    def _drop_waiting(self) -> list[Future[Answer]]:
+        if self._rounds:
+            self._rounds.drop()
+        found = []
+        for worker in self.ledger.workers.values():
+            if worker.pending is not None:
+                found += [future for future, _ in worker.pending.waiting]
+                worker.pending = None
+        return found
+
+    def _set_rate(self, rate: float) -> None:
+        if not 0 <= rate < float("inf"):
+            raise Refused(
+                f"`learning_rate` must be a number of 0 or more. Received: learning_rate={rate!r}"
+            )
+        self.learning_rate = float(rate)
+        if self.settings.server_rate:
+            self.weights.optimizer.learning_rate = float(rate)
+
+    # Applying; without the lock held, as it may take long.
+
+    def _apply(self, worker: Worker, update: Vectors) -> None:
+        pending = worker.pending
+        assert pending is not None
+        try:
+            version, body, stale = self.weights.step(pending.push, update)
+        except Exception as error:
+            self._undo([worker], error)
+            return
+        with self._lock:
+            worker.commit(pending.push)
+            worker.pending = None
+            self.counts["pushes"] += 1
+            self.staleness[stale] += 1
+            closed = self._epochs_closed()
+        self._tell_epochs(closed)
+        answer = Answer(self.reply()._replace(version=version), body)
+        for future, _ in pending.waiting:
+            settle(future, answer)
+
+    def _settle_rounds(self) -> None:
+        """Closes rounds and answers waits for as long as nobody is missing."""
+        while self._rounds:
+            with self._lock:
+                ready = self.ledger.complete and not self.stop
+                taken = self._rounds.take(self.ledger.active()) if ready else []
+            if taken:
+                self._close(taken)
+            self._release()
+            if not taken:
+                return
+
+    def _close(self, taken: list[Contribution]) -> None:
+        assert self._rounds is not None
+        pushes = [one.pending.push for one in taken]
+        try:
+            self.weights.step_round(pushes, [one.update for one in taken])
+        except Exception as error:
+            self._undo([one.worker for one in taken], error)
+            with self._lock:
+                self._rounds.closed()
+            return
+        with self._lock:
+            for one in taken:
+                one.worker.commit(one.pending.push)
+                one.worker.last_seen = self.clock()
+                one.pending.counted = True
+            self.counts["pushes"] += len(taken)
+            self.counts["rounds"] += 1
+            self._rounds.closed()
+            closed = self._epochs_closed()
+        self._tell_epochs(closed)
+
+    def _release(self) -> None:
+        with self._lock:
+            workers = list(self.ledger.workers.values())
+            free = rounds.released(workers, self.ledger.active())
+            waiting = [f for w in free if w.pending for f, _ in w.pending.waiting]
+            for worker in free:
+                worker.pending, worker.last_seen = None, self.clock()
+        if waiting:
+            answer = self.pull()
+            for future in waiting:
+                settle(future, answer)
+
+    def _undo(self, workers: list[Worker], error: Exception) -> None:
+        with self._lock:
+            futures = [f for w in workers if w.pending for f, _ in w.pending.waiting]
+            for worker in workers:
+                worker.pending = None
+        reason = f"The server's optimizer raised {type(error).__name__}: {error}"
+        _fail_all(futures, ServerError(reason))
+
+    def _epochs_closed(self) -> range:
+        active = self.ledger.active()
+        if not active or not self.ledger.complete:
+            return range(0)
+        before = self.closed_epoch
+        self.closed_epoch = max(before, min(worker.done for worker in active))
+        return range(before + 1, self.closed_epoch + 1)
+
+    def _tell_epochs(self, closed: range) -> None:
+        for epoch in closed:
+            self.events.add("epoch", epoch=epoch, version=self.weights.version)
+
+    # What was waited for in vain; with the lock held.
+
+    def _late(self, now: float) -> list[tuple[Future[Any], ElephasError]]:
+        late: list[tuple[Future[Any], ElephasError]] = []
+        first = self.ledger.first_join
+        no_start = (
+            self._rounds is not None
+            and not self.ledger.complete
+            and first is not None
+            and now - first > self.settings.join_timeout
+        )
+        for worker in self.ledger.workers.values():
+            if worker.pending is not None:
+                late += self._late_pushes(worker.pending, now, no_start)
+        over = [one for one in self._gate if one[3] < now]
+        self._gate = [one for one in self._gate if one not in over]
+        return late + [(future, self._gate_error(epoch)) for _, epoch, future, _ in over]
+
+    def _late_pushes(
+        self, pending: Pending, now: float, no_start: bool
+    ) -> list[tuple[Future[Any], ElephasError]]:
+        over = [one for one in pending.waiting if no_start or one[1] < now]
+        if not over:
+            return []
+        pending.waiting = [one for one in pending.waiting if one not in over]
+        error = self._join_error() if no_start else self._round_error(pending)
+        return [(future, error) for future, _ in over]
+
+    def _join_error(self) -> WaitTimeout:
+        came = sorted(self.ledger.workers)
+        return WaitTimeout(
+            f"Only {len(came)} of {self.ledger.expected} workers joined within "
+            f"{self.settings.join_timeout:g} s (came: {_listed(came)}). Synchronous training "
+            "needs all of them at the same time: check that the cluster has that many free "
+            "slots, and that every executor can reach this server; or lower the number of "
+            "workers, or raise `join_timeout`."
+        )
+
+    def _round_error(self, pending: Pending) -> WaitTimeout:
+        active = self.ledger.active()
+        if pending.counted:
+            what = f"epoch {pending.push.epoch} to close"
+            who = rounds.behind(active, pending.push.epoch)
+        else:
+            what, who = "the round to close", rounds.missing(active)
+        return WaitTimeout(
+            f"Waited {self.settings.round_timeout:g} s for {what}; missing: worker "
+            f"{_listed(who)}. See their logs, or raise `round_timeout` if their batches take "
+            "that long."
+        )
+
+    def _gate_error(self, epoch: int) -> WaitTimeout:
+        return WaitTimeout(
+            f"Waited {self.settings.round_timeout:g} s for the driver to release epoch {epoch}. "
+            "It may be busy in a callback, or gone; raise `round_timeout` if its callbacks take "
+            "that long."
+        )
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return ", ".join(str(one) for one in numbers) or "none"
+
+
+def _fail_all(futures: Iterable[Future[Any]], error: ElephasError) -> None:
+    for future in futures:
+        settle(future, error)
