@@ -1,0 +1,69 @@
+"""What a driver must know of its Spark cluster: slots, addresses, Pythons, settings."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from pyspark import SparkContext
+
+_PREFIX = "spark.elephas."
+
+
+def is_local(sc: SparkContext) -> bool:
+    """Whether tasks run on the driver's own machine (local, local[N], local-cluster)."""
+    return str(sc.master).startswith("local")
+
+
+def prepare_python(sc: SparkContext) -> None:
+    """Lets local workers run the driver's Python, unless somebody chose another.
+
+    Without PYSPARK_PYTHON Spark takes the `python3` of the PATH, which in a virtual environment
+    that isn't activated is another one, without this package.
+    """
+    chosen = os.environ.get("PYSPARK_PYTHON") or sc.getConf().get("spark.pyspark.python")
+    if is_local(sc) and not chosen:
+        sc.pythonExec = sys.executable
+
+
+def slots(sc: SparkContext) -> int:
+    """How many tasks the cluster runs at once, as it is now."""
+    try:
+        scala = sc._jsc.sc()
+        profile = scala.resourceProfileManager().defaultResourceProfile()
+        return int(scala.maxNumConcurrentTasks(profile))
+    except Exception:  # Spark's own, not public API: it may go or change
+        return int(sc.defaultParallelism)
+
+
+def setting(sc: SparkContext, name: str, default: str | None = None) -> str | None:
+    """The Spark setting `spark.elephas.<name>`."""
+    value = sc.getConf().get(_PREFIX + name, default)
+    return None if value is None else str(value)
+
+
+def server_host(sc: SparkContext, host: str | None = None) -> str:
+    """The address of the driver that executors can reach.
+
+    That is `host`, or `spark.elephas.host`, or the loopback address where all is on one machine,
+    or `spark.driver.host`, which executors already use to reach the driver.
+    """
+    if host or (host := setting(sc, "host")):
+        return host
+    if is_local(sc):
+        return "127.0.0.1"
+    return str(sc.getConf().get("spark.driver.host"))
+
+
+def server_port(sc: SparkContext, port: int | None) -> int:
+    """The port asked for by argument or `spark.elephas.port`; 0, the default, takes a free one."""
+    return int(port or setting(sc, "port") or 0)
+
+
+def task_cpus() -> int:
+    """The cores that the task which calls this may use."""
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    return max(int(context.cpus()), 1) if context is not None else 1

@@ -1,0 +1,114 @@
+"""What `fit` shows: a bar, a line an epoch, or nothing."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any, Protocol
+
+from tqdm import tqdm
+
+from elephas_torch.errors import unknown
+
+_FORMAT = "{n_fmt}/{total_fmt} {bar:24} {elapsed}<{remaining}{postfix}"
+
+
+def resolve_verbose(verbose: Any) -> int:
+    """Returns 0, 1 or 2; "auto" and 1 become 2, a line an epoch, where output is no terminal.
+
+    Raises:
+        ValueError: it is none of 0, 1, 2 and "auto".
+    """
+    if verbose not in (0, 1, 2, "auto"):
+        raise unknown("verbose", verbose, ["0", "1", "2", "auto"])
+    if verbose in (0, 2) and verbose is not False:
+        return int(verbose)
+    if verbose is False:
+        return 0
+    return 1 if sys.stdout.isatty() or "ipykernel" in sys.modules else 2
+
+
+class HasLogs(Protocol):
+    """Whatever knows the values to show."""
+
+    def logs(self) -> dict[str, float]: ...
+
+
+def line(logs: dict[str, float]) -> str:
+    """`"accuracy: 0.9412 - loss: 0.1962"`."""
+    return " - ".join(
+        f"{name}: {value:.4f}" if abs(value) > 1e-3 or value == 0 else f"{name}: {value:.4e}"
+        for name, value in logs.items()
+    )
+
+
+class Progress:
+    """Shows epochs on standard output.
+
+    Args:
+        epochs: how many in all.
+        total: the steps of an epoch.
+        verbose: 0, 1 (a bar) or 2 (a line an epoch).
+    """
+
+    def __init__(self, epochs: int, total: int, verbose: int) -> None:
+        self.epochs, self.total, self.verbose = epochs, total, verbose
+        self._bar: tqdm[Any] | None = None
+        self._done = 0
+        self._began = self._drawn = time.perf_counter()
+
+    def begin(self, epoch: int) -> None:
+        """An epoch begins; counted from 0."""
+        if not self.verbose:
+            return
+        self._done = 0
+        self._began = self._drawn = time.perf_counter()
+        print(f"Epoch {epoch + 1}/{self.epochs}", flush=True)
+        if self.verbose == 1:
+            self._bar = tqdm(
+                total=self.total, file=sys.stdout, bar_format=_FORMAT, ascii=" ━", leave=True
+            )
+
+    def advance(self, source: HasLogs, steps: int = 1) -> None:
+        """Some steps are done; draws at most ten times a second."""
+        if self._bar is None:
+            return
+        self._done += steps
+        now = time.perf_counter()
+        if now - self._drawn > 0.1:
+            self._drawn = now
+            self._draw(source.logs())
+
+    def show(self, done: int, total: int) -> None:
+        """Draws that so many steps of so many are done."""
+        if self._bar is not None:
+            self._done, self.total, self._bar.total = done, total, total
+            self._draw({})
+
+    def _draw(self, logs: dict[str, float]) -> None:
+        if self._bar is not None:
+            self._bar.set_postfix_str(line(logs), refresh=False)
+            self._bar.n = min(self._done, self.total)
+            self._bar.refresh()
+
+    def end(self, logs: dict[str, float]) -> None:
+        """The epoch is over."""
+        if self._bar is not None:
+            self._done = self.total
+            self._draw(logs)
+            self._bar.close()
+            self._bar = None
+        elif self.verbose:
+            self.result(logs)
+
+    def result(self, logs: dict[str, float]) -> None:
+        """Prints one line: steps, seconds, values."""
+        if self.verbose:
+            seconds = time.perf_counter() - self._began
+            print(f"{self.total}/{self.total} - {seconds:.1f}s - {line(logs)}", flush=True)
+
+    def close(self) -> None:
+        """Leaves the terminal in order when training ends early."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

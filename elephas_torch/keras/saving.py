@@ -1,0 +1,260 @@
+"""Models to files and back.
+
+A `.keras` file is a zip of `metadata.json`, `config.json` (Keras 3's form) and
+`model.weights.safetensors`, which holds the optimizer's state too. Nothing is pickled, so
+nothing in a file runs when it is read. Files are written beside their place and moved there
+whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from elephas_torch._version import __version__
+from elephas_torch.errors import ModelFileError
+from elephas_torch.keras import losses, metrics, optimizers, serialization
+
+if TYPE_CHECKING:
+    from elephas_torch.keras.models import Model
+
+_WEIGHTS = "model.weights.safetensors"
+_OPTIMIZER = "optimizer/"
+_HDF5 = (".h5", ".hdf5")
+
+
+def save_model(
+    model: Model, filepath: Any, overwrite: bool = True, extra: dict[str, str] | None = None
+) -> None:
+    """Saves a model; see `Model.save`.
+
+    Args:
+        extra: more text files for the zip: name -> content.
+    """
+    path = _checked_target(filepath, overwrite)
+    model._needs_build()
+    config = serialization.serialize_keras_object(model)
+    config["compile_config"] = model.compiled.get_config() if model.compiled else None
+    texts = {
+        "metadata.json": json.dumps(
+            {
+                "elephas_torch_version": __version__,
+                "date_saved": datetime.now(timezone.utc).strftime("%Y-%m-%d@%H:%M:%S"),
+            }
+        ),
+        "config.json": json.dumps(config),
+        **(extra or {}),
+    }
+
+    def write(file: Any) -> None:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            for name, text in texts.items():
+                archive.writestr(name, text)
+            archive.writestr(_WEIGHTS, safetensors.torch.save(_tensors(model)))
+
+    _write_whole(path, write)
+
+
+def load_model(
+    filepath: Any, custom_objects: dict[str, Any] | None = None, compile: bool = True
+) -> Any:
+    """Loads a model that `save` wrote.
+
+    Args:
+        filepath: the file.
+        custom_objects: name -> class or function, for layers, losses and modules of your own.
+        compile: False leaves the model uncompiled.
+
+    Raises:
+        FileNotFoundError: the file isn't there.
+        ModelFileError: it isn't a saved model, or is cut off or changed.
+        ValueError: a layer of it is unknown.
+    """
+    texts, tensors = read_model_file(filepath)
+    config = _json(texts, "config.json", filepath)
+    with serialization.custom_object_scope(serialization.check_custom_objects(custom_objects)):
+        model = _deserialize(config, filepath)
+        _take(model, tensors, filepath)
+        if compile and config.get("compile_config"):
+            _compile(model, config["compile_config"], tensors)
+    return model
+
+
+def model_from_json(text: str, custom_objects: dict[str, Any] | None = None) -> Any:
+    """Makes the model that `to_json` described, with new weights.
+
+    Raises:
+        ValueError: it is no JSON of a model, or a layer is unknown.
+    """
+    try:
+        config = json.loads(text)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"model_from_json: this is no JSON ({error}).") from None
+    return serialization.deserialize_keras_object(config, custom_objects, kind="model")
+
+
+def save_weights(model: Model, filepath: Any, overwrite: bool = True) -> None:
+    """Saves a model's weights as safetensors."""
+    path = _checked_target(filepath, overwrite)
+    model._needs_build()
+    content = safetensors.torch.save(_tensors(model, optimizer=False))
+    _write_whole(path, lambda file: file.write(content))
+
+
+def load_weights(model: Model, filepath: Any) -> None:
+    """Loads weights, from a file of weights or of a whole model, into a built model.
+
+    Raises:
+        ModelFileError: the file isn't one, or doesn't fit the model.
+    """
+    model._needs_build()
+    path = _existing(filepath)
+    if zipfile.is_zipfile(path):
+        tensors = read_model_file(path)[1]
+    else:
+        tensors = _parse(path.read_bytes(), path)
+    _take(model, tensors, path)
+
+
+def read_model_file(filepath: Any) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Returns the text files and the tensors of a saved model.
+
+    Raises:
+        FileNotFoundError: the file isn't there.
+        ModelFileError: it isn't a saved model, or is cut off or changed.
+    """
+    path = _existing(filepath)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            if "config.json" not in names:
+                raise ModelFileError(f"{str(path)!r} is a zip, but not of a model: no config.json.")
+            if _WEIGHTS not in names:
+                raise ModelFileError(
+                    f"{str(path)!r} has no {_WEIGHTS}. It holds: {', '.join(sorted(names))}"
+                )
+            texts = {n: archive.read(n).decode() for n in names if n.endswith(".json")}
+            return texts, _parse(archive.read(_WEIGHTS), path)
+    except (zipfile.BadZipFile, EOFError, UnicodeDecodeError, OSError) as error:
+        raise ModelFileError(
+            f"{str(path)!r} isn't a saved model, or is cut off ({error}). "
+            "Save it again with model.save(path)."
+        ) from None
+
+
+def _tensors(model: Model, optimizer: bool = True) -> dict[str, Tensor]:
+    # Numbered, since names of layers that nobody named change (dense, dense_1): what belongs
+    # where is told by the order, and checked by shapes.
+    tensors = {
+        f"{number:05d}.{name}": tensor.detach().clone().contiguous()
+        for number, (name, tensor) in enumerate(model.state_dict().items())
+    }
+    if optimizer and model.compiled:
+        for name, value in model.compiled.optimizer.state_dict().items():
+            tensors[_OPTIMIZER + name] = torch.as_tensor(value).clone()
+    return tensors
+
+
+def _take(model: Model, tensors: dict[str, Tensor], path: Any) -> None:
+    theirs = [(k, tensors[k]) for k in sorted(tensors) if not k.startswith(_OPTIMIZER)]
+    mine = list(model.state_dict().items())
+    if len(theirs) != len(mine):
+        raise ModelFileError(
+            f"{str(path)!r} doesn't fit the model: it has {len(theirs)} weights, "
+            f"the model has {len(mine)}."
+        )
+    for (name, tensor), (_, stored) in zip(mine, theirs, strict=True):
+        if tensor.shape != stored.shape:
+            raise ModelFileError(
+                f"{str(path)!r} doesn't fit the model: {name!r} has shape "
+                f"{tuple(tensor.shape)} in the model and {tuple(stored.shape)} in the file."
+            )
+    with torch.no_grad():
+        for (_, tensor), (_, stored) in zip(mine, theirs, strict=True):
+            tensor.copy_(stored)
+
+
+def _compile(model: Model, config: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    model.compile(
+        optimizer=optimizers.get(config["optimizer"]),
+        loss=losses.get(config["loss"]),
+        metrics=[metrics.get(m) if isinstance(m, dict) else m for m in config["metrics"]],
+    )
+    state = {
+        k.removeprefix(_OPTIMIZER): v for k, v in tensors.items() if k.startswith(_OPTIMIZER)
+    }
+    if state:
+        model.optimizer.load_state_dict(state)
+
+
+def _deserialize(config: dict[str, Any], path: Any) -> Model:
+    model = serialization.deserialize_keras_object(config, kind="model")
+    if not hasattr(model, "fit"):
+        raise ModelFileError(f"{str(path)!r} holds a {type(model).__name__}, no model.")
+    return cast("Model", model)
+
+
+def _json(texts: dict[str, str], name: str, path: Any) -> dict[str, Any]:
+    try:
+        return cast("dict[str, Any]", json.loads(texts[name]))
+    except ValueError as error:
+        raise ModelFileError(f"{str(path)!r}: {name} is no JSON ({error}).") from None
+
+
+def _parse(content: bytes, path: Any) -> dict[str, Tensor]:
+    try:
+        return safetensors.torch.load(content)
+    except (safetensors.SafetensorError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelFileError(
+            f"{str(path)!r} holds no weights in safetensors' form, or is cut off ({error})."
+        ) from None
+
+
+def _existing(filepath: Any) -> Path:
+    path = Path(filepath)
+    if not path.exists():
+        raise FileNotFoundError(f"There is no file {str(path)!r}.")
+    if path.is_dir():
+        raise ModelFileError(f"{str(path)!r} is a folder; a model is one file.")
+    return path
+
+
+def _checked_target(filepath: Any, overwrite: bool) -> Path:
+    path = Path(filepath)
+    if path.suffix in _HDF5:
+        raise ValueError(
+            f"HDF5 files aren't written. Use the ending '.keras' for models, "
+            f"'.weights.safetensors' for weights. Received: filepath={str(path)!r}"
+        )
+    if path.is_dir():
+        raise IsADirectoryError(f"`filepath` is a folder: {str(path)!r}")
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{str(path)!r} is there already. Pass overwrite=True to replace it.")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"There is no folder {str(path.parent)!r} to save in.")
+    return path
+
+
+def _write_whole(path: Path, write: Callable[[Any], Any]) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

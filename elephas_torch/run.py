@@ -1,0 +1,339 @@
+"""One fit from the driver's side: a server, a Spark job, and what happens while both run."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import safetensors.torch
+from pyspark import RDD, InheritableThread
+
+from elephas_torch import cluster, optimizers, worker
+from elephas_torch.errors import DataError, ElephasError, WorkerError
+from elephas_torch.flat import Vectors
+from elephas_torch.keras.callbacks import CallbackList
+from elephas_torch.keras.models import Model, all_tensors
+from elephas_torch.keras.progress import Progress
+from elephas_torch.keras.step import Step
+from elephas_torch.optimizers import Optimizer
+from elephas_torch.parameter.client import Client
+from elephas_torch.parameter.process import ServerProcess
+from elephas_torch.parameter.wire import Settings
+from elephas_torch.worker import Job
+
+logger = logging.getLogger(__name__)
+
+#: Seconds that workers get to end by themselves before their Spark job is cancelled.
+GRACE = 5.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a fit is to be done; checked by whoever makes it.
+
+    Attributes:
+        every: batches between two exchanges; None: one an epoch.
+        gradients: `frequency='batch'`: gradients are pushed, and the server's optimizer is the
+            compiled one unless another is given.
+        optimizer: what the server steps with.
+        own_optimizer: it is the compiled one, so learning rates that callbacks set are its.
+    """
+
+    mode: str
+    every: int | None
+    gradients: bool
+    optimizer: Optimizer
+    own_optimizer: bool
+    staleness: str | None
+    epochs: int
+    initial_epoch: int
+    batch_size: int
+    validation_split: float
+    shuffle: bool
+    class_weight: dict[int, float] | None
+    seed: int
+    workers: int
+    host: str | None
+    port: int | None
+    join_timeout: float
+    round_timeout: float
+    lease: float
+
+
+@dataclass
+class Outcome:
+    """What came of a fit: what each worker saw, by partition."""
+
+    histories: list[dict[str, list[float]]] = field(default_factory=list)
+
+
+class Run:
+    """One fit. `execute()` trains `model` in place.
+
+    Args:
+        rdd: exactly `options.workers` partitions, of pairs or of blocks.
+        paired: whether rows are pairs.
+        model: compiled and built; its weights are the first, and in the end the last ones.
+    """
+
+    def __init__(
+        self,
+        rdd: RDD[Any],
+        paired: bool,
+        model: Model,
+        options: Options,
+        hooks: CallbackList,
+        progress: Progress,
+    ) -> None:
+        self.rdd, self.paired, self.model, self.options = rdd, paired, model, options
+        self.sc = rdd.context
+        self.hooks, self.progress = hooks, progress
+        self.step: Step = model._ready()
+        self.epochs = _Epochs(options.workers)
+        self._callbacks = [c for c in hooks.callbacks if c is not hooks.history]
+        self._next = options.initial_epoch
+        self._seen = 0
+        self._failure: dict[str, Any] | None = None
+        self._result: list[dict[str, Any]] = []
+        self._error: BaseException | None = None
+
+    def execute(self) -> Outcome:
+        """Trains.
+
+        Raises:
+            DataError: a partition's data can't be trained on.
+            WorkerError: a worker raised, or the Spark job failed.
+            ServerError, WaitTimeout: the server failed, or something was waited for in vain.
+        """
+        with self._server() as server, server.client() as client, self._broadcast() as weights:
+            self.model.stop_training = False
+            self.hooks.on_train_begin()
+            self.hooks.on_epoch_begin(self._next)
+            self.progress.begin(self._next)
+            with self._job(server, weights) as thread:
+                self._watch(client, thread)
+            self._raise_failures(server)
+            client.pull(self.step.flat.vectors)
+        self.hooks.on_train_end()
+        ordered = sorted(self._result, key=lambda one: one["worker"])
+        return Outcome([one["history"] for one in ordered])
+
+    def _server(self) -> ServerProcess:
+        options, flat = self.options, self.step.flat
+        settings = Settings(
+            mode=options.mode,
+            sizes=flat.vectors.sizes,
+            optimizer=optimizers.serialize(options.optimizer),
+            weight_sizes=flat.sizes,
+            workers=options.workers,
+            staleness=options.staleness,
+            join_timeout=options.join_timeout,
+            round_timeout=options.round_timeout,
+            lease=options.lease,
+            gated=options.mode == "synchronous" and bool(self._callbacks),
+            server_rate=options.own_optimizer,
+        )
+        host = cluster.server_host(self.sc, options.host)
+        port = cluster.server_port(self.sc, options.port)
+        return ServerProcess(settings, Vectors(*flat.vectors), host=host, port=port)
+
+    @contextmanager
+    def _broadcast(self) -> Iterator[Any]:
+        tensors = {name: t.contiguous() for name, t in all_tensors(self.model).items()}
+        weights = self.sc.broadcast(safetensors.torch.save(tensors))
+        try:
+            yield weights
+        finally:
+            weights.destroy()
+
+    @contextmanager
+    def _job(self, server: ServerProcess, weights: Any) -> Iterator[InheritableThread]:
+        """The Spark job in a thread of its own, so that this one can be interrupted."""
+        options = self.options
+        job = Job(
+            skeleton=self.model.skeleton(),
+            weights=weights,
+            url=server.url,
+            token=server.token,
+            every=options.every,
+            gradients=options.gradients,
+            paired=self.paired,
+            epochs=options.epochs,
+            initial_epoch=options.initial_epoch,
+            batch_size=options.batch_size,
+            validation_split=options.validation_split,
+            shuffle=options.shuffle,
+            class_weight=options.class_weight,
+            seed=options.seed,
+            timeout=max(options.round_timeout, options.join_timeout) + 30,
+            beat=min(options.lease / 4, 0.5 if self.progress.verbose == 1 else 5.0),
+        )
+        group = f"elephas-{uuid.uuid4().hex[:12]}"
+        thread = InheritableThread(target=self._run_job, args=(job, group), daemon=True)
+        thread.start()
+        try:
+            yield thread
+        except BaseException:
+            self._stop_job(server, thread, group)
+            raise
+        self._stop_job(server, thread, group)
+
+    def _run_job(self, job: Job, group: str) -> None:
+        try:
+            about = f"elephas_torch: {job.epochs} epochs, {self.options.mode}"
+            self.sc.setJobGroup(group, about, interruptOnCancel=True)
+            train = functools.partial(worker.train, job)
+            self._result = self.rdd.mapPartitionsWithIndex(train).collect()
+        except BaseException as error:
+            self._error = error
+
+    def _stop_job(self, server: ServerProcess, thread: InheritableThread, group: str) -> None:
+        if not thread.is_alive():
+            return
+        try:
+            with server.client(timeout=GRACE) as client:
+                client.control(stop=True)
+        except ElephasError as error:
+            logger.debug("The server could not be told to stop: %s", error)
+        thread.join(GRACE)
+        if thread.is_alive():
+            self.sc.cancelJobGroup(group)
+            thread.join(2 * GRACE)
+
+    def _watch(self, client: Client, thread: InheritableThread) -> None:
+        """Handles what workers tell until the job is over, or one of them failed."""
+        while thread.is_alive() and self._failure is None:
+            timeout = 0.2 if self.progress.verbose == 1 else 0.5
+            self._handle(client, client.events(self._seen, timeout))
+            if self.progress.verbose == 1:
+                self._show(client)
+        if self._failure is None:
+            self._handle(client, client.events(self._seen, 0.0))
+
+    def _handle(self, client: Client, events: list[dict[str, Any]]) -> None:
+        for event in events:
+            self._seen = event["number"]
+            if event["kind"] == "failure":
+                self._failure = self._failure or event
+            elif event["kind"] == "expired":
+                logger.warning(
+                    "Worker %s was silent for %s s; the others go on without it.",
+                    event["worker"], event["lease"],
+                )  # fmt: skip
+            self.epochs.note(event)
+        while self._next < self.options.epochs and self.epochs.complete(self._next):
+            self._end_epoch(client)
+
+    def _end_epoch(self, client: Client) -> None:
+        epoch, model = self._next, self.model
+        logs = self._logs(epoch)
+        self.progress.end(logs)
+        if self._callbacks:
+            client.pull(self.step.flat.vectors)
+        rate = model.optimizer.learning_rate
+        self.hooks.on_epoch_end(epoch, logs)
+        self._next += 1
+        if not model.stop_training and self._next < self.options.epochs:
+            self.hooks.on_epoch_begin(self._next)
+            self.progress.begin(self._next)
+        changed = model.optimizer.learning_rate if model.optimizer.learning_rate != rate else None
+        if model.stop_training:
+            client.control(stop=True, learning_rate=changed)
+            self._next = self.options.epochs
+        elif self._callbacks:
+            client.control(learning_rate=changed, release_epoch=epoch)
+
+    def _logs(self, epoch: int) -> dict[str, float]:
+        reports = self.epochs.reports(epoch)
+        logs: dict[str, float] = {}
+        for part, prefix in (("train", ""), ("val", "val_")):
+            sums = [report[part] for report in reports if part in report]
+            if sums:
+                self.step.load_sums(sums)
+                logs |= {prefix + name: value for name, value in self.step.logs().items()}
+        return logs
+
+    def _show(self, client: Client) -> None:
+        if self._next < self.options.epochs:
+            workers = client.status()["workers"].values()
+            self.progress.show(_batches_done(workers, self._next), _batches(workers, self.options))
+
+    def _raise_failures(self, server: ServerProcess) -> None:
+        if self._failure is not None:
+            raise _as_error(self._failure)
+        if self._error is not None:
+            server.check()
+            raise WorkerError(f"The Spark job failed: {_first_line(self._error)}") from self._error
+
+
+class _Epochs:
+    """Which workers there are, and what they reported, until an epoch is complete."""
+
+    def __init__(self, expected: int) -> None:
+        self._expected = expected
+        self._joined: set[int] = set()
+        self._active: set[int] = set()
+        self._reports: dict[int, dict[int, dict[str, Any]]] = {}
+
+    def note(self, event: dict[str, Any]) -> None:
+        """Takes an event of the server's."""
+        kind, number = event["kind"], event.get("worker")
+        if number is None:
+            return
+        if kind == "join":
+            self._joined.add(number)
+            if event["samples"]:
+                self._active.add(number)
+        elif kind == "report":
+            self._reports.setdefault(event["epoch"], {})[number] = event["summary"]
+        elif kind in ("leave", "expired", "failure"):
+            self._active.discard(number)
+        elif kind == "returned":
+            self._active.add(number)
+
+    def complete(self, epoch: int) -> bool:
+        """Whether all workers that are there have reported on an epoch."""
+        reported = self._reports.get(epoch, {})
+        return (
+            bool(reported)
+            and len(self._joined) == self._expected
+            and all(number in reported for number in self._active)
+        )
+
+    def reports(self, epoch: int) -> list[dict[str, Any]]:
+        """The reports on an epoch, in the workers' order."""
+        return [report for _, report in sorted(self._reports.get(epoch, {}).items())]
+
+
+def _batches_done(workers: Any, epoch: int) -> int:
+    done = 0
+    for one in workers:
+        progress = one.get("progress") or {}
+        if progress.get("epoch", 0) >= epoch:
+            done += progress.get("batch", 0)
+    return done
+
+
+def _batches(workers: Any, options: Options) -> int:
+    return sum(-(-one["samples"] // options.batch_size) for one in workers)
+
+
+def _as_error(failure: dict[str, Any]) -> ElephasError:
+    error = failure["error"]
+    if error["kind"] == "data":
+        return DataError(error["message"])
+    return WorkerError(
+        f"Worker {failure['worker']} raised {error['message']}\n\n"
+        f"The worker's own traceback:\n{error['traceback']}"
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    java = getattr(error, "java_exception", None)
+    text = str(java.getMessage()) if java is not None else str(error)
+    return text.strip().splitlines()[0] if text.strip() else type(error).__name__

@@ -1,0 +1,583 @@
+"""`SparkModel`: a compiled Keras-style model, trained on an RDD by many workers.
+
+Keeps elephas's API (https://github.com/maxpumperla/elephas), of its first and its later
+versions.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from pyspark import RDD, SparkContext
+
+from elephas_torch import cluster, optimizers, scoring
+from elephas_torch.errors import ModelFileError, unknown, unknown_arguments
+from elephas_torch.keras import saving
+from elephas_torch.keras.callbacks import Callback, CallbackList, History, wants_batches
+from elephas_torch.keras.models import Model
+from elephas_torch.keras.progress import Progress, resolve_verbose
+from elephas_torch.keras.training import (
+    check_batch_size,
+    check_epochs,
+    check_share,
+    results,
+    to_classes,
+)
+from elephas_torch.mllib.adapter import from_matrix, from_vector, to_matrix, to_vector
+from elephas_torch.optimizers import Optimizer
+from elephas_torch.parameter.wire import MODES
+from elephas_torch.run import Options, Run
+from elephas_torch.utils.rdd_utils import lp_to_simple_rdd, to_simple_rdd
+
+_FILE = "spark_model.json"
+
+
+class SparkModel:
+    """Trains a model on Spark through a parameter server.
+
+    Args:
+        sc: the SparkContext; may be left out, as in later elephas: `SparkModel(model)`.
+        model: a compiled model of `elephas_torch.keras` (a `Sequential`, or
+            `Model.from_torch(module)`). It is trained in place and is `master_network`.
+        optimizer: what the server steps with: a name or an object of
+            `elephas_torch.optimizers`. Default None: with frequency 'batch' the compiled
+            optimizer, else plain averaging, SGD(1.0).
+        mode: 'asynchronous' (default), 'synchronous' or 'hogwild'.
+        frequency: when workers exchange with the server: 'epoch' (default), 'batch', or an
+            integer H: every H batches.
+        num_workers: tasks that train at once. Default: as many as the RDD has partitions, at
+            most as many as the cluster has slots.
+        custom_objects: name -> class or function, for loading.
+        batch_size: rows a step, where `fit` or `train` doesn't say. Default 32.
+        port: of the parameter server. Default 0: a free one. Also `spark.elephas.port`.
+        host: the address of the driver that executors reach. Default: loopback in local mode,
+            else `spark.driver.host`. Also `spark.elephas.host`.
+        seed: of the order of batches and of dropout. Default None: drawn at each fit.
+        staleness: 'scale' (default) divides an asynchronous update by the number of versions
+            it missed, plus 1; None takes it as it is, as elephas does.
+        join_timeout: seconds that the first round waits for all workers. Default 300.
+        round_timeout: seconds that a worker waits for the others of its round. Default 3600.
+        lease: seconds of silence after which a worker is left out. Default 60.
+
+    Attributes:
+        master_network: the model.
+        training_histories: of the last fit, a dict of lists per worker.
+
+    Raises:
+        ValueError: a mode, frequency or optimizer that doesn't exist, or a number out of range.
+        TypeError: an argument that nobody knows (named with the nearest), or no model.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        given = _arguments(type(self).__name__, args, kwargs)
+        self._sc: SparkContext | None = given["sc"]
+        self.master_network: Model = _checked_model(given["model"])
+        self.mode: str = _checked_mode(given["mode"])
+        self.frequency: str | int = _checked_frequency(given["frequency"])
+        self.optimizer: Optimizer | None = _checked_optimizer(given["optimizer"])
+        self.num_workers: int | None = _checked_workers(given["num_workers"])
+        self.custom_objects: dict[str, Any] = dict(given["custom_objects"] or {})
+        self.batch_size: int = check_batch_size(given["batch_size"])
+        self.port: int = _checked_port(given["port"])
+        self.host: str | None = given["host"]
+        self.seed: int | None = given["seed"]
+        if given["staleness"] not in ("scale", None):
+            raise ValueError(
+                "`staleness` must be 'scale' or None. "
+                f"Received: staleness={given['staleness']!r}"
+            )
+        self.staleness: str | None = given["staleness"]
+        self.join_timeout = optimizers.positive("SparkModel", "join_timeout", given["join_timeout"])
+        self.round_timeout = optimizers.positive(
+            "SparkModel", "round_timeout", given["round_timeout"]
+        )
+        self.lease = optimizers.positive("SparkModel", "lease", given["lease"])
+        self.training_histories: list[dict[str, list[float]]] = []
+
+    @property
+    def sc(self) -> SparkContext:
+        """The SparkContext: the one given, else the one that runs, else a new one."""
+        return self._sc or SparkContext.getOrCreate()
+
+    def fit(
+        self,
+        rdd: RDD[Any],
+        epochs: int = 1,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        callbacks: Sequence[Callback] | Callback | None = None,
+        validation_split: float = 0.0,
+        shuffle: bool = True,
+        class_weight: dict[int, float] | None = None,
+        initial_epoch: int = 0,
+        **kwargs: Any,
+    ) -> History:
+        """Trains on an RDD, with Keras's arguments and defaults.
+
+        Args:
+            rdd: of (features, label) pairs: NumPy arrays, tensors or lists of one shape each;
+                see `elephas_torch.utils.rdd_utils.to_simple_rdd`.
+            epochs: the number of the epoch to stop at. Default 1.
+            batch_size: rows a step and worker. Default the constructor's, 32.
+            verbose: 0 silent, 1 a bar, 2 a line an epoch, "auto" 1 in a terminal, else 2.
+            callbacks: of `elephas_torch.keras.callbacks`; they run on the driver at the ends of
+                epochs. In synchronous mode workers wait for them.
+            validation_split: the share of rows, each partition's last ones, to validate with.
+            shuffle: each worker takes its rows in a new order each epoch. Default True.
+            class_weight: class number -> weight of its rows in the loss.
+            initial_epoch: the number of the first epoch. Default 0.
+            **kwargs: `num_workers`, for this fit.
+
+        Returns:
+            A `History` of the whole job: loss and metrics are means over all workers' rows.
+
+        Raises:
+            ValueError, TypeError: an argument is out of range or unknown, or the model isn't
+                compiled; before any Spark job starts.
+            DataError: an empty RDD, or rows that don't fit; names the partition.
+            WorkerError: a worker raised; shows its traceback.
+        """
+        workers = kwargs.pop("num_workers", self.num_workers)
+        if "nb_epoch" in kwargs:
+            epochs = kwargs.pop("nb_epoch")
+        if kwargs:
+            raise unknown_arguments("fit", kwargs, [*_names(SparkModel.fit), "num_workers"])
+        model = self.master_network
+        model._needs_compile()
+        _checked_rdd(rdd)
+        cluster.prepare_python(rdd.context)
+        check_epochs(epochs, initial_epoch)
+        size = self.batch_size if batch_size is None else check_batch_size(batch_size)
+        check_share("validation_split", validation_split)
+        source, paired, count = self._partitioned(rdd, _checked_workers(workers))
+        self._build(rdd)
+        options = Options(
+            mode=self.mode,
+            every={"epoch": None, "batch": 1}.get(self.frequency, self.frequency),  # type: ignore[call-overload,arg-type]
+            gradients=self.frequency == "batch",
+            optimizer=self._server_optimizer(),
+            own_optimizer=self.frequency == "batch" and self.optimizer is None,
+            staleness=self.staleness,
+            epochs=epochs,
+            initial_epoch=initial_epoch,
+            batch_size=size,
+            validation_split=validation_split,
+            shuffle=bool(shuffle),
+            class_weight=class_weight,
+            seed=int(torch.randint(2**31, (1,))) if self.seed is None else int(self.seed),
+            workers=count,
+            host=self.host,
+            port=self.port,
+            join_timeout=self.join_timeout,
+            round_timeout=self.round_timeout,
+            lease=self.lease,
+        )
+        level = resolve_verbose(verbose)
+        params = {"epochs": epochs, "steps": None, "verbose": level}
+        hooks = CallbackList(callbacks, model, params)
+        if ignored := wants_batches(hooks.callbacks):
+            warnings.warn(
+                f"{', '.join(ignored)}: hooks at batches are not called in SparkModel.fit, whose "
+                "batches run on other machines; hooks at epochs are.",
+                stacklevel=2,
+            )
+        progress = Progress(epochs, 0, level)
+        try:
+            outcome = Run(source, paired, model, options, hooks, progress).execute()
+        finally:
+            progress.close()
+        self.training_histories = outcome.histories
+        model.history = hooks.history
+        return hooks.history  # type: ignore[return-value]
+
+    def train(
+        self,
+        rdd: RDD[Any],
+        nb_epoch: int = 10,
+        batch_size: int = 32,
+        verbose: int | str = 0,
+        validation_split: float = 0.1,
+        num_workers: int | None = None,
+        **kwargs: Any,
+    ) -> History:
+        """Trains on an RDD, with elephas's arguments and defaults; otherwise the same as `fit`."""
+        if "epochs" in kwargs:
+            nb_epoch = kwargs.pop("epochs")
+        if num_workers is not None:
+            kwargs["num_workers"] = num_workers
+        return self.fit(
+            rdd,
+            epochs=nb_epoch,
+            batch_size=batch_size,
+            verbose=verbose,
+            validation_split=validation_split,
+            **kwargs,
+        )
+
+    def _server_optimizer(self) -> Optimizer:
+        compiled = self.master_network.optimizer
+        default = compiled if self.frequency == "batch" else optimizers.SGD(1.0)
+        chosen = self.optimizer or default
+        if self.mode != "synchronous" and getattr(chosen, "momentum", 0.0):
+            warnings.warn(
+                f"{chosen} has momentum; with mode={self.mode!r} stale updates make that diverge "
+                "easily. Use mode='synchronous', or an optimizer without momentum on the server.",
+                stacklevel=3,
+            )
+        return chosen
+
+    def _partitioned(self, rdd: RDD[Any], workers: int | None) -> tuple[RDD[Any], bool, int]:
+        """The RDD with a partition a worker, whether its rows are pairs, and how many."""
+        blocks = getattr(rdd, "_elephas_blocks", None)
+        source = rdd if blocks is None else blocks
+        partitions = source.getNumPartitions()
+        if partitions == 0:
+            raise ValueError("The RDD is empty: it has no partitions, so nothing to train on.")
+        slots = cluster.slots(rdd.context)
+        count = workers or min(partitions, slots)
+        if self.mode == "synchronous" and count > slots:
+            raise ValueError(
+                f"Synchronous training needs all workers at once: {count} were asked for, and the "
+                f"cluster has {slots} slots. Set num_workers={slots}, or give Spark more cores. "
+                f"Received: num_workers={count}"
+            )
+        if count < partitions:
+            source = source.coalesce(count)
+        elif count > partitions:
+            if blocks is not None:
+                source, blocks = rdd, None
+            source = source.repartition(count)
+        return source, blocks is None, count
+
+    def _build(self, rdd: RDD[Any]) -> None:
+        """Builds a model that doesn't know its input shape from the first row."""
+        model = self.master_network
+        if not model.built:
+            first = rdd.take(1)
+            if not first:
+                raise ValueError("The RDD is empty: there is nothing to train on.")
+            model.build((None, *np.asarray(first[0][0]).shape))
+
+    def predict(
+        self, data: Any, batch_size: int | None = None, collect: bool = True, **kwargs: Any
+    ) -> Any:
+        """Outputs of the model.
+
+        Args:
+            data: an array (predicted on the driver), or an RDD of features or of
+                (features, label) pairs (predicted by the workers).
+            batch_size: rows at once. Default 256.
+            collect: for an RDD: False gives an RDD of outputs in place of an array.
+
+        Returns:
+            A NumPy array, shape (rows, ...), in the order of the rows.
+        """
+        kwargs.pop("verbose", None)
+        if kwargs:
+            raise unknown_arguments("predict", kwargs, _names(SparkModel.predict))
+        size = 256 if batch_size is None else check_batch_size(batch_size)
+        if not isinstance(data, RDD):
+            return self.master_network.predict(data, batch_size=size)
+        cluster.prepare_python(data.context)
+        return scoring.predict(self.master_network, data, size, collect)
+
+    def predict_classes(self, data: Any, batch_size: int | None = None) -> np.ndarray:
+        """The class of each row, int64; see `Model.predict_classes`."""
+        return to_classes(self.predict(data, batch_size))
+
+    def evaluate(
+        self,
+        x: Any,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: int | str = 0,
+        sample_weight: Any = None,
+        return_dict: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Loss and metrics, computed by the workers; exact over all rows.
+
+        Args:
+            x: an array of features, with `y`; or an RDD of (features, label) pairs.
+            batch_size: rows at once. Default 256.
+            sample_weight: a weight a row; for arrays, which are then evaluated on the driver.
+            return_dict: a dict in place of a list.
+
+        Returns:
+            The loss, or [loss, metric, ...] where there are metrics, or a dict.
+        """
+        kwargs.pop("show_accuracy", None)
+        if kwargs:
+            raise unknown_arguments("evaluate", kwargs, _names(SparkModel.evaluate))
+        model = self.master_network
+        model._needs_compile()
+        size = 256 if batch_size is None else check_batch_size(batch_size)
+        if sample_weight is not None:
+            return model.evaluate(x, y, size, verbose, sample_weight, return_dict)
+        if not isinstance(x, RDD):
+            model.samples(x, y)
+            x = to_simple_rdd(self.sc, x, y)
+        cluster.prepare_python(x.context)
+        logs = scoring.evaluate(model, x, size)
+        Progress(1, 1, resolve_verbose(verbose)).result(logs)
+        return results(logs, return_dict)
+
+    def get_config(self) -> dict[str, Any]:
+        """How it trains, JSON-able; what `save` keeps beside the model."""
+        return {
+            "class_name": type(self).__name__,
+            "mode": self.mode,
+            "frequency": self.frequency,
+            "optimizer": None if self.optimizer is None else optimizers.serialize(self.optimizer),
+            "num_workers": self.num_workers,
+            "batch_size": self.batch_size,
+            "port": self.port,
+            "host": self.host,
+            "seed": self.seed,
+            "staleness": self.staleness,
+            "join_timeout": self.join_timeout,
+            "round_timeout": self.round_timeout,
+            "lease": self.lease,
+        }
+
+    def save(self, file_name: Any, overwrite: bool = True) -> None:
+        """Saves the model and how it trains; `load_model` opens the file as well.
+
+        Args:
+            file_name: a local file; ".keras" is the usual ending.
+            overwrite: False raises FileExistsError where the file is there.
+        """
+        extra = {_FILE: json.dumps(self.get_config())}
+        saving.save_model(self.master_network, file_name, overwrite, extra)
+
+    def __getstate__(self) -> Any:
+        raise TypeError(
+            "A SparkModel can't be used inside a Spark function: it holds the SparkContext. Use "
+            "spark_model.predict(rdd), or only spark_model.master_network in the function."
+        )
+
+
+class AsynchronousSparkModel(SparkModel):
+    """`SparkModel` with mode 'asynchronous', under later elephas's name."""
+
+
+class SparkMLlibModel(SparkModel):
+    """`SparkModel` for RDDs of MLlib's LabeledPoints, matrices and vectors."""
+
+    def fit(  # type: ignore[override]
+        self,
+        labeled_points: RDD[Any],
+        epochs: int = 10,
+        batch_size: int | None = 32,
+        verbose: int | str = 0,
+        validation_split: float = 0.1,
+        categorical: bool = False,
+        nb_classes: int | None = None,
+        **kwargs: Any,
+    ) -> History:
+        """Trains on LabeledPoints.
+
+        Args:
+            labeled_points: RDD of LabeledPoint.
+            categorical: labels are class numbers that become one-hot vectors.
+            nb_classes: how many classes; by default the largest label + 1.
+            **kwargs: as in `SparkModel.fit`.
+        """
+        _checked_rdd(labeled_points)
+        cluster.prepare_python(labeled_points.context)
+        rdd = lp_to_simple_rdd(labeled_points, categorical, nb_classes)
+        return super().fit(
+            rdd,
+            epochs=epochs,
+            batch_size=batch_size,
+            verbose=verbose,
+            validation_split=validation_split,
+            **kwargs,
+        )
+
+    def train(  # type: ignore[override]
+        self,
+        labeled_points: RDD[Any],
+        nb_epoch: int = 10,
+        batch_size: int = 32,
+        verbose: int | str = 0,
+        validation_split: float = 0.1,
+        categorical: bool = False,
+        nb_classes: int | None = None,
+        **kwargs: Any,
+    ) -> History:
+        """The same as `fit`, under elephas's name."""
+        nb_epoch = kwargs.pop("epochs", nb_epoch)
+        return self.fit(
+            labeled_points,
+            nb_epoch,
+            batch_size,
+            verbose,
+            validation_split,
+            categorical,
+            nb_classes,
+            **kwargs,
+        )
+
+    def predict(self, data: Any, *args: Any, **kwargs: Any) -> Any:
+        """Outputs for an MLlib Matrix (a Matrix), a Vector (a Vector), or what
+        `SparkModel.predict` takes."""
+        from pyspark.mllib.linalg import Matrix, Vector
+
+        if isinstance(data, Matrix):
+            return to_matrix(super().predict(from_matrix(data), *args, **kwargs))
+        if isinstance(data, Vector):
+            return to_vector(super().predict(from_vector(data)[None], *args, **kwargs)[0])
+        return super().predict(data, *args, **kwargs)
+
+
+def load_spark_model(
+    file_name: Any,
+    custom_objects: dict[str, Any] | None = None,
+    sc: SparkContext | None = None,
+) -> SparkModel:
+    """Loads what `SparkModel.save` wrote.
+
+    Args:
+        custom_objects: name -> class or function, for layers, losses and modules of your own.
+        sc: the SparkContext; may be left out.
+
+    Raises:
+        FileNotFoundError, ModelFileError: it isn't there, or isn't one.
+    """
+    texts, _ = saving.read_model_file(file_name)
+    if _FILE not in texts:
+        raise ModelFileError(
+            f"{str(file_name)!r} holds a model, but no SparkModel. Use "
+            "elephas_torch.keras.models.load_model, and SparkModel(model, …)."
+        )
+    config = json.loads(texts[_FILE])
+    classes = {c.__name__: c for c in (SparkModel, AsynchronousSparkModel, SparkMLlibModel)}
+    cls = classes.get(config.pop("class_name"), SparkModel)
+    model = saving.load_model(file_name, custom_objects)
+    return cls(sc, model, custom_objects=custom_objects, **config)
+
+
+_DEFAULTS: dict[str, Any] = {
+    "sc": None,
+    "model": None,
+    "optimizer": None,
+    "mode": "asynchronous",
+    "frequency": "epoch",
+    "num_workers": None,
+    "custom_objects": None,
+    "batch_size": 32,
+    "port": 0,
+    "host": None,
+    "seed": None,
+    "staleness": "scale",
+    "join_timeout": 300.0,
+    "round_timeout": 3600.0,
+    "lease": 60.0,
+}
+#: Positional orders: elephas's first versions (with a context) and its later ones.
+_FIRST = ("sc", "model", "optimizer", "mode", "frequency", "num_workers")
+_LATER = ("model", "mode", "frequency", "parameter_server_mode", "num_workers", "custom_objects",
+          "batch_size", "port")  # fmt: skip
+#: Names that elephas had for the same, or for what is not needed any more.
+_OTHER_NAMES = {"master_network": "model", "spark_context": "sc"}
+_NOT_NEEDED = ("parameter_server_mode", "master_optimizer", "master_loss", "master_metrics")
+
+
+def _arguments(owner: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The constructor's arguments by name, from either of elephas's orders."""
+    first = bool(args) and (isinstance(args[0], SparkContext) or args[0] is None)
+    order = _FIRST if first or "sc" in kwargs else _LATER
+    if len(args) > len(order):
+        raise TypeError(
+            f"{owner} takes at most {len(order)} arguments without names: {', '.join(order)}."
+        )
+    given = dict(zip(order, args, strict=False))
+    for name, value in kwargs.items():
+        plain = _OTHER_NAMES.get(name, name)
+        if plain in given:
+            raise TypeError(f"{owner} got `{plain}` twice.")
+        given[plain] = value
+    for name in _NOT_NEEDED:
+        given.pop(name, None)
+    strangers = [name for name in given if name not in _DEFAULTS]
+    if strangers:
+        raise unknown_arguments(owner, strangers, _DEFAULTS)
+    if given.get("sc") is not None and not isinstance(given["sc"], SparkContext):
+        raise TypeError(f"`sc` must be a SparkContext. Received: sc={given['sc']!r}")
+    return {**_DEFAULTS, **given}
+
+
+def _checked_model(model: Any) -> Model:
+    if isinstance(model, torch.nn.Module) and not isinstance(model, Model):
+        raise TypeError(
+            "`model` is a torch module: wrap it with Model.from_torch(module, input_shape=…) "
+            f"and compile it. Received: model={type(model).__name__}"
+        )
+    if not isinstance(model, Model):
+        raise TypeError(
+            "`model` must be a model of elephas_torch.keras, such as a Sequential. "
+            f"Received: model={model!r} (of type {type(model).__name__})"
+        )
+    model._needs_compile()
+    return model
+
+
+def _checked_mode(mode: Any) -> str:
+    if mode not in MODES:
+        raise unknown("mode", mode, MODES)
+    return str(mode)
+
+
+def _checked_frequency(frequency: Any) -> str | int:
+    whole = isinstance(frequency, int | np.integer) and not isinstance(frequency, bool)
+    if whole and frequency >= 1:
+        return int(frequency)
+    if whole:
+        raise ValueError(
+            "`frequency` as a number of batches must be 1 or more. "
+            f"Received: frequency={frequency!r}"
+        )
+    if frequency not in ("epoch", "batch"):
+        raise unknown("frequency", frequency, ["epoch", "batch", "an integer H (every H batches)"])
+    return str(frequency)
+
+
+def _checked_optimizer(optimizer: Any) -> Optimizer | None:
+    return None if optimizer is None else optimizers.get(optimizer)
+
+
+def _checked_workers(workers: Any) -> int | None:
+    if workers is None:
+        return None
+    if isinstance(workers, bool) or not isinstance(workers, int | np.integer) or workers < 1:
+        raise ValueError(
+            f"`num_workers` must be a whole number, 1 or more. Received: num_workers={workers!r}"
+        )
+    return int(workers)
+
+
+def _checked_port(port: Any) -> int:
+    port = 0 if port is None else port
+    if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
+        raise ValueError(f"`port` must be 0 (a free one) to 65535. Received: port={port!r}")
+    return port
+
+
+def _checked_rdd(rdd: Any) -> None:
+    if not isinstance(rdd, RDD):
+        raise TypeError(
+            "SparkModel trains on an RDD of (features, label) pairs; to_simple_rdd(sc, x, y) "
+            f"makes one of arrays. Received: {type(rdd).__name__}"
+        )
+
+
+def _names(function: Any) -> list[str]:
+    names = inspect.signature(function).parameters
+    return [name for name in names if name not in ("self", "kwargs")]

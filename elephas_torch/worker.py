@@ -1,0 +1,274 @@
+"""A worker: one partition of the data, one copy of the model, one client of the server.
+
+`train` is what a Spark task runs. Everything it needs comes in a `Job`; everything it tells
+goes through the parameter server, an error too, so that the driver can show it whole.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+import traceback
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from elephas_torch import data
+from elephas_torch.cluster import task_cpus
+from elephas_torch.errors import DataError, ElephasError, Fenced
+from elephas_torch.flat import Vectors
+from elephas_torch.keras import batches
+from elephas_torch.keras.batches import Samples
+from elephas_torch.keras.losses import check_targets
+from elephas_torch.keras.models import Model
+from elephas_torch.keras.step import Step
+from elephas_torch.parameter.client import Client
+from elephas_torch.parameter.wire import Push, Reply
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all workers of a fit are given.
+
+    Attributes:
+        skeleton: the compiled model without weights.
+        weights: a Spark broadcast of all its tensors, as safetensors.
+        url, token: the parameter server's.
+        every: batches between two exchanges; None: one an epoch.
+        gradients: push gradients (`frequency='batch'`) in place of pseudo-gradients.
+        paired: rows are (features, label) pairs, not blocks of rows.
+        beat: seconds between two signs of life.
+    """
+
+    skeleton: Model = field(repr=False)
+    weights: Any = field(repr=False)
+    url: str
+    token: str = field(repr=False)
+    every: int | None
+    gradients: bool
+    paired: bool
+    epochs: int
+    initial_epoch: int
+    batch_size: int
+    validation_split: float
+    shuffle: bool
+    class_weight: dict[int, float] | None
+    seed: int
+    timeout: float
+    beat: float
+
+
+def train(job: Job, partition: int, rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
+    """Trains on one partition; run by Spark with `mapPartitionsWithIndex`.
+
+    An error in it is sent to the driver through the server and not raised here: Spark would
+    run the task again, to no avail, and bury the message under its own.
+
+    Yields:
+        One dict: the worker's number, its rows, and its history.
+    """
+    torch.set_num_threads(task_cpus())
+    attempt = _attempt()
+    client = Client(job.url, job.token, timeout=job.timeout)
+    try:
+        client.health()
+        yield _Worker(job, partition, attempt, client).run(rows)
+    except Fenced:
+        # Another attempt of this partition trains on; this one has nothing to say.
+        yield {"worker": partition, "rows": 0, "history": {}}
+    except Exception as error:
+        client.fail(partition, attempt, _described(error, partition))
+        yield {"worker": partition, "rows": 0, "history": {}}
+    finally:
+        client.close()
+        # A task that leaves rows unread costs Spark the whole Python process.
+        for _ in rows:
+            pass
+
+
+def _attempt() -> int:
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    return context.taskAttemptId() if context is not None else 0
+
+
+def _described(error: Exception, partition: int) -> dict[str, Any]:
+    kind = "data" if isinstance(error, DataError) else "worker"
+    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    if isinstance(error, ElephasError):
+        return {"kind": kind, "message": str(error), "traceback": text}
+    return {"kind": kind, "message": f"{type(error).__name__}: {error}", "traceback": text}
+
+
+def load_model(skeleton: Model, weights: bytes) -> Model:
+    """A model of its own for this task, with the driver's weights."""
+    import copy
+
+    return copy.deepcopy(skeleton).flesh_out(safetensors.torch.load(bytes(weights)))
+
+
+class _Worker:
+    def __init__(self, job: Job, partition: int, attempt: int, client: Client) -> None:
+        self.job, self.partition, self.attempt, self.client = job, partition, attempt, client
+        self.progress = {"epoch": 0, "batch": 0, "rows": 0}
+        self.history: dict[str, list[float]] = {}
+
+    def run(self, rows: Iterable[Any]) -> dict[str, Any]:
+        job = self.job
+        model = load_model(job.skeleton, job.weights.value)
+        samples = self._samples(model, rows)
+        if samples is None:
+            self.client.join(self.partition, self.attempt, samples=0)
+            return {"worker": self.partition, "rows": 0, "history": {}}
+        training, validation = batches.split(samples, job.validation_split)
+        joined = self.client.join(self.partition, self.attempt, samples=len(training))
+        with _Heartbeat(job, self.partition, self.attempt, self.progress):
+            self._train(model, training, validation, joined)
+            self.client.leave(self.partition, self.attempt)
+        return {"worker": self.partition, "rows": len(training), "history": self.history}
+
+    def _samples(self, model: Model, rows: Iterable[Any]) -> Samples | None:
+        loss = model.loss
+        try:
+            blocks = data.blocks_of(rows) if self.job.paired else rows
+            tensors = data.to_tensors(blocks, model.input_dtype, loss.target_dtype)
+            if tensors is None:
+                return None
+            x = batches.fit_shape(tensors[0], model.input_shape, "the RDD")
+            check_targets(loss, tensors[1], model.output_shape)
+        except ValueError as error:
+            raise DataError(f"Partition {self.partition}: {error}") from None
+        weights = batches.class_weights(tensors[1], self.job.class_weight)
+        return Samples(x, tensors[1], weights)
+
+    def _train(
+        self, model: Model, training: Samples, validation: Samples | None, joined: Any
+    ) -> None:
+        job = self.job
+        step = Step(model)
+        exchange = _Exchange(self, model, step, joined)
+        stop = joined.stop
+        for epoch in range(max(joined.epoch, job.initial_epoch), job.epochs):
+            if stop:
+                return
+            torch.manual_seed(batches.mix(job.seed, self.partition, epoch))
+            began = time.perf_counter()
+            model.train()
+            step.reset()
+            stop = exchange.epoch(training, epoch)
+            self._local_rate(model, exchange.rate)
+            summary: dict[str, Any] = {"train": step.sums()}
+            logs = step.logs()
+            model.eval()
+            if validation is not None:
+                step.reset()
+                for batch in batches.batches(validation, max(job.batch_size, 256)):
+                    step.evaluate(batch)
+                summary["val"] = step.sums()
+                logs |= {f"val_{name}": value for name, value in step.logs().items()}
+            for name, value in logs.items():
+                self.history.setdefault(name, []).append(value)
+            summary["seconds"] = time.perf_counter() - began
+            reply = self.client.report(self.partition, self.attempt, epoch, summary)
+            stop = stop or reply.stop
+            self._local_rate(model, reply.learning_rate)
+
+    def _local_rate(self, model: Model, rate: float | None) -> None:
+        if rate is not None and not self.job.gradients:
+            model.optimizer.learning_rate = rate
+
+
+class _Exchange:
+    """A worker's updates: computed by mode and frequency, pushed, answered by fresh weights."""
+
+    def __init__(self, worker: _Worker, model: Model, step: Step, joined: Any) -> None:
+        self.worker, self.job, self.client = worker, worker.job, worker.client
+        self.step, self.flat, self.optimizer = step, step.flat, model.optimizer
+        self.seq, self.version = joined.seq, self.client.pull(step.flat.vectors)
+        self.done = joined.batch
+        self.rate: float | None = joined.learning_rate
+        self.base = self.flat.parameters.clone() if not self.job.gradients else self.flat.parameters
+        self.update = torch.empty_like(self.base) if not self.job.gradients else self.flat.gradients
+
+    def epoch(self, samples: Samples, epoch: int) -> bool:
+        """Runs one epoch; returns whether to stop."""
+        job, progress = self.job, self.worker.progress
+        rows = batches.order(len(samples), job.shuffle, job.seed, self.worker.partition, epoch)
+        order = rows if job.shuffle else None
+        total = -(-len(samples) // job.batch_size)
+        every = job.every or total
+        start, self.done = min(self.done * every, total - 1), 0
+        progress.update(epoch=epoch, batch=start, rows=0)
+        seen = 0
+        for number in itertools.count(start):
+            if number == total:
+                return False
+            first = number * job.batch_size
+            batch = _batch(samples, order, first, min(first + job.batch_size, len(samples)))
+            self.step.gradients(batch)
+            if not job.gradients:
+                self.optimizer.step(self.flat.parameters, self.flat.gradients, self.flat.sizes)
+            seen += len(batch)
+            progress["batch"] = number + 1
+            progress["rows"] += len(batch)
+            last = number + 1 == total
+            if last or (number + 1) % every == 0:
+                if self._push(epoch, seen, last).stop:
+                    return True
+                seen = 0
+        return False
+
+    def _push(self, epoch: int, samples: int, last: bool) -> Reply:
+        flat, worker = self.flat, self.worker
+        if not self.job.gradients:
+            torch.sub(self.base, flat.parameters, out=self.update)
+        push = Push(
+            worker.partition, worker.attempt, self.seq, self.version, samples, epoch, last
+        )
+        update = Vectors(self.update, flat.state, flat.counters)
+        reply = self.client.exchange(push, update, flat.vectors)
+        if not self.job.gradients:
+            self.base.copy_(flat.parameters)
+        self.seq, self.version = self.seq + 1, reply.version
+        self.rate = reply.learning_rate
+        return reply
+
+
+def _batch(samples: Samples, order: Tensor | None, first: int, last: int) -> Samples:
+    if order is None:
+        return samples.rows(first, last)
+    return samples.take(order[first:last])
+
+
+class _Heartbeat:
+    """Tells the server now and then that the worker lives, off the training thread."""
+
+    def __init__(self, job: Job, partition: int, attempt: int, progress: dict[str, Any]) -> None:
+        self._every = job.beat
+        self._client = Client(job.url, job.token, timeout=job.timeout)
+        self._args = (partition, attempt, progress)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="elephas-heartbeat", daemon=True)
+
+    def __enter__(self) -> _Heartbeat:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._over.set()
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        try:
+            while not self._over.wait(self._every):
+                self._client.beat(*self._args)
+        except ElephasError:
+            pass  # the training thread hears the same, and says so
+        finally:
+            self._client.close()
