@@ -68,3 +68,9 @@ def name_of(function: Any) -> str:
     """Returns the name by which a function is found again: registered, or its own."""
     own = getattr(function, "__name__", type(function).__name__)
     return registered_name(function) or str(own)
+
+
+def shown_name(function: Any) -> str:
+    """Returns the name of a function as Keras shows it in logs: in snake case."""
+    own = getattr(function, "name", None) or getattr(function, "__name__", None)
+    return snake_case(str(own or type(function).__name__))

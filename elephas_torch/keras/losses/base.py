@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from elephas_torch.keras.identifiers import find, name_of
+from elephas_torch.keras.identifiers import find, name_of, shown_name
 from elephas_torch.keras.losses.functions import same_rank
 from elephas_torch.keras.naming import snake_case
 
@@ -135,7 +135,7 @@ class LossFunctionWrapper(Loss):
         name: str | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(reduction, name or name_of(fn))
+        super().__init__(reduction, name or shown_name(fn))
         self.fn = fn
         self.options = options
 

@@ -1,0 +1,110 @@
+"""Accuracies: functions that give 1 or 0 for each sample, and the metrics of their means."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from elephas_torch.keras.losses.functions import paired, same_rank
+from elephas_torch.keras.metrics.base import NamedMetric
+
+
+def accuracy(y_true: Any, y_pred: Any) -> Tensor:
+    """1 where the two are equal, else 0."""
+    y_true, y_pred = paired(y_true, y_pred)
+    return (y_true == y_pred).float()
+
+
+def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Tensor:
+    """1 where the prediction is on the target's side of the threshold, else 0."""
+    y_true, y_pred = same_rank(torch.as_tensor(y_true), torch.as_tensor(y_pred))
+    return ((y_pred > threshold) == y_true).float()
+
+
+def categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
+    """1 where the most probable class is the one of the one-hot target, else 0."""
+    y_true, y_pred = torch.as_tensor(y_true), torch.as_tensor(y_pred)
+    return (y_true.argmax(-1) == y_pred.argmax(-1)).float()
+
+
+def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
+    """1 where the most probable class is the target, a class number; else 0."""
+    y_pred = torch.as_tensor(y_pred)
+    return (_classes(y_true, y_pred) == y_pred.argmax(-1)).float()
+
+
+def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Tensor:
+    """1 where the class of the one-hot target is among the k most probable ones, else 0."""
+    return sparse_top_k_categorical_accuracy(torch.as_tensor(y_true).argmax(-1), y_pred, k)
+
+
+def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Tensor:
+    """1 where the target, a class number, is among the k most probable ones, else 0."""
+    y_pred = torch.as_tensor(y_pred)
+    y_true = _classes(y_true, y_pred).long()
+    # As Keras: whoever is as probable as the k-th is among them.
+    last = y_pred.topk(min(k, y_pred.shape[-1]), -1).values[..., -1]
+    return (y_pred.gather(-1, y_true.unsqueeze(-1)).squeeze(-1) >= last).float()
+
+
+def _classes(y_true: Any, y_pred: Tensor) -> Tensor:
+    y_true = torch.as_tensor(y_true)
+    return y_true.squeeze(-1) if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1 else y_true
+
+
+def accuracy_by_shape(y_true: Tensor, y_pred: Tensor) -> Tensor:
+    """The accuracy that Keras takes for targets and predictions of these shapes."""
+    if y_pred.shape[-1] == 1:
+        return binary_accuracy(y_true, y_pred)
+    if y_true.ndim < y_pred.ndim or y_true.shape[-1] == 1:
+        return sparse_categorical_accuracy(y_true, y_pred)
+    return categorical_accuracy(y_true, y_pred)
+
+
+class Accuracy(NamedMetric):
+    """The share of predictions that equal their target."""
+
+    function = accuracy
+
+
+class CategoricalAccuracy(NamedMetric):
+    """The share of samples whose most probable class is that of the one-hot target."""
+
+    function = categorical_accuracy
+
+
+class SparseCategoricalAccuracy(NamedMetric):
+    """The share of samples whose most probable class is the target, a class number."""
+
+    function = sparse_categorical_accuracy
+
+
+class BinaryAccuracy(NamedMetric):
+    """The share of predictions on their target's side of `threshold` (default 0.5)."""
+
+    function = binary_accuracy
+
+    def __init__(self, name: str | None = None, threshold: float = 0.5) -> None:
+        if not 0 <= threshold <= 1:
+            raise ValueError(f"`threshold` must be from 0 to 1. Received: threshold={threshold}")
+        super().__init__(name, threshold=threshold)
+
+
+class TopKCategoricalAccuracy(NamedMetric):
+    """The share of samples whose one-hot target is among the `k` (5) most probable classes."""
+
+    function = top_k_categorical_accuracy
+
+    def __init__(self, k: int = 5, name: str | None = None) -> None:
+        super().__init__(name, k=k)
+
+
+class SparseTopKCategoricalAccuracy(NamedMetric):
+    """The share of samples whose class number is among the `k` (5) most probable classes."""
+
+    function = sparse_top_k_categorical_accuracy
+
+    def __init__(self, k: int = 5, name: str | None = None) -> None:
+        super().__init__(name, k=k)
