@@ -299,7 +299,7 @@ class InMemoryClient:
                     raise WaitTimeout(f"Waited {limit:g} s for the answer.") from None
 
 
-def _copy(body: bytes, into: Vectors) -> None:
+def _copy(body: memoryview, into: Vectors) -> None:
     start = 0
     targets: Sequence[memoryview] = wire.buffers(into)
     for target in targets:

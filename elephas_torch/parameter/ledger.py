@@ -21,11 +21,13 @@ class Pending:
 
     Attributes:
         push: its header.
+        batch: how many pushes of its epoch were applied before it.
         counted: its round has closed; it waits for the epoch to close.
         waiting: who waits for the answer, each with the time when it gives up.
     """
 
     push: Push
+    batch: int
     counted: bool = False
     waiting: list[tuple[Future[Answer], float]] = field(default_factory=list)
 
@@ -55,6 +57,21 @@ class Worker:
     reported: int = -1
     progress: dict[str, Any] = field(default_factory=dict)
     pending: Pending | None = None
+
+    def begin(self, push: Push) -> Pending:
+        """Returns the note of a push that is to be applied."""
+        return Pending(push, self.batch if push.epoch == self.epoch else 0)
+
+    def position(self) -> tuple[int, int, int]:
+        """Returns seq, epoch and batch that a new attempt goes on from.
+
+        A push that was applied, but waits for its epoch to close, is to be sent again: so the
+        new attempt waits too. Nothing is applied twice by it.
+        """
+        if self.pending is not None and self.pending.counted:
+            push = self.pending.push
+            return push.seq, push.epoch, self.pending.batch
+        return self.seq, self.epoch, self.batch
 
     def commit(self, push: Push) -> None:
         """Notes that this push was applied."""

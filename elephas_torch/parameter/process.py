@@ -28,7 +28,6 @@ from elephas_torch.parameter.wire import Settings
 
 _LENGTH = struct.Struct("<Q")
 _TAIL_LINES = 200
-KEEP_ALIVE_SECONDS = 3600
 
 
 class ServerProcess:
@@ -104,6 +103,7 @@ class ServerProcess:
                 stderr=subprocess.PIPE,
                 pass_fds=[listener.fileno()],
                 env=_environment(),
+                cwd=os.path.sep,
                 start_new_session=True,
             )
             message = self._message(listener.fileno())
@@ -299,26 +299,14 @@ def _run(
     import asyncio
 
     import torch
-    import uvicorn
     import uvloop
 
-    from elephas_torch.parameter.server import Application
+    from elephas_torch.parameter.server import Application, uvicorn_server
     from elephas_torch.parameter.state import State
 
     torch.set_num_threads(1)
     application = Application(State(settings, initial), token)
-    config = uvicorn.Config(
-        application,  # type: ignore[arg-type]
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        date_header=False,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-    )
-    server = uvicorn.Server(config)
+    server = uvicorn_server(application)
 
     async def main() -> None:
         ticking = asyncio.create_task(application.tick())

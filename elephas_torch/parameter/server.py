@@ -15,14 +15,17 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from elephas_torch.errors import ElephasError, Fenced, Refused, WaitTimeout
 from elephas_torch.parameter import wire
 from elephas_torch.parameter.metrics import exposition
+from elephas_torch.parameter.protocol import BODY, Receiver, fields
 from elephas_torch.parameter.state import State
 
 #: From this many elements on, updates are applied in a thread, so that the loop goes on.
@@ -30,6 +33,7 @@ INLINE_ELEMENTS = 250_000
 JSON_BYTES = 1 << 20
 LONGEST_POLL = 60.0
 TICK_SECONDS = 0.25
+KEEP_ALIVE_SECONDS = 3600
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -80,6 +84,7 @@ class Application:
         self.sizes = state.settings.sizes
         self.length = wire.PUSH_BYTES + wire.vector_bytes(self.sizes)
         self.inline = sum(self.sizes) <= INLINE_ELEMENTS
+        self._push_length = str(self.length).encode()
         self._authorization = f"Bearer {token}".encode()
         self._free: list[wire.Body] = []
         self._threads = ThreadPoolExecutor(min(4, os.cpu_count() or 1), "elephas-apply")
@@ -95,7 +100,7 @@ class Application:
             if path != "/health":
                 self._check_token(headers)
             if path == "/update" and method == "POST":
-                await self._update(headers, receive, send)
+                await self._update(scope, headers, receive, send)
             elif path == "/parameters" and method == "GET":
                 await self._parameters(headers, send)
             else:
@@ -121,11 +126,28 @@ class Application:
             await self.run(self.state.tick)
 
     def _check_token(self, headers: dict[bytes, bytes]) -> None:
-        given = headers.get(b"authorization", b"")
-        if not hmac.compare_digest(given, self._authorization):
+        if not self._has_token(headers):
             raise Refused("Wrong or missing token: send this run's as a bearer token.", 401)
 
-    async def _update(self, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
+    def offer(self, head: bytes) -> wire.Body | None:
+        """Returns a buffer for the body of a push that is well announced, else None."""
+        headers = fields(head)
+        announced = headers.get(b"content-length") == self._push_length
+        plain = b"transfer-encoding" not in headers and b"expect" not in headers
+        return self._take() if announced and plain and self._has_token(headers) else None
+
+    def free(self, body: wire.Body) -> None:
+        """Takes back a buffer that nothing uses any more."""
+        self._free.append(body)
+
+    def _take(self) -> wire.Body:
+        return self._free.pop() if self._free else wire.allocate(self.sizes, wire.PUSH_BYTES)
+
+    def _has_token(self, headers: dict[bytes, bytes]) -> bool:
+        given = headers.get(b"authorization", b"")
+        return hmac.compare_digest(given, self._authorization)
+
+    async def _received(self, headers: dict[bytes, bytes], receive: Receive) -> wire.Body:
         length = content_length(headers)
         if length != self.length:
             raise Refused(
@@ -133,13 +155,19 @@ class Application:
                 f"{self.sizes} (parameters, state, counters). Received: {length}",
                 413 if length > self.length else 400,
             )
-        body = self._free.pop() if self._free else wire.allocate(self.sizes, wire.PUSH_BYTES)
+        body = self._take()
         await fill(body.buffer, receive)
+        return body
+
+    async def _update(
+        self, scope: Message, headers: dict[bytes, bytes], receive: Receive, send: Send
+    ) -> None:
+        body = scope["state"].get(BODY) or await self._received(headers, receive)
         push = wire.unpack_push(body.buffer, self.sizes)
         future = await self.run(self.state.push, push, body.vectors)
         answer = future.result() if future.done() else await asyncio.wrap_future(future)
         # Only now: after an error the round may still hold the buffer.
-        self._free.append(body)
+        self.free(body)
         await self._send(answer, send)
 
     async def _parameters(self, headers: dict[bytes, bytes], send: Send) -> None:
@@ -161,6 +189,31 @@ class Application:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": head, "more_body": True})
         await send({"type": "http.response.body", "body": answer.body})
+
+
+def uvicorn_server(application: Application) -> uvicorn.Server:
+    """Returns a server for the application; `serve(sockets=[…])` runs it."""
+
+    def connection(
+        config: uvicorn.Config, server_state: Any, app_state: dict[str, Any], _loop: Any = None
+    ) -> Receiver:
+        state = dict(app_state)
+        http = HttpToolsProtocol(config, server_state, state, _loop)
+        return Receiver(http, state, application.offer, application.free)
+
+    config = uvicorn.Config(
+        application,
+        http=connection,  # type: ignore[arg-type]
+        ws="none",
+        lifespan="off",
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        access_log=False,
+        log_level="warning",
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+    )
+    return uvicorn.Server(config)
 
 
 def content_length(headers: dict[bytes, bytes]) -> int:

@@ -69,7 +69,7 @@ class State:
             known = (before.attempt, before.state) if before else None
             record = self.ledger.join(worker, attempt, samples, info)
             replaced = self._replace(record) if known and known[0] < attempt else []
-            joined = Joined(record.seq, record.epoch, record.batch, *self.reply())
+            joined = Joined(*record.position(), *self.reply())
         if known != (attempt, record.state):
             self.events.add("join", worker=worker, attempt=attempt, samples=samples, info=info)
         _fail_all(replaced, Fenced(f"Worker {worker} was replaced by attempt {attempt}."))
@@ -91,22 +91,18 @@ class State:
             rules.check_finite(update)
             with self._lock:
                 worker = self._admit(push)
-                applied = self.stop or push.seq < worker.seq
-                pending = worker.pending
-                if not applied and pending is None:
-                    worker.pending = Pending(push)
+                known = self._known(worker, push)
+                if known is None:
+                    worker.pending = worker.begin(push)
                     future = self._waiting(worker.pending)
                     if self._rounds:
                         self._rounds.add(worker, worker.pending, update)
-                elif not applied and pending is not None:
-                    self.counts["duplicates"] += 1
-                    return self._waiting(pending)
         except Refused:
             self.counts["refused"] += 1
             raise
-        if applied:
+        if known is not None:
             self.counts["duplicates"] += 1
-            return settled(self.pull())
+            return known
         if self._rounds:
             self._settle_rounds()
         else:
@@ -228,6 +224,8 @@ class State:
         """Lets leases run out and ends waits that took too long; call it a few times a second."""
         now = self.clock()
         with self._lock:
+            for number, *_ in self._gate:
+                self.ledger.workers[number].last_seen = now
             expired = self.ledger.expire()
             late = self._late(now)
         for worker in expired:
@@ -260,6 +258,22 @@ class State:
                 f"is at {self.weights.version}."
             )
         return self._seen(worker.id, push.attempt)
+
+    def _known(self, worker: Worker, push: Push) -> Future[Answer] | None:
+        """The answer to a push that isn't to be applied: it was, it is being, or all stopped."""
+        pending = worker.pending
+        if self.stop:
+            return settled(self.pull())
+        if pending is not None and pending.push.seq == push.seq:
+            return self._waiting(pending)
+        if push.seq < worker.seq:
+            return settled(self.pull())
+        if pending is not None:
+            raise Refused(
+                f"Worker {worker.id} pushes seq={push.seq} before seq={pending.push.seq} was "
+                "answered."
+            )
+        return None
 
     def _waiting(self, pending: Pending) -> Future[Answer]:
         future: Future[Answer] = Future()
@@ -371,9 +385,10 @@ class State:
         active = self.ledger.active()
         if not active or not self.ledger.complete:
             return range(0)
-        before = self.closed_epoch
-        self.closed_epoch = max(before, min(worker.done for worker in active))
-        return range(before + 1, self.closed_epoch + 1)
+        before, now = self.closed_epoch, min(worker.done for worker in active)
+        self.closed_epoch = max(before, now)
+        # Training may start at a later epoch than the first.
+        return range(before + 1 if before >= 0 else max(now, 0), now + 1)
 
     def _tell_epochs(self, closed: range) -> None:
         for epoch in closed:

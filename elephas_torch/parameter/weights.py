@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from elephas_torch import optimizers
@@ -38,24 +41,40 @@ class Weights:
         hogwild = settings.mode == "hogwild"
         self._guard: AbstractContextManager[object] = nullcontext() if hogwild else threading.Lock()
         self._counting = threading.Lock()
-        self._snapshot = (-1, b"")
+        self._snapshot = (-1, memoryview(b""))
+        self._spare: list[Any] = []
         self._shares: dict[int, tuple[int, Tensor]] = {}
 
-    def snapshot(self) -> tuple[int, bytes]:
-        """Returns a version and its vectors as bytes that never change; made once a version."""
+    def snapshot(self) -> tuple[int, memoryview]:
+        """Returns a version and its vectors as memory that never changes; made once a version."""
         with self._guard:
             return self._frozen()
 
-    def _frozen(self) -> tuple[int, bytes]:
+    def _frozen(self) -> tuple[int, memoryview]:
         kept = self._snapshot
         if kept[0] == self.version:
             return kept
         # The version is read before the copy: a torn hogwild copy has at least its updates.
-        kept = (self.version, bytes(self._buffer))
+        kept = (self.version, self._copied())
         self._snapshot = kept
         return kept
 
-    def step(self, push: Push, update: Vectors) -> tuple[int, bytes, int]:
+    def _copied(self) -> memoryview:
+        """Returns a copy whose memory is used again only after the last view of it is gone.
+
+        So it never changes while a socket still reads it, and no update pays for fresh pages.
+        """
+        try:
+            whole = self._spare.pop()
+        except IndexError:
+            whole = np.empty(len(self._buffer), np.uint8)
+        view = whole[:]
+        weakref.finalize(view, self._spare.append, whole).atexit = False
+        copied = memoryview(view)
+        copied[:] = self._buffer
+        return copied.toreadonly()
+
+    def step(self, push: Push, update: Vectors) -> tuple[int, memoryview, int]:
         """Applies one worker's update at once; returns version, snapshot and staleness.
 
         The update's memory is overwritten.
@@ -70,7 +89,9 @@ class Weights:
             self._count()
             return (*self._frozen(), stale)
 
-    def step_round(self, pushes: Sequence[Push], updates: Sequence[Vectors]) -> tuple[int, bytes]:
+    def step_round(
+        self, pushes: Sequence[Push], updates: Sequence[Vectors]
+    ) -> tuple[int, memoryview]:
         """Applies a round, given in worker order; returns version and snapshot.
 
         The updates' memory is overwritten.

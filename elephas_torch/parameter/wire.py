@@ -131,10 +131,10 @@ class Joined(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """A reply with the vectors of its version, as the immutable bytes that are sent."""
+    """A reply with the vectors of its version, as read-only memory in the wire's order."""
 
     reply: Reply
-    body: bytes
+    body: memoryview
 
 
 @dataclass(frozen=True)
