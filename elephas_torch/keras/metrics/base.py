@@ -74,18 +74,32 @@ class Mean(Metric):
         """Counts values in: samples along the first axis, further axes are averaged."""
         self._add(torch.as_tensor(values), sample_weight)
 
+    _sums: Tensor
+    _rows: int
+
+    @property
+    def state(self) -> Tensor:
+        """float64, (2,): the sum of the values, and of the weights."""
+        self._sums[1] += self._rows
+        self._rows = 0
+        return self._sums
+
+    @state.setter
+    def state(self, sums: Tensor) -> None:
+        self._sums = sums
+        # Rows without weights are counted here first: every batch saves a tensor operation.
+        self._rows = 0
+
     def _add(self, values: Tensor, sample_weight: Any) -> None:
-        if self.state.device != values.device:
+        if self._sums.device != values.device:
             self.state = self.state.to(values.device)
         if sample_weight is not None:
             values, weights = _weighted(values, sample_weight)
-            self.state[0].add_(values.sum(dtype=torch.float64))
-            self.state[1].add_(weights.sum(dtype=torch.float64))
+            self._sums.add_(torch.stack([values.sum(), weights.sum()]))
             return
         rows = values.shape[0] if values.ndim else 1
-        total = values.sum(dtype=torch.float64)
-        self.state[0].add_(total, alpha=rows / max(values.numel(), 1))
-        self.state[1].add_(rows)
+        self._sums[0].add_(values.sum(), alpha=rows / max(values.numel(), 1))
+        self._rows += rows
 
     def result(self) -> float:
         total, count = self.state.tolist()

@@ -241,6 +241,16 @@ def test_a_function_of_one_s_own_is_averaged_over_samples_and_found_again():
         assert (renamed.name, renamed.fn) == ("d", distance)
 
 
+def test_a_function_may_give_booleans_or_one_number_a_batch():
+    matches = metrics.get(lambda y_true, y_pred: y_true == y_pred)
+    matches.update_state(torch.tensor([[1, 2], [3, 4]]), torch.tensor([[1, 2], [3, 0]]))
+    assert matches.result() == 0.75
+    largest = metrics.get(lambda y_true, y_pred: y_pred.max())
+    largest.update_state(None, torch.tensor([1.0, 4.0]))
+    largest.update_state(None, torch.tensor([2.0]))
+    assert largest.result() == 3.0
+
+
 def test_a_class_of_one_s_own_keeps_sums_of_its_own():
     @register_keras_serializable(package="tests")
     class Positives(metrics.Metric):
