@@ -186,7 +186,9 @@ def test_names_of_objects_classes_and_functions_are_keras_s():
         return abs(y_true - y_pred)
 
     assert metrics.get(MyDistance).name == keras_history_name(MyDistance)
-    assert metrics.get(metrics.LogCoshError).name == keras_history_name(keras.metrics.LogCoshError())
+    assert metrics.get(metrics.LogCoshError).name == keras_history_name(
+        keras.metrics.LogCoshError()
+    )
     mine = metrics.BinaryAccuracy(name="mine")
     assert metrics.get(mine) is mine
 
