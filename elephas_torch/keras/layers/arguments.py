@@ -27,6 +27,15 @@ def rate(owner: str, argument: str, value: Any) -> float:
     return float(value)
 
 
+def positive(owner: str, argument: str, value: Any) -> float:
+    """Returns `value`; raises ValueError unless it is a number above 0."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
+        raise ValueError(
+            f"{owner}: `{argument}` must be a number above 0. Received: {argument}={value!r}"
+        )
+    return float(value)
+
+
 def integers(owner: str, argument: str, value: Any, count: int) -> tuple[int, ...]:
     """Returns `count` positive whole numbers; one number stands for all of them.
 

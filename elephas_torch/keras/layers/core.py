@@ -17,6 +17,7 @@ from elephas_torch.keras import activations, initializers
 from elephas_torch.keras.layers import arguments
 from elephas_torch.keras.layers.base import Shape
 from elephas_torch.keras.layers.builtin import KERNEL_EXTRAS, Activated, BuiltIn
+from elephas_torch.keras.layers.noise import Noise
 from elephas_torch.keras.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
 from elephas_torch.keras.layers.shapes import Spec
 
@@ -223,7 +224,7 @@ class Dropout(BuiltIn):
         self.rate = arguments.rate("Dropout", "rate", rate)
         self.noise_shape = _noise_shape(noise_shape)
         self.seed = seed
-        self._generator: torch.Generator | None = None
+        self._noise = Noise(seed)
 
     def call(self, inputs: Tensor) -> Tensor:
         if not self.training or self.rate == 0:
@@ -233,14 +234,11 @@ class Dropout(BuiltIn):
         return inputs * self._mask(inputs)
 
     def _mask(self, inputs: Tensor) -> Tensor:
-        shape = inputs.shape
+        shape: Sequence[int] = inputs.shape
         if self.noise_shape is not None:
             lengths = zip(self.noise_shape, shape, strict=True)
-            shape = torch.Size(n if m is None else m for m, n in lengths)
-        if self.seed is not None and self._generator is None:
-            self._generator = torch.Generator(inputs.device).manual_seed(self.seed)
-        mask = inputs.new_empty(shape).bernoulli_(1 - self.rate, generator=self._generator)
-        return mask if self.rate == 1 else mask.div_(1 - self.rate)
+            shape = [n if m is None else m for m, n in lengths]
+        return self._noise.mask(inputs, shape, self.rate)
 
     def get_config(self) -> dict[str, Any]:
         return {

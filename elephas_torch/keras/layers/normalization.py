@@ -1,0 +1,142 @@
+"""Batch normalization."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from elephas_torch.keras import initializers
+from elephas_torch.keras.layers import arguments
+from elephas_torch.keras.layers.base import Shape
+from elephas_torch.keras.layers.builtin import BuiltIn
+
+
+class BatchNormalization(BuiltIn):
+    """Gives every channel mean 0 and variance 1, then scales and shifts it.
+
+    In training the mean and the (population) variance are the batch's, and the moving ones
+    follow them: `moving = momentum * moving + (1 - momentum) * batch`. Otherwise, and where
+    `trainable` is False, they are the moving ones.
+    Follows https://keras.io/api/layers/normalization_layers/batch_normalization/ and Ioffe and
+    Szegedy, 2015.
+
+    Args:
+        axis: the channels' axis. Default -1.
+        momentum: share of the moving statistics that is kept. Default 0.99 (torch counts the
+            complement).
+        epsilon: added to the variance. Default 1e-3.
+        center: shift by `beta`. Default True.
+        scale: multiply with `gamma`. Default True.
+        beta_initializer, gamma_initializer: Defaults "zeros", "ones".
+        moving_mean_initializer, moving_variance_initializer: Defaults "zeros", "ones".
+        **kwargs: see `Layer`.
+
+    Weights: gamma, beta, and not trained by gradients moving_mean, moving_variance; each
+    (channels,).
+
+    Raises:
+        ValueError: `momentum` isn't from 0 to 1, `epsilon` isn't above 0, or (when built) the
+            inputs have no such axis.
+    """
+
+    fixed: ClassVar = {
+        "beta_regularizer": None,
+        "gamma_regularizer": None,
+        "beta_constraint": None,
+        "gamma_constraint": None,
+        "synchronized": False,
+        "renorm": False,
+        "renorm_clipping": None,
+        "renorm_momentum": 0.99,
+    }
+    #: In the order of the weights.
+    _names: ClassVar = ("gamma", "beta", "moving_mean", "moving_variance")
+
+    def __init__(
+        self,
+        axis: int = -1,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        moving_mean_initializer: Any = "zeros",
+        moving_variance_initializer: Any = "ones",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.axis = _axis(axis)
+        self.momentum = arguments.rate("BatchNormalization", "momentum", momentum)
+        self.epsilon = arguments.positive("BatchNormalization", "epsilon", epsilon)
+        self.center = bool(center)
+        self.scale = bool(scale)
+        self.beta_initializer = initializers.get(beta_initializer)
+        self.gamma_initializer = initializers.get(gamma_initializer)
+        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
+        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+
+    def build(self, input_shape: Shape) -> None:
+        if not -len(input_shape) <= self.axis < len(input_shape) or len(input_shape) < 2:
+            raise ValueError(
+                f"{self._label}: the inputs have no axis {self.axis} beside the batch. "
+                f"Received: inputs of shape {input_shape}"
+            )
+        channels = self._length(input_shape, self.axis)
+        wanted = (self.scale, self.center, True, True)
+        for name in (n for n, want in zip(self._names, wanted, strict=True) if want):
+            initializer = getattr(self, f"{name}_initializer")
+            self.add_weight(channels, initializer, name=name, trainable="moving" not in name)
+        spec: list[int | None] = [None] * len(input_shape)
+        spec[self.axis] = channels
+        self.input_spec = tuple(spec)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        second = self.axis == 1 or inputs.dim() == 2
+        # A moved axis is a view; torch knows it as its channels_last memory format.
+        outputs = self._normalized(inputs if second else inputs.movedim(self.axis, 1))
+        return outputs if second else outputs.movedim(1, self.axis)
+
+    def _normalized(self, inputs: Tensor) -> Tensor:
+        gamma, beta = self._parameters.get("gamma"), self._parameters.get("beta")
+        mean: Any = self._buffers["moving_mean"]
+        variance: Any = self._buffers["moving_variance"]
+        if not (self.training and self._trainable):
+            return F.batch_norm(inputs, mean, variance, gamma, beta, eps=self.epsilon)
+        outputs, batch_mean, inverse = torch.native_batch_norm(
+            inputs, gamma, beta, None, None, True, 0.0, self.epsilon
+        )
+        # Keras's moving variance follows the population variance, torch's own the unbiased one.
+        batch_variance = inverse.detach().pow(-2).sub_(self.epsilon).clamp_min_(0)
+        mean.lerp_(batch_mean.detach(), 1 - self.momentum)
+        variance.lerp_(batch_variance, 1 - self.momentum)
+        return outputs
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "axis": self.axis,
+            "momentum": self.momentum,
+            "epsilon": self.epsilon,
+            "center": self.center,
+            "scale": self.scale,
+            **{
+                f"{name}_initializer": initializers.serialize(getattr(self, f"{name}_initializer"))
+                for name in self._names
+            },
+        }
+
+
+def _axis(value: Any) -> int:
+    # Keras 2 wrote a list of one axis.
+    if isinstance(value, list | tuple) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, bool) or not isinstance(value, int) or value == 0:
+        raise ValueError(
+            "BatchNormalization: `axis` must be the number of one axis, not the batch's 0. "
+            f"Received: axis={value!r}"
+        )
+    return value
