@@ -36,7 +36,7 @@ def Input(shape: Sequence[int | None] | None = None, **kwargs: Any) -> InputLaye
     return InputLayer(shape=shape, **kwargs)
 
 
-class Model(Layer, Trainer):
+class Model(Trainer, Layer):
     """What all models share: training, weights, files. Make a `Sequential`, or
     `Model.from_torch(module)`."""
 
