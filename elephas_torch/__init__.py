@@ -1,0 +1,51 @@
+"""Distributed deep learning on Spark with Keras-style models on PyTorch.
+
+    >>> from elephas_torch import SparkModel, keras, optimizers
+
+Names are imported when they are first used, so that `import elephas_torch` is cheap, and
+`elephas_torch.keras` and `elephas_torch.parameter` serve where there is no Spark.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from elephas_torch._version import __version__
+
+if TYPE_CHECKING:
+    from elephas_torch import errors, keras, optimizers, parameter
+    from elephas_torch.spark_model import (
+        AsynchronousSparkModel,
+        SparkMLlibModel,
+        SparkModel,
+        load_spark_model,
+    )
+
+__all__ = [
+    "AsynchronousSparkModel",
+    "SparkMLlibModel",
+    "SparkModel",
+    "__version__",
+    "errors",
+    "keras",
+    "load_spark_model",
+    "optimizers",
+    "parameter",
+]
+
+_SUBMODULES = ("errors", "keras", "optimizers", "parameter")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"elephas_torch.{name}")
+    if name in __all__:
+        value = getattr(importlib.import_module("elephas_torch.spark_model"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'elephas_torch' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

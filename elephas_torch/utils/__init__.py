@@ -1,0 +1,1 @@
+"""Elephas's helpers under elephas's names."""

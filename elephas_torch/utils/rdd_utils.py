@@ -1,0 +1,235 @@
+"""NumPy arrays to RDDs of rows, and LabeledPoints to either.
+
+Elephas's functions under elephas's names. `to_simple_rdd` ships blocks of rows and hands out
+pairs, so that a `SparkModel` can take the blocks as they are.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from pyspark import RDD, SparkContext
+from pyspark.mllib.regression import LabeledPoint
+
+from elephas_torch.cluster import prepare_python
+from elephas_torch.errors import DataError
+from elephas_torch.mllib.adapter import from_vector, to_vector
+
+#: Bytes of features and labels in one block: large enough that handling blocks costs nothing.
+BLOCK_BYTES = 4 * 2**20
+#: Bytes in one partition, unless its number is given: Spark's messages end at 128 MiB.
+PARTITION_BYTES = 64 * 2**20
+
+Block = tuple[np.ndarray, np.ndarray]
+
+
+def to_simple_rdd(
+    sc: SparkContext, features: Any, labels: Any, num_slices: int | None = None
+) -> RDD[Any]:
+    """Returns an RDD of (features, label) pairs, row by row, in order.
+
+    Args:
+        sc: the Spark context.
+        features: array-like, shape (rows, ...): NumPy, torch or lists. Each pair gets a NumPy
+            array of the shape that is left.
+        labels: array-like, shape (rows, ...): numbers, or one-hot or longer rows.
+        num_slices: partitions; the numbers of their rows differ by one at most. Default: the
+            context's `defaultParallelism`, or a multiple where a partition would have more
+            than 64 MiB.
+
+    Raises:
+        DataError: there are no rows, `features` and `labels` differ in length, or rows of one
+            of them differ in shape.
+        ValueError: `num_slices` is below 1.
+    """
+    prepare_python(sc)
+    x, y = _arrays(features, labels)
+    blocks = _parallelize(sc, x, y, num_slices)
+    pairs = blocks.flatMap(_rows)
+    pairs._elephas_blocks = blocks  # type: ignore[attr-defined]
+    return pairs
+
+
+def _arrays(features: Any, labels: Any) -> Block:
+    x, y = _array(features, "features"), _array(labels, "labels")
+    if len(x) != len(y):
+        raise DataError(
+            "`features` and `labels` must have the same number of rows. "
+            f"Received: {len(x)} and {len(y)}"
+        )
+    if not len(x):
+        raise DataError("`features` and `labels` have no rows; there is nothing to train on.")
+    return x, y
+
+
+def _array(values: Any, name: str) -> np.ndarray:
+    if hasattr(values, "detach"):
+        values = values.detach().cpu().numpy()
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        array = np.empty(0, dtype=object)
+    if array.dtype == object:
+        raise DataError(
+            f"`{name}` can't be made one array of numbers: its rows differ in shape, or hold "
+            f"something else than numbers. Received: {type(values).__name__}"
+        )
+    if not array.ndim:
+        raise DataError(f"`{name}` must have a row for each sample. Received: {values!r}")
+    return array
+
+
+def _parallelize(
+    sc: SparkContext, x: np.ndarray, y: np.ndarray, num_slices: int | None
+) -> RDD[Any]:
+    slices = _slices(sc, x.nbytes + y.nbytes) if num_slices is None else num_slices
+    if slices < 1:
+        raise ValueError(f"`num_slices` must be 1 or more. Received: num_slices={num_slices}")
+    return sc.parallelize(list(_blocks(x, y, slices)), slices)
+
+
+def _slices(sc: SparkContext, size: int) -> int:
+    return sc.defaultParallelism * max(1, -(-size // (sc.defaultParallelism * PARTITION_BYTES)))
+
+
+def _blocks(x: np.ndarray, y: np.ndarray, slices: int) -> Iterator[Block]:
+    # every partition gets the same number of blocks: so Spark's own slicing keeps them even
+    rows = len(x)
+    slices = min(slices, rows)
+    size = -(-(x.nbytes + y.nbytes) // slices)
+    each = min(max(1, -(-size // BLOCK_BYTES)), rows // slices)
+    edges = [rows * i // slices for i in range(slices + 1)]
+    for first, last in itertools.pairwise(edges):
+        cuts = [first + (last - first) * i // each for i in range(each + 1)]
+        for start, stop in itertools.pairwise(cuts):
+            yield x[start:stop], y[start:stop]
+
+
+def _rows(block: Block) -> Iterable[tuple[Any, Any]]:
+    return zip(*block, strict=True)
+
+
+def to_labeled_point(
+    sc: SparkContext, features: Any, labels: Any, categorical: bool = False
+) -> RDD[LabeledPoint]:
+    """Returns an RDD of MLlib's LabeledPoints, in order.
+
+    Args:
+        sc: the Spark context.
+        features: array-like, shape (rows, length).
+        labels: array-like, shape (rows,); one-hot, shape (rows, classes), if `categorical`.
+        categorical: whether `labels` are one-hot; a point's label is then the class's number.
+
+    Raises:
+        DataError: there are no rows, lengths differ, or shapes are others than these.
+    """
+    prepare_python(sc)
+    x, y = _arrays(features, labels)
+    if x.ndim != 2:
+        raise DataError(
+            "A LabeledPoint has one row of features: `features` must be of shape (rows, length). "
+            f"Received: shape {x.shape}"
+        )
+    return _parallelize(sc, x, _point_labels(y, categorical), None).flatMap(_points)
+
+
+def _point_labels(y: np.ndarray, categorical: bool) -> np.ndarray:
+    if categorical and y.ndim == 2 and y.shape[1] > 1:
+        return y.argmax(axis=1)
+    if not categorical and y.size == len(y):
+        return y.reshape(-1)
+    wanted = "one-hot, shape (rows, classes)" if categorical else "single numbers, shape (rows,)"
+    hint = "" if categorical else "; for one-hot labels pass categorical=True"
+    raise DataError(
+        f"`labels` must be {wanted}, with categorical={categorical}{hint}. "
+        f"Received: shape {y.shape}"
+    )
+
+
+def _points(block: Block) -> Iterator[LabeledPoint]:
+    for features, label in _rows(block):
+        yield LabeledPoint(float(label), to_vector(features))
+
+
+def from_labeled_point(
+    rdd: RDD[LabeledPoint], categorical: bool = False, nb_classes: int | None = None
+) -> Block:
+    """Returns the features and labels of LabeledPoints as arrays, in order.
+
+    Args:
+        rdd: of LabeledPoints, with dense or sparse features of one length.
+        categorical: whether labels come one-hot.
+        nb_classes: the number of classes; default: the largest label and one.
+
+    Returns:
+        Features, float64 of shape (rows, length). Labels: float32 of shape (rows, nb_classes) if
+        `categorical`; else of shape (rows,), int32 where all are whole numbers, or float64.
+
+    Raises:
+        DataError: the RDD is empty, or a label is no class.
+    """
+    points = rdd.map(lambda point: (from_vector(point.features), point.label)).collect()
+    if not points:
+        raise DataError("The RDD of LabeledPoints is empty.")
+    features = np.stack([features for features, _ in points])
+    labels = np.array([label for _, label in points], dtype=np.float64)
+    if categorical:
+        classes = nb_classes or _classes(labels.max())
+        return features, np.stack([encode_label(label, classes) for label in labels])
+    whole = (labels == np.trunc(labels)) & (np.abs(labels) < 2**31)
+    return features, labels.astype(np.int32) if whole.all() else labels
+
+
+def _classes(largest: float) -> int:
+    return int(largest) + 1
+
+
+def encode_label(label: float, nb_classes: int) -> np.ndarray:
+    """Returns the one-hot vector of a class, float32 of shape (nb_classes,).
+
+    Args:
+        label: the class's number, from 0; a float is fine as long as it is whole.
+        nb_classes: the number of classes.
+
+    Raises:
+        DataError: there is no such class.
+
+    Example::
+
+        >>> encode_label(2, 4)
+        array([0., 0., 1., 0.], dtype=float32)
+    """
+    if not (0 <= label < nb_classes and label == int(label)):
+        raise DataError(
+            f"A label must be a whole number from 0 to {nb_classes - 1}, "
+            f"since there are {nb_classes} classes. Received: {label}"
+        )
+    encoded = np.zeros(nb_classes, dtype=np.float32)
+    encoded[int(label)] = 1.0
+    return encoded
+
+
+def lp_to_simple_rdd(
+    lp_rdd: RDD[LabeledPoint], categorical: bool = False, nb_classes: int | None = None
+) -> RDD[Any]:
+    """Returns an RDD of (features, label) pairs from LabeledPoints, in order.
+
+    Args:
+        lp_rdd: of LabeledPoints, with dense or sparse features.
+        categorical: whether labels come one-hot, as float32 of shape (nb_classes,); else they
+            are floats.
+        nb_classes: the number of classes; by default a Spark job looks for the largest label.
+
+    Raises:
+        DataError: in the job that uses the RDD: a label is no class.
+    """
+    prepare_python(lp_rdd.context)
+    if not categorical:
+        return lp_rdd.map(lambda point: (from_vector(point.features), point.label))
+    classes = nb_classes or _classes(lp_rdd.map(lambda point: point.label).max())
+    return lp_rdd.map(
+        lambda point: (from_vector(point.features), encode_label(point.label, classes))
+    )

@@ -1,0 +1,72 @@
+"""One local Spark session for the whole run, and real data."""
+
+import gzip
+import os
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["PYSPARK_PYTHON"] = sys.executable
+
+import numpy as np
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def spark_context():
+    """A SparkContext with four slots. Fixtures and tests mustn't stop it."""
+    from pyspark import SparkConf, SparkContext
+
+    conf = SparkConf().setMaster("local[4]").setAppName("elephas_torch tests")
+    conf.set("spark.ui.enabled", "false")
+    conf.set("spark.driver.host", "127.0.0.1").set("spark.driver.bindAddress", "127.0.0.1")
+    # starts a quarter faster; tests are too short to gain from the JVM's second compiler
+    conf.set("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+    context = SparkContext(conf=conf)
+    context.setLogLevel("ERROR")
+    yield context
+    context.stop()
+
+
+class Mnist(NamedTuple):
+    """Images float32 in 0..1 of shape (rows, 784); `labels` int64; `y` one-hot float32."""
+
+    x_train: np.ndarray
+    y_train: np.ndarray
+    labels_train: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+    labels_test: np.ndarray
+
+
+def mnist_folder():
+    """Where MNIST's own files are: $ELEPHAS_TORCH_MNIST, or shared data beside the checkout."""
+    named = os.environ.get("ELEPHAS_TORCH_MNIST")
+    folder = Path(named) if named else ROOT.parent / "shared" / "data" / "mnist"
+    return folder if (folder / "t10k-images-idx3-ubyte.gz").is_file() else None
+
+
+def read_idx(path, header):
+    return np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8, offset=header)
+
+
+@pytest.fixture(scope="session")
+def mnist():
+    """MNIST's 10,000 test images: the first 8,000 to train with, the last 2,000 to test with."""
+    folder = mnist_folder()
+    if folder is None:
+        pytest.skip(
+            "needs t10k-images-idx3-ubyte.gz and t10k-labels-idx1-ubyte.gz of MNIST in the folder "
+            "that ELEPHAS_TORCH_MNIST names"
+        )
+    images = read_idx(folder / "t10k-images-idx3-ubyte.gz", 16).reshape(-1, 784)
+    labels = read_idx(folder / "t10k-labels-idx1-ubyte.gz", 8).astype(np.int64)
+    x, y = images.astype(np.float32) / 255, np.eye(10, dtype=np.float32)[labels]
+    train, test = slice(0, 8000), slice(8000, 10000)
+    return Mnist(x[train], y[train], labels[train], x[test], y[test], labels[test])
