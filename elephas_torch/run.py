@@ -118,6 +118,8 @@ class Run:
             with self._job(server, weights) as thread:
                 self._watch(client, thread)
             self._raise_failures(server)
+            if not any(one["rows"] for one in self._result):
+                raise DataError("The RDD is empty: there is nothing to train on.")
             client.pull(self.step.flat.vectors)
         self.hooks.on_train_end()
         ordered = sorted(self._result, key=lambda one: one["worker"])

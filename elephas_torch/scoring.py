@@ -20,7 +20,7 @@ from elephas_torch.keras.batches import Samples
 from elephas_torch.keras.losses import check_targets
 from elephas_torch.keras.models import Model, all_tensors
 from elephas_torch.keras.step import Step
-from elephas_torch.worker import load_model
+from elephas_torch.worker import drain, load_model
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,7 @@ def _predicted(scoring: Scoring, partition: int, rows: Iterable[Any]) -> Iterato
             yield model.predict(block, batch_size=scoring.batch_size)
     except ValueError as error:
         yield _Failed(f"Partition {partition}: {error}", data=True)
-    for _ in rows:
-        pass
+    drain(rows)
 
 
 def _evaluated(scoring: Scoring, partition: int, rows: Iterable[Any]) -> Iterator[Any]:
@@ -126,8 +125,7 @@ def _evaluated(scoring: Scoring, partition: int, rows: Iterable[Any]) -> Iterato
             yield step.sums()
     except ValueError as error:
         yield _Failed(f"Partition {partition}: {error}", data=True)
-    for _ in rows:
-        pass
+    drain(rows)
 
 
 def _unpacked(part: Any) -> Any:

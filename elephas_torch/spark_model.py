@@ -29,7 +29,6 @@ from elephas_torch.keras.training import (
     results,
     to_classes,
 )
-from elephas_torch.mllib.adapter import from_matrix, from_vector, to_matrix, to_vector
 from elephas_torch.optimizers import Optimizer
 from elephas_torch.parameter.wire import MODES
 from elephas_torch.run import Options, Run
@@ -428,7 +427,10 @@ class SparkMLlibModel(SparkModel):
     def predict(self, data: Any, *args: Any, **kwargs: Any) -> Any:
         """Outputs for an MLlib Matrix (a Matrix), a Vector (a Vector), or what
         `SparkModel.predict` takes."""
+        # Importing MLlib brings pandas and half a second with it: only where it is used.
         from pyspark.mllib.linalg import Matrix, Vector
+
+        from elephas_torch.mllib.adapter import from_matrix, from_vector, to_matrix, to_vector
 
         if isinstance(data, Matrix):
             return to_matrix(super().predict(from_matrix(data), *args, **kwargs))

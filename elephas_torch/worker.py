@@ -6,12 +6,15 @@ goes through the parameter server, an error too, so that the driver can show it 
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import itertools
 import threading
 import time
 import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Any
 
 import safetensors.torch
@@ -86,7 +89,12 @@ def train(job: Job, partition: int, rows: Iterable[Any]) -> Iterator[dict[str, A
         yield {"worker": partition, "rows": 0, "history": {}}
     finally:
         client.close()
-        # A task that leaves rows unread costs Spark the whole Python process.
+        drain(rows)
+
+
+def drain(rows: Iterable[Any]) -> None:
+    """Reads what is left: a task that doesn't costs Spark the whole Python process."""
+    with contextlib.suppress(Exception):  # told the driver already, or not worth telling
         for _ in rows:
             pass
 
@@ -100,16 +108,26 @@ def _attempt() -> int:
 
 def _described(error: Exception, partition: int) -> dict[str, Any]:
     kind = "data" if isinstance(error, DataError) else "worker"
-    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    frames = _users(error.__traceback__)
+    text = "".join(traceback.format_exception(type(error), error, frames))
     if isinstance(error, ElephasError):
         return {"kind": kind, "message": str(error), "traceback": text}
     return {"kind": kind, "message": f"{type(error).__name__}: {error}", "traceback": text}
 
 
+def _users(frames: TracebackType | None) -> TracebackType | None:
+    """A traceback from the first frame that is neither this package's, torch's nor Spark's."""
+    found = frames
+    while found is not None:
+        module = str(found.tb_frame.f_globals.get("__name__", ""))
+        if module.partition(".")[0] not in ("elephas_torch", "torch", "pyspark"):
+            return found
+        found = found.tb_next
+    return frames
+
+
 def load_model(skeleton: Model, weights: bytes) -> Model:
     """A model of its own for this task, with the driver's weights."""
-    import copy
-
     return copy.deepcopy(skeleton).flesh_out(safetensors.torch.load(bytes(weights)))
 
 
