@@ -62,20 +62,20 @@ def rmsprop(
     s.mul_(rho).addcmul_(g, g, value=1 - rho)
     if a is not None:
         a.mul_(rho).add_(g, alpha=1 - rho)
-        root = s.addcmul(a, a, value=-1).add_(epsilon).sqrt_()
+        scale = s.addcmul(a, a, value=-1).add_(epsilon).rsqrt_()
     else:
-        root = s.add(epsilon).sqrt_()
+        scale = s.add(epsilon).rsqrt_()
     if v is not None:
-        v.mul_(momentum).addcdiv_(g, root, value=lr)
+        v.mul_(momentum).addcmul_(g, scale, value=lr)
         w.sub_(v)
     else:
-        w.addcdiv_(g, root, value=-lr)
+        w.addcmul_(g, scale, value=-lr)
 
 
 # s <- s + g^2;  w <- w - lr g / sqrt(s + eps)
 def adagrad(w: Tensor, g: Tensor, s: Tensor, lr: float, epsilon: float) -> None:
     s.addcmul_(g, g)
-    w.addcdiv_(g, s.add(epsilon).sqrt_(), value=-lr)
+    w.addcmul_(g, s.add(epsilon).rsqrt_(), value=-lr)
 
 
 # s <- rho s + (1 - rho) g^2;  d = g sqrt(u + eps) / sqrt(s + eps)
@@ -84,7 +84,7 @@ def adadelta(
     w: Tensor, g: Tensor, s: Tensor, u: Tensor, lr: float, rho: float, epsilon: float
 ) -> None:
     s.mul_(rho).addcmul_(g, g, value=1 - rho)
-    d = u.add(epsilon).div_(s.add(epsilon)).sqrt_().mul_(g)
+    d = s.add(epsilon).div_(u.add(epsilon)).rsqrt_().mul_(g)
     u.mul_(rho).addcmul_(d, d, value=1 - rho)
     w.add_(d, alpha=-lr)
 
@@ -103,12 +103,31 @@ def adam(
     epsilon: float,
     largest: Tensor | None = None,
 ) -> None:
+    root = math.sqrt(1 - beta_2**t)
+    if _FUSED_ADAM is not None and _alike(w, g, m, s):
+        # One pass in place of four. torch adds its epsilon after the correction, so it's
+        # divided by what the correction multiplies it with.
+        _FUSED_ADAM(
+            [w], [g], [m], [s], [] if largest is None else [largest],
+            [torch.full((), float(t), device=w.device)],
+            lr=lr, beta1=beta_1, beta2=beta_2, weight_decay=0.0, eps=epsilon / root,
+            amsgrad=largest is not None, maximize=False,
+        )  # fmt: skip
+        return
     m.lerp_(g, 1 - beta_1)
     s.mul_(beta_2).addcmul_(g, g, value=1 - beta_2)
     if largest is not None:
         s = torch.maximum(largest, s, out=largest)
-    rate = lr * math.sqrt(1 - beta_2**t) / (1 - beta_1**t)
-    w.addcdiv_(m, s.sqrt().add_(epsilon), value=-rate)
+    w.addcdiv_(m, s.sqrt().add_(epsilon), value=-lr * root / (1 - beta_1**t))
+
+
+# What torch.optim.Adam(fused=True) calls; some builds of torch lack it.
+_FUSED_ADAM = getattr(torch, "_fused_adam_", None)
+
+
+def _alike(*vectors: Tensor) -> bool:
+    dtype = vectors[0].dtype
+    return all(one.dtype is dtype and one.is_contiguous() for one in vectors)
 
 
 class Optimizer:
@@ -147,7 +166,7 @@ class Optimizer:
         owner = type(self).__name__
         learning_rate = self._legacy_rate(kwargs, learning_rate)
         if kwargs:
-            raise unknown_arguments(owner, kwargs, list(inspect.signature(type(self)).parameters)[:-1])
+            raise unknown_arguments(owner, kwargs, _accepted(type(self)))
         if sum(one is not None for one in (clipnorm, clipvalue, global_clipnorm)) > 1:
             raise ValueError(
                 f"{owner} takes one of `clipnorm`, `clipvalue` and `global_clipnorm`. Received: "
@@ -256,7 +275,17 @@ class Optimizer:
         return {"iterations": self.iterations, **self.slots}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes a `state_dict()` of the same kind of optimizer; its tensors are copied."""
+        """Takes a `state_dict()` of the same kind of optimizer; its tensors are copied.
+
+        Raises:
+            ValueError: it lacks something that this rule keeps; nothing is taken then.
+        """
+        missing = {"iterations", *(self.slot_values() if state.get("iterations") else ())} - {*state}
+        if missing:
+            raise ValueError(
+                f"{type(self).__name__} keeps {', '.join(sorted(missing))}, which the state "
+                f"doesn't have. Received: a state of {', '.join(map(str, state)) or 'nothing'}"
+            )
         self.iterations = int(state["iterations"])
         self.slots = {name: state[name].clone() for name in self.slot_values() if name in state}
 
@@ -491,17 +520,31 @@ class DiLoCo(SGD):
         super().__init__(learning_rate, momentum, nesterov, **kwargs)
 
 
+def _accepted(cls: type) -> list[str]:
+    """Returns the names of the arguments that a class and its bases take."""
+    names: dict[str, None] = {}
+    for one in cls.__mro__[:-1]:
+        parameters = inspect.signature(one.__init__).parameters.values()  # type: ignore[misc]
+        named = (p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL))
+        names.update(dict.fromkeys(named))
+    return [*(name for name in names if name != "self"), "lr"]
+
+
 def not_negative(owner: str, argument: str, value: float) -> float:
     """Returns `value` as a float; raises ValueError unless it is finite and 0 or more."""
     if not _is_number(value) or not 0 <= value < math.inf:
-        raise ValueError(f"{owner}: `{argument}` must be a number, 0 or more. Received: {argument}={value!r}")
+        raise ValueError(
+            f"{owner}: `{argument}` must be a number, 0 or more. Received: {argument}={value!r}"
+        )
     return float(value)
 
 
 def positive(owner: str, argument: str, value: float) -> float:
     """Returns `value` as a float; raises ValueError unless it is finite and above 0."""
     if not _is_number(value) or not 0 < value < math.inf:
-        raise ValueError(f"{owner}: `{argument}` must be a number above 0. Received: {argument}={value!r}")
+        raise ValueError(
+            f"{owner}: `{argument}` must be a number above 0. Received: {argument}={value!r}"
+        )
     return float(value)
 
 
