@@ -1,0 +1,70 @@
+# `make demo` and `make test` do everything on a machine with Python 3.10 or later and Java 17.
+#
+#   PYTHON        the Python to make the virtual environment with, default python3
+#   TORCH_INDEX   another package index for PyTorch, as for its CPU build
+#   ARGS          more arguments for pytest, as in: make test ARGS="-k optimizers"
+
+PYTHON ?= python3
+VENV ?= .venv
+TORCH_INDEX ?=
+ARGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt \
+	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+PACKAGING := setup.cfg pyproject.toml constraints.txt elephas_torch/_version.py
+RUN := OMP_NUM_THREADS=1 $(BIN)/python
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-slow lint format bench docs java clean
+
+help:
+	@echo "make demo       train the MNIST example on local Spark in all three modes"
+	@echo "make test       lint, then run the tests (all but the slow ones)"
+	@echo "make test-slow  run all tests"
+	@echo "make lint       ruff and mypy"
+	@echo "make format     let ruff lay out the code"
+	@echo "make bench      print samples per second, side by side"
+	@echo "make docs       run the code of README.md and docs/"
+	@echo "make install    make the virtual environment $(VENV) and stop there"
+	@echo "make clean      remove the virtual environment and what tests leave"
+
+install: $(VENV)/.installed-dev
+
+demo: java $(VENV)/.installed-examples
+	@$(BIN)/python examples/mnist_mlp_spark.py
+
+test: java lint
+	@$(RUN) -m pytest -m "not slow" $(ARGS)
+
+test-slow: java $(VENV)/.installed-dev
+	@$(RUN) -m pytest $(ARGS)
+
+lint: $(VENV)/.installed-dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy elephas_torch
+
+format: $(VENV)/.installed-dev
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: java $(VENV)/.installed-dev
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+docs: java $(VENV)/.installed-dev
+	@$(RUN) -m pytest tests/test_readme.py $(ARGS)
+
+java:
+	@scripts/java.sh
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+		spark-warehouse metastore_db derby.log artifacts
+
+# A stamp, so that only a change of the packaging installs again.
+$(VENV)/.installed-%: $(PACKAGING)
+	@scripts/venv.sh "$(PYTHON)" "$(VENV)"
+	@echo "Installing elephas_torch[$*] into $(VENV): some minutes the first time."
+	@$(PIP) -e ".[$*]"
+	@touch $@
