@@ -161,7 +161,8 @@ class Layer(nn.Module):
         """
         _check_dtype(dtype)
         shape = (shape,) if isinstance(shape, int) else tuple(shape or ())
-        values = initializers.get(initializer or "glorot_uniform")(shape, dtype=torch.float32)
+        start: Any = initializers.get(initializer or "glorot_uniform")
+        values = start(shape, dtype=torch.float32)
         name = self._free_name(name or "weight")
         if trainable:
             weight = nn.Parameter(values, requires_grad=self._trainable)
@@ -276,10 +277,11 @@ class Layer(nn.Module):
         return f"Layer {self.name!r} ({type(self).__name__})"
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, JSON-able. Extend it: `{**super().get_config(), …}`."""
+        """The constructor's arguments, JSON-able. Extend it: `{**super().get_config(), …}`.
+
+        As in Keras 3 a declared input shape isn't among them: the model writes it.
+        """
         config = {"name": self.name, "trainable": self._trainable, "dtype": _DTYPE_POLICY}
-        if self.declared_shape is not None:
-            config["batch_input_shape"] = list(self.declared_shape)
         if type(self).get_config is Layer.get_config and not serialization.is_own(type(self)):
             config = {**config, **self._init_arguments}
         return config

@@ -71,7 +71,7 @@ class BuiltIn(Layer):
 
     def forward(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         try:
-            return self.call(inputs, *args, **kwargs)
+            return super().forward(inputs, *args, **kwargs)
         except RuntimeError:
             # Looked at only now, so that inputs that fit pay nothing for the check.
             self._explain(inputs)

@@ -104,15 +104,25 @@ class BatchNormalization(BuiltIn):
         gamma, beta = self._parameters.get("gamma"), self._parameters.get("beta")
         mean: Any = self._buffers["moving_mean"]
         variance: Any = self._buffers["moving_variance"]
-        if not (self.training and self._trainable):
-            return F.batch_norm(inputs, mean, variance, gamma, beta, eps=self.epsilon)
-        outputs, batch_mean, inverse = torch.native_batch_norm(
-            inputs, gamma, beta, None, None, True, 0.0, self.epsilon
-        )
-        # Keras's moving variance follows the population variance, torch's own the unbiased one.
-        batch_variance = inverse.detach().pow(-2).sub_(self.epsilon).clamp_min_(0)
-        mean.lerp_(batch_mean.detach(), 1 - self.momentum)
-        variance.lerp_(batch_variance, 1 - self.momentum)
+        if self.training and self._trainable:
+            return self._trained(inputs, gamma, beta, mean, variance)
+        return F.batch_norm(inputs, mean, variance, gamma, beta, eps=self.epsilon)
+
+    def _trained(
+        self, inputs: Tensor, gamma: Any, beta: Any, mean: Tensor, variance: Tensor
+    ) -> Tensor:
+        count = inputs.numel() // max(inputs.shape[1], 1)
+        settings = True, 1 - self.momentum, self.epsilon, True
+        if count < 2:
+            # torch's unbiased variance of one value would be 0 / 0.
+            variance.mul_(self.momentum)
+            return torch.batch_norm(inputs, gamma, beta, mean, variance.clone(), *settings)
+        # torch follows the unbiased variance, count / (count - 1) times the population variance
+        # that Keras follows: so the moving one is stretched as much meanwhile. Through `.data`,
+        # because autograd keeps the moving variance, though it won't need its value.
+        variance.data.mul_(count / (count - 1))
+        outputs = torch.batch_norm(inputs, gamma, beta, mean, variance, *settings)
+        variance.data.mul_((count - 1) / count)
         return outputs
 
     def get_config(self) -> dict[str, Any]:

@@ -64,6 +64,16 @@ def test_moving_variance_is_exact_far_from_zero_too():
     np.testing.assert_allclose(layer.get_weights()[3], expected, rtol=1e-5)
 
 
+def test_two_forward_passes_before_a_backward_pass():
+    layer = layers.BatchNormalization()
+    x = torch.randn(8, 3, requires_grad=True)
+    y = layer(x, training=True)
+    layer(x * 2, training=True)
+    (gradient,) = torch.autograd.grad((y * y).sum(), x)
+    z = layer(x, training=True)
+    assert torch.allclose(gradient, torch.autograd.grad((z * z).sum(), x)[0])
+
+
 def test_a_constant_channel_has_variance_zero():
     layer = layers.BatchNormalization(momentum=0.0)
     y = layer(torch.full((8, 3), 5.0), training=True)
