@@ -280,7 +280,8 @@ class Optimizer:
         Raises:
             ValueError: it lacks something that this rule keeps; nothing is taken then.
         """
-        missing = {"iterations", *(self.slot_values() if state.get("iterations") else ())} - {*state}
+        kept = self.slot_values() if state.get("iterations") else ()
+        missing = {"iterations", *kept} - set(state)
         if missing:
             raise ValueError(
                 f"{type(self).__name__} keeps {', '.join(sorted(missing))}, which the state "

@@ -177,7 +177,7 @@ def test_the_state_of_another_kind_of_optimizer_is_refused():
     with pytest.raises(ValueError, match="Adam keeps velocity, which the state doesn't have"):
         adam.load_state_dict(sgd.state_dict())
     assert adam.iterations == 0
-    with pytest.raises(ValueError, match="SGD keeps iterations.*a state of nothing"):
+    with pytest.raises(ValueError, match=r"SGD keeps iterations.*a state of nothing"):
         sgd.load_state_dict({})
 
 
