@@ -66,7 +66,8 @@ class SparkModel:
 
     Attributes:
         master_network: the model.
-        training_histories: of the last fit, a dict of lists per worker.
+        training_histories: of the last fit, for each worker a dict of lists: loss, metrics and
+            the seconds that each epoch took.
 
     Raises:
         ValueError: a mode, frequency or optimizer that doesn't exist, or a number out of range.

@@ -190,9 +190,9 @@ class _Worker:
                     step.evaluate(batch)
                 summary["val"] = step.sums()
                 logs |= {f"val_{name}": value for name, value in step.logs().items()}
+            summary["seconds"] = logs["seconds"] = time.perf_counter() - began
             for name, value in logs.items():
                 self.history.setdefault(name, []).append(value)
-            summary["seconds"] = time.perf_counter() - began
             reply = self.client.report(self.partition, self.attempt, epoch, summary)
             stop = stop or reply.stop
             self._local_rate(model, reply.learning_rate)
