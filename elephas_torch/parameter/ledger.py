@@ -31,6 +31,12 @@ class Pending:
     counted: bool = False
     waiting: list[tuple[Future[Answer], float]] = field(default_factory=list)
 
+    def overdue(self, now: float) -> list[Future[Answer]]:
+        """Returns those who give up before `now`; they don't wait any more."""
+        over = [one for one in self.waiting if one[1] < now]
+        self.waiting = [one for one in self.waiting if one[1] >= now]
+        return [future for future, _ in over]
+
 
 @dataclass
 class Worker:

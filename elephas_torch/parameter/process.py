@@ -128,16 +128,20 @@ class ServerProcess:
                 f"{self.start_timeout:g} s. {self._said()}"
             ) from None
         except ServerError as error:
-            self.check()
+            self.check(grace=2.0)
             raise ServerError(f"{error} {self._said()}") from error
         return self
 
-    def check(self) -> None:
-        """Raises ServerError, with the end of what the child wrote, if it has ended."""
+    def check(self, grace: float = 0.0) -> None:
+        """Raises ServerError, with the end of what the child wrote, if it has ended.
+
+        Args:
+            grace: seconds that it may take to end; after a cut connection, say 2.
+        """
         if self._process is None:
             raise ServerError("The parameter server wasn't started: call start().")
         try:
-            code = self._process.wait(0 if self._process.poll() is None else 1)
+            code = self._process.wait(grace)
         except subprocess.TimeoutExpired:
             return
         raise ServerError(f"The parameter server ended with exit code {code}. {self._said()}")
@@ -154,16 +158,9 @@ class ServerProcess:
         process = self._process
         if process is None:
             return
-        feeding = self._feeder is not None and self._feeder.is_alive()
-        if feeding:
-            process.kill()
-        elif process.stdin is not None:
-            process.stdin.close()
-        try:
-            process.wait(2)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        # It keeps nothing that it would have to put away, and may be in the middle of a start.
+        process.kill()
+        process.wait()
         for thread in (self._feeder, self._reader):
             if thread is not None:
                 thread.join(2)
@@ -288,7 +285,7 @@ def serve() -> None:
     settings = wire.settings_from_json(message["settings"])
     initial = wire.allocate(settings.sizes)
     _read_into(stdin, initial.buffer)
-    _thread(_exit_with, stdin)
+    _thread(_exit_with, stdin.fileno())
     listener = socket.socket(fileno=message["socket"])
     _run(settings, initial.vectors, message["token"], listener, message["parent"])
 
@@ -327,8 +324,9 @@ async def _exit_without(parent: int) -> None:
     os._exit(0)
 
 
-def _exit_with(stdin: IO[bytes]) -> None:
-    stdin.read(1)
+def _exit_with(descriptor: int) -> None:
+    # Not through `sys.stdin`: its lock, held here, would abort the interpreter at its end.
+    os.read(descriptor, 1)
     os._exit(0)
 
 

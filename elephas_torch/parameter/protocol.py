@@ -22,6 +22,20 @@ _HEAD_BYTES = 4096
 BODY = "elephas_torch.body"
 
 
+class Http(HttpToolsProtocol):
+    """uvicorn's protocol, that knows whether it is inside a request."""
+
+    inside = False
+
+    def on_message_begin(self) -> None:
+        self.inside = True
+        super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        self.inside = False
+        super().on_message_complete()
+
+
 class Receiver(asyncio.BufferedProtocol):
     """One connection.
 
@@ -35,7 +49,7 @@ class Receiver(asyncio.BufferedProtocol):
 
     def __init__(
         self,
-        http: HttpToolsProtocol,
+        http: Http,
         state: dict[str, Any],
         offer: Callable[[bytes], Body | None],
         free: Callable[[Body], None],
@@ -74,15 +88,19 @@ class Receiver(asyncio.BufferedProtocol):
             self._finish()
 
     def _read_head(self, data: bytes) -> None:
-        end = data.find(b"\r\n\r\n") if data.startswith(_START) else -1
+        starts = not self._http.inside and data.startswith(_START)
+        end = data.find(b"\r\n\r\n") if starts else -1
         self._body = self._offer(data[:end]) if end >= 0 else None
         if self._body is None:
             self._http.data_received(data)
             return
-        early = data[end + 4 :]
+        early = data[end + 4 : end + 4 + len(self._body.buffer)]
         self._head, self._have = data[:end], len(early)
         self._body.buffer[: len(early)] = early
         self._finish()
+        # A client that doesn't wait for answers may have sent the next request already.
+        if later := data[end + 4 + len(early) :]:
+            self._read_head(later)
 
     def _finish(self) -> None:
         assert self._body is not None

@@ -20,12 +20,11 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from elephas_torch.errors import ElephasError, Fenced, Refused, WaitTimeout
 from elephas_torch.parameter import wire
 from elephas_torch.parameter.metrics import exposition
-from elephas_torch.parameter.protocol import BODY, Receiver, fields
+from elephas_torch.parameter.protocol import BODY, Http, Receiver, fields
 from elephas_torch.parameter.state import State
 
 #: From this many elements on, updates are applied in a thread, so that the loop goes on.
@@ -198,7 +197,7 @@ def uvicorn_server(application: Application) -> uvicorn.Server:
         config: uvicorn.Config, server_state: Any, app_state: dict[str, Any], _loop: Any = None
     ) -> Receiver:
         state = dict(app_state)
-        http = HttpToolsProtocol(config, server_state, state, _loop)
+        http = Http(config, server_state, state, _loop)
         return Receiver(http, state, application.offer, application.free)
 
     config = uvicorn.Config(

@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any
 
-from elephas_torch.errors import ElephasError, Fenced, Refused, ServerError, WaitTimeout
+from elephas_torch.errors import ElephasError, Fenced, Refused, ServerError
 from elephas_torch.flat import Vectors
-from elephas_torch.parameter import rounds, rules, wire
+from elephas_torch.parameter import rounds, rules, waits, wire
 from elephas_torch.parameter.events import EventLog, settle, settled
+from elephas_torch.parameter.gate import Gate
 from elephas_torch.parameter.ledger import Ledger, Pending, Worker
 from elephas_torch.parameter.rounds import Contribution, Rounds
 from elephas_torch.parameter.weights import Weights
@@ -55,8 +56,7 @@ class State:
         self.failures: list[dict[str, Any]] = []
         self.closed_epoch = -1
         self._rounds = Rounds() if settings.mode == "synchronous" else None
-        self._released = -1
-        self._gate: list[tuple[int, int, Future[Reply], float]] = []
+        self._gate = Gate()
         self._lock = threading.Lock()
         self._started = clock()
 
@@ -130,12 +130,11 @@ class State:
             record = self._seen(worker, attempt)
             fresh = epoch > record.reported
             record.reported = max(epoch, record.reported)
-            future: Future[Reply] = Future()
-            if self.settings.gated and epoch > self._released and not self.stop:
+            if self.settings.gated and self._gate.shut_for(epoch) and not self.stop:
                 deadline = self.clock() + self.settings.round_timeout
-                self._gate.append((worker, epoch, future, deadline))
+                future = self._gate.add(worker, epoch, deadline)
             else:
-                future.set_result(self.reply())
+                future = settled(self.reply())
         if fresh:
             self.events.add("report", worker=worker, attempt=attempt, epoch=epoch, summary=summary)
         return future
@@ -186,13 +185,11 @@ class State:
         with self._lock:
             if stop is not None:
                 self.stop = stop
-            if release_epoch is not None:
-                self._released = max(self._released, release_epoch)
-            open_gate = [one for one in self._gate if self.stop or one[1] <= self._released]
-            self._gate = [one for one in self._gate if one not in open_gate]
+            passed = self._gate.release(-1 if release_epoch is None else release_epoch)
+            passed += self._gate.release_all() if self.stop else []
             waiting = self._drop_waiting() if self.stop and self._rounds else []
-        for _, _, gated, _ in open_gate:
-            settle(gated, self.reply())
+        for one in passed:
+            settle(one.future, self.reply())
         for future in waiting:
             settle(future, self.pull())
 
@@ -224,8 +221,8 @@ class State:
         """Lets leases run out and ends waits that took too long; call it a few times a second."""
         now = self.clock()
         with self._lock:
-            for number, *_ in self._gate:
-                self.ledger.workers[number].last_seen = now
+            for one in self._gate.waiting:
+                self.ledger.workers[one.worker].last_seen = now
             expired = self.ledger.expire()
             late = self._late(now)
         for worker in expired:
@@ -281,21 +278,16 @@ class State:
         return future
 
     def _replace(self, record: Worker) -> list[Future[Any]]:
-        waiting = record.pending.waiting if record.pending else []
-        gated = [future for worker, _, future, _ in self._gate if worker == record.id]
-        self._gate = [one for one in self._gate if one[0] != record.id]
-        if record.pending:
-            record.pending.waiting = []
-        return [future for future, _ in waiting] + gated
+        """The answers that the attempts before this one still wait for."""
+        pushes = record.pending.overdue(float("inf")) if record.pending else []
+        return [*pushes, *(one.future for one in self._gate.remove(record.id))]
 
     def _drop_waiting(self) -> list[Future[Answer]]:
         if self._rounds:
             self._rounds.drop()
-        found = []
+        found = [future for one in self._pending() for future in one.overdue(float("inf"))]
         for worker in self.ledger.workers.values():
-            if worker.pending is not None:
-                found += [future for future, _ in worker.pending.waiting]
-                worker.pending = None
+            worker.pending = None
         return found
 
     def _set_rate(self, rate: float) -> None:
@@ -397,64 +389,22 @@ class State:
     # What was waited for in vain; with the lock held.
 
     def _late(self, now: float) -> list[tuple[Future[Any], ElephasError]]:
+        settings, first = self.settings, self.ledger.first_join
         late: list[tuple[Future[Any], ElephasError]] = []
-        first = self.ledger.first_join
-        no_start = (
-            self._rounds is not None
-            and not self.ledger.complete
-            and first is not None
-            and now - first > self.settings.join_timeout
-        )
-        for worker in self.ledger.workers.values():
-            if worker.pending is not None:
-                late += self._late_pushes(worker.pending, now, no_start)
-        over = [one for one in self._gate if one[3] < now]
-        self._gate = [one for one in self._gate if one not in over]
-        return late + [(future, self._gate_error(epoch)) for _, epoch, future, _ in over]
+        unstarted = self._rounds is not None and not self.ledger.complete
+        if unstarted and first is not None and now - first > settings.join_timeout:
+            error = waits.too_few_joined(self.ledger, settings.join_timeout)
+            late += [(f, error) for p in self._pending() for f in p.overdue(float("inf"))]
+        for pending in self._pending():
+            for future in pending.overdue(now):
+                error = waits.round_too_long(self.ledger, pending, settings.round_timeout)
+                late.append((future, error))
+        for one in self._gate.overdue(now):
+            late.append((one.future, waits.not_released(one.epoch, settings.round_timeout)))
+        return late
 
-    def _late_pushes(
-        self, pending: Pending, now: float, no_start: bool
-    ) -> list[tuple[Future[Any], ElephasError]]:
-        over = [one for one in pending.waiting if no_start or one[1] < now]
-        if not over:
-            return []
-        pending.waiting = [one for one in pending.waiting if one not in over]
-        error = self._join_error() if no_start else self._round_error(pending)
-        return [(future, error) for future, _ in over]
-
-    def _join_error(self) -> WaitTimeout:
-        came = sorted(self.ledger.workers)
-        return WaitTimeout(
-            f"Only {len(came)} of {self.ledger.expected} workers joined within "
-            f"{self.settings.join_timeout:g} s (came: {_listed(came)}). Synchronous training "
-            "needs all of them at the same time: check that the cluster has that many free "
-            "slots, and that every executor can reach this server; or lower the number of "
-            "workers, or raise `join_timeout`."
-        )
-
-    def _round_error(self, pending: Pending) -> WaitTimeout:
-        active = self.ledger.active()
-        if pending.counted:
-            what = f"epoch {pending.push.epoch} to close"
-            who = rounds.behind(active, pending.push.epoch)
-        else:
-            what, who = "the round to close", rounds.missing(active)
-        return WaitTimeout(
-            f"Waited {self.settings.round_timeout:g} s for {what}; missing: worker "
-            f"{_listed(who)}. See their logs, or raise `round_timeout` if their batches take "
-            "that long."
-        )
-
-    def _gate_error(self, epoch: int) -> WaitTimeout:
-        return WaitTimeout(
-            f"Waited {self.settings.round_timeout:g} s for the driver to release epoch {epoch}. "
-            "It may be busy in a callback, or gone; raise `round_timeout` if its callbacks take "
-            "that long."
-        )
-
-
-def _listed(numbers: Iterable[int]) -> str:
-    return ", ".join(str(one) for one in numbers) or "none"
+    def _pending(self) -> list[Pending]:
+        return [w.pending for w in self.ledger.workers.values() if w.pending is not None]
 
 
 def _fail_all(futures: Iterable[Future[Any]], error: ElephasError) -> None:

@@ -1,0 +1,248 @@
+"""The server in a process of its own: it starts, it is found, and it always goes away."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from elephas_torch import optimizers
+from elephas_torch.errors import ServerError, WaitTimeout
+from elephas_torch.flat import Vectors
+from elephas_torch.parameter import Client, Push, ServerProcess, Settings
+from elephas_torch.parameter.process import listen
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def is_gone(pid, seconds=5.0):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except OSError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def is_free(port, seconds=5.0):
+    """Whether nobody listens there; the kernel closes a killed process's sockets a bit later."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            with listen("127.0.0.1", port):
+                return True
+        time.sleep(0.02)
+    return False
+
+
+def test_a_server_trains_and_leaves_nothing_behind(settings, vectors):
+    initial = vectors([1.0, 2.0], [3.0], [4])
+    with ServerProcess(settings("synchronous", initial, optimizers.SGD(0.5)), initial) as server:
+        pid, port = server.pid, server.address[1]
+        assert server.alive and server.url == f"http://127.0.0.1:{port}"
+        with server.client() as client:
+            assert client.health()["state"] == "ready"
+            into = vectors([0.0, 0.0], [0.0], [0])
+            client.join(0, 0, samples=2)
+            assert client.pull(into) == 0
+            assert all(a.equal(b) for a, b in zip(into, initial, strict=True))
+            reply = client.exchange(
+                Push(0, 0, 0, 0, 2, 0, True), vectors([2.0, 2.0], [5.0], [9]), into
+            )
+            assert reply.version == 1 and into.parameters.tolist() == [0.0, 1.0]
+            assert into.state.tolist() == [5.0] and into.counters.tolist() == [9]
+            status = client.status()
+            assert status["pid"] == pid and status["cpu_seconds"] > 0
+        server.check()
+        # What others could see of it holds no token.
+        assert server.token not in Path(f"/proc/{pid}/cmdline").read_text()
+        assert server.token not in Path(f"/proc/{pid}/environ").read_text(errors="replace")
+    assert is_gone(pid) and is_free(port) and not server.alive
+    server.stop()
+
+
+def test_it_stops_while_it_starts_and_after_an_exception(settings, vectors):
+    initial = vectors([1.0])
+    server = ServerProcess(settings("hogwild", initial), initial).start()
+    server.stop()
+    server.stop()
+    assert is_gone(server.pid) and is_free(server.address[1])
+    with pytest.raises(KeyboardInterrupt), ServerProcess(server.settings, initial) as server:
+        raise KeyboardInterrupt
+    assert is_gone(server.pid) and is_free(server.address[1])
+
+
+def test_it_stops_while_large_vectors_are_on_their_way():
+    size = 20_000_000
+    initial = Vectors(torch.zeros(size), torch.zeros(0), torch.zeros(0, dtype=torch.int64))
+    rule = optimizers.serialize(optimizers.SGD())
+    server = ServerProcess(Settings("asynchronous", initial.sizes, rule), initial).start()
+    server.stop()
+    assert is_gone(server.pid) and is_free(server.address[1])
+    assert not server._feeder.is_alive()
+
+
+def test_a_client_may_come_before_the_server_is_ready(settings, vectors):
+    initial = vectors([1.0])
+    server = ServerProcess(settings("asynchronous", initial), initial)
+    try:
+        before = time.monotonic()
+        server.start()
+        assert time.monotonic() - before < 0.5
+        with Client(server.url, server.token, timeout=60) as client:
+            assert client.join(0, 0, samples=1).seq == 0
+    finally:
+        server.stop()
+
+
+def test_a_taken_port_is_named(settings, vectors):
+    initial = vectors([1.0])
+    with listen("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        server = ServerProcess(settings("asynchronous", initial), initial, port=port)
+        with pytest.raises(ServerError, match=rf"port {port} of 127.0.0.1 is taken.*port=0"):
+            server.start()
+    assert server.pid is None and is_free(port)
+
+
+def test_a_foreign_address_and_a_wrong_port_are_named(settings, vectors):
+    initial = vectors([1.0])
+    given = settings("asynchronous", initial)
+    with pytest.raises(ServerError, match=r"'192\.0\.2\.1' isn't an address of this machine"):
+        ServerProcess(given, initial, host="192.0.2.1").start()
+    with pytest.raises(ValueError, match="port=70000"):
+        ServerProcess(given, initial, port=70000)
+    with pytest.raises(ValueError, match=r"`initial` must have the lengths.*\(1, 0, 0\)"):
+        ServerProcess(given, vectors([1.0, 2.0]))
+
+
+def test_an_explicit_port_and_an_advertised_name_are_used(settings, vectors):
+    with listen("127.0.0.1", 0) as found:
+        port = found.getsockname()[1]
+    initial = vectors([1.0])
+    given = settings("asynchronous", initial)
+    with ServerProcess(given, initial, host="0.0.0.0", port=port, advertise="driver") as server:
+        assert server.url == f"http://driver:{port}"
+        with server.client() as client:
+            assert client.health()["state"] == "ready"
+
+
+def test_a_child_that_crashes_shows_what_it_wrote(vectors):
+    initial = vectors([1.0])
+    rule = {"module": "no.such.module", "class_name": "Lion", "config": {}}
+    server = ServerProcess(Settings("asynchronous", initial.sizes, rule), initial)
+    with pytest.raises(ServerError, match="Unknown optimizer: 'Lion'"), server:
+        pass
+    assert is_gone(server.pid) and is_free(server.address[1])
+    with pytest.raises(ServerError, match="ended with exit code 1"):
+        server.check()
+
+
+def test_a_child_that_is_killed_is_noticed(settings, vectors):
+    initial = vectors([1.0])
+    with ServerProcess(settings("asynchronous", initial), initial) as server:
+        client = server.client()
+        client.join(0, 0, samples=1)
+        os.kill(server.pid, signal.SIGKILL)
+        with pytest.raises(ServerError, match=f"127.0.0.1:{server.address[1]}"):
+            client.exchange(Push(0, 0, 0, 0, 1, 0, False), vectors([1.0]), vectors([1.0]))
+        with pytest.raises(ServerError, match="exit code -9"):
+            server.check(grace=5.0)
+
+
+def test_a_child_that_hangs_at_its_start_is_a_timeout(settings, vectors):
+    initial = vectors([1.0])
+    server = ServerProcess(settings("asynchronous", initial), initial, start_timeout=0.05)
+    with pytest.raises(WaitTimeout, match=r"did not start within 0\.05 s"), server:
+        pass
+    assert is_gone(server.pid)
+
+
+SCRIPT = """
+    import sys, torch
+    sys.path.insert(0, ROOT)
+    from elephas_torch import optimizers
+    from elephas_torch.flat import Vectors
+    from elephas_torch.parameter import ServerProcess, Settings
+    initial = Vectors(torch.zeros(3), torch.zeros(0), torch.zeros(0, dtype=torch.int64))
+    rule = optimizers.serialize(optimizers.SGD())
+    server = ServerProcess(Settings("asynchronous", initial.sizes, rule), initial).start()
+    server.wait_ready()
+    print(server.pid, server.address[1], flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def script(tmp_path):
+    """script(text) starts it as a user would; the package is found by its sys.path alone."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "json.py").write_text("raise SystemExit('shadowed')")
+    with contextlib.ExitStack() as stack:
+
+        def start(text):
+            path = tmp_path / "script.py"
+            path.write_text(textwrap.dedent(text.replace("ROOT", repr(str(ROOT)))))
+            made = subprocess.Popen(
+                [sys.executable, str(path)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                cwd=tmp_path / "folder",
+                env=environment,
+            )
+            stack.enter_context(made)
+            stack.callback(made.kill)
+            return made, [int(one) for one in made.stdout.readline().split()]
+
+        yield start
+
+
+@pytest.mark.parametrize("end", ["is killed", "returns"])
+def test_the_server_ends_with_its_parent(script, end):
+    parent, (pid, port) = script(SCRIPT)
+    assert not is_gone(pid, 0.05)
+    parent.kill() if end == "is killed" else parent.stdin.close()
+    parent.wait(10)
+    assert is_gone(pid) and is_free(port)
+
+
+def test_a_fork_of_the_parent_does_not_keep_the_server(script):
+    forking = """
+    import os, time
+    child = os.fork()
+    if child == 0:
+        time.sleep(60)
+        os._exit(0)
+    print(child, end=" ")
+    """
+    parent, (child, pid, port) = script(
+        SCRIPT.replace("    print(", "    " + forking[5:] + "print(")
+    )
+    try:
+        parent.kill()
+        parent.wait(10)
+        assert is_gone(pid) and is_free(port)
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+def test_importing_the_package_imports_no_web_framework():
+    code = (
+        "import sys, elephas_torch.parameter as p; p.Client; p.InMemoryClient; p.ServerProcess;"
+        "bad = {'fastapi', 'uvicorn', 'starlette', 'pydantic', 'pyspark'} & set(sys.modules);"
+        "sys.exit(str(bad) if bad else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -1,0 +1,81 @@
+import math
+
+import pytest
+import torch
+
+from elephas_torch.errors import Refused
+from elephas_torch.flat import Vectors
+from elephas_torch.parameter import rules
+
+
+def test_mean_is_weighted_by_samples():
+    updates = [torch.tensor([1.0, 0.0]), torch.tensor([4.0, 8.0])]
+    assert rules.mean_(updates, [1, 3]).tolist() == [0.25 + 3.0, 6.0]
+
+
+def test_mean_equals_the_gradient_of_all_rows_at_once():
+    torch.manual_seed(0)
+    rows, weights = torch.randn(50, 7), torch.randn(7, requires_grad=True)
+
+    def gradient(part):
+        return torch.autograd.grad((part @ weights).tanh().square().mean(), weights)[0]
+
+    parts = rows.split([10, 25, 15])
+    mean = rules.mean_([gradient(part) for part in parts], [10, 25, 15])
+    torch.testing.assert_close(mean, gradient(rows), rtol=1e-6, atol=1e-7)
+
+
+def test_mean_of_one_is_that_one_bit_by_bit():
+    update = torch.randn(1000)
+    assert rules.mean_([update.clone()], [37]).equal(update)
+
+
+def test_mean_lies_in_the_memory_of_the_first():
+    first = torch.ones(3)
+    assert rules.mean_([first, torch.zeros(3)], [1, 1]).data_ptr() == first.data_ptr()
+
+
+@pytest.mark.parametrize(("tau", "factor"), [(0, 1.0), (1, 0.5), (3, 0.25), (9, 0.1)])
+def test_scale_divides_by_the_versions_missed_plus_one(tau, factor):
+    scaled = rules.scale_(torch.full((2,), 8.0), tau)
+    assert scaled.tolist() == pytest.approx([8.0 * factor] * 2)
+
+
+def test_weighted_state_leaves_the_shares_alone():
+    shares = [(1, torch.tensor([0.0])), (3, torch.tensor([4.0]))]
+    assert rules.weighted_state(shares).tolist() == [3.0]
+    assert [state.item() for _, state in shares] == [0.0, 4.0]
+
+
+def test_counters_take_the_largest():
+    counters = torch.tensor([5, 1])
+    rules.raise_counters_(counters, [torch.tensor([2, 9]), torch.tensor([4, 3])])
+    assert counters.tolist() == [5, 9]
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("where", [0, 500, 999])
+def test_one_bad_element_is_found(bad, where):
+    vector = torch.ones(1000)
+    vector[where] = bad
+    assert not rules.is_finite(vector)
+
+
+def test_infinities_that_cancel_out_are_found():
+    assert not rules.is_finite(torch.tensor([math.inf, -math.inf, 1.0]))
+
+
+def test_large_numbers_whose_sum_overflows_are_finite():
+    assert rules.is_finite(torch.full((10,), 3e38))
+
+
+def test_a_refused_update_says_what_to_do():
+    update = Vectors(torch.tensor([1.0, math.nan]), torch.zeros(0), torch.zeros(0).long())
+    with pytest.raises(Refused, match=r"non-finite: 1 of 2 .* parameters.*learning rate"):
+        rules.check_finite(update)
+
+
+def test_bad_moving_statistics_are_refused_too():
+    update = Vectors(torch.ones(2), torch.tensor([math.inf]), torch.zeros(0).long())
+    with pytest.raises(Refused, match=r"non-finite: 1 of 1 .* state"):
+        rules.check_finite(update)
