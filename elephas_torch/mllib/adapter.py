@@ -5,10 +5,12 @@ Follows https://spark.apache.org/docs/latest/mllib-data-types.html
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pyspark.mllib.linalg import DenseMatrix, DenseVector
+
+if TYPE_CHECKING:  # importing MLlib brings pandas and half a second with it
+    from pyspark.mllib.linalg import DenseMatrix, DenseVector
 
 
 def to_matrix(np_array: Any) -> DenseMatrix:
@@ -28,6 +30,8 @@ def to_matrix(np_array: Any) -> DenseMatrix:
         >>> to_matrix([[1, 2], [3, 4]]).values
         array([1., 3., 2., 4.])
     """
+    from pyspark.mllib.linalg import DenseMatrix
+
     array = _floats(np_array, 2, "an MLlib matrix")
     rows, columns = array.shape
     return DenseMatrix(rows, columns, array.ravel(order="F"))
@@ -55,6 +59,8 @@ def to_vector(np_array: Any) -> DenseVector:
     Raises:
         ValueError: it hasn't one dimension.
     """
+    from pyspark.mllib.linalg import DenseVector
+
     return DenseVector(_floats(np_array, 1, "an MLlib vector"))
 
 

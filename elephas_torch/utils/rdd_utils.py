@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pyspark import RDD, SparkContext
-from pyspark.mllib.regression import LabeledPoint
 
 from elephas_torch.cluster import prepare_python
 from elephas_torch.errors import DataError
 from elephas_torch.mllib.adapter import from_vector, to_vector
+
+if TYPE_CHECKING:  # importing MLlib brings pandas and half a second with it
+    from pyspark.mllib.regression import LabeledPoint
 
 #: Bytes of features and labels in one block: large enough that handling blocks costs nothing.
 BLOCK_BYTES = 4 * 2**20
@@ -150,6 +152,8 @@ def _point_labels(y: np.ndarray, categorical: bool) -> np.ndarray:
 
 
 def _points(block: Block) -> Iterator[LabeledPoint]:
+    from pyspark.mllib.regression import LabeledPoint
+
     for features, label in _rows(block):
         yield LabeledPoint(float(label), to_vector(features))
 
