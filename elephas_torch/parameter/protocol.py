@@ -22,10 +22,46 @@ _HEAD_BYTES = 4096
 BODY = "elephas_torch.body"
 
 
+class Corked:
+    """A transport that sends the pieces of an answer in one write.
+
+    uvloop sends each piece at once, and each wakes the client up. What isn't flushed when the
+    loop goes round next, is flushed then.
+    """
+
+    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._pieces: list[Any] = []
+
+    def write(self, data: Any) -> None:
+        if not self._pieces:
+            self._loop.call_soon(self.flush)
+        self._pieces.append(data)
+
+    def flush(self) -> None:
+        pieces, self._pieces = self._pieces, []
+        if pieces and not self._transport.is_closing():
+            self._transport.writelines(pieces)
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 class Http(HttpToolsProtocol):
-    """uvicorn's protocol, that knows whether it is inside a request."""
+    """uvicorn's protocol, that knows whether it is inside a request, and sends whole answers."""
 
     inside = False
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(Corked(transport, self.loop))  # type: ignore[arg-type]
+
+    def on_response_complete(self) -> None:
+        self.transport.flush()  # type: ignore[attr-defined]
+        super().on_response_complete()
 
     def on_message_begin(self) -> None:
         self.inside = True
@@ -60,7 +96,7 @@ class Receiver(asyncio.BufferedProtocol):
         self._head, self._have = b"", 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._http.connection_made(transport)  # type: ignore[arg-type]
+        self._http.connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._body is not None:

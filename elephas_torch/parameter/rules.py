@@ -47,8 +47,9 @@ def weighted_state(shares: Sequence[tuple[int, Tensor]]) -> Tensor:
 # c = max_i(c_i)
 def raise_counters_(counters: Tensor, others: Sequence[Tensor]) -> None:
     """Raises each counter to the largest that any worker has."""
-    for other in others:
-        torch.maximum(counters, other, out=counters)
+    if counters.numel():
+        for other in others:
+            torch.maximum(counters, other, out=counters)
 
 
 def is_finite(vector: Tensor) -> bool:
