@@ -14,7 +14,7 @@ import safetensors.torch
 from pyspark import RDD, InheritableThread
 
 from elephas_torch import cluster, optimizers, worker
-from elephas_torch.errors import DataError, ElephasError, WorkerError
+from elephas_torch.errors import DataError, ElephasError, ServerError, WorkerError
 from elephas_torch.flat import Vectors
 from elephas_torch.keras.callbacks import CallbackList
 from elephas_torch.keras.models import Model, all_tensors
@@ -116,7 +116,7 @@ class Run:
             self.hooks.on_epoch_begin(self._next)
             self.progress.begin(self._next)
             with self._job(server, weights) as thread:
-                self._watch(client, thread)
+                self._watch(server, client, thread)
             self._raise_failures(server)
             if not any(one["rows"] for one in self._result):
                 raise DataError("The RDD is empty: there is nothing to train on.")
@@ -125,7 +125,16 @@ class Run:
         ordered = sorted(self._result, key=lambda one: one["worker"])
         return Outcome([one["history"] for one in ordered])
 
-    def _server(self) -> ServerProcess:
+    @contextmanager
+    def _server(self) -> Iterator[ServerProcess]:
+        """A server that starts while the Spark job does: requests wait until it is ready."""
+        server = self._new_server()
+        try:
+            yield server.start()
+        finally:
+            server.stop()
+
+    def _new_server(self) -> ServerProcess:
         options, flat = self.options, self.step.flat
         settings = Settings(
             mode=options.mode,
@@ -207,10 +216,17 @@ class Run:
             self.sc.cancelJobGroup(group)
             thread.join(2 * GRACE)
 
-    def _watch(self, client: Client, thread: InheritableThread) -> None:
+    def _watch(self, server: ServerProcess, client: Client, thread: InheritableThread) -> None:
+        try:
+            self._watch_events(client, thread)
+        except ServerError:
+            server.check()  # says more, if the server's process has ended
+            raise
+
+    def _watch_events(self, client: Client, thread: InheritableThread) -> None:
         """Handles what workers tell until the job is over, or one of them failed."""
         while thread.is_alive() and self._failure is None:
-            timeout = 0.2 if self.progress.verbose == 1 else 0.5
+            timeout = 0.02 if self.epochs.over else 0.2 if self.progress.verbose == 1 else 0.5
             self._handle(client, client.events(self._seen, timeout))
             if self.progress.verbose == 1:
                 self._show(client)
@@ -266,8 +282,9 @@ class Run:
             self.progress.show(_batches_done(workers, self._next), _batches(workers, self.options))
 
     def _raise_failures(self, server: ServerProcess) -> None:
-        if self._failure is not None:
-            raise _as_error(self._failure)
+        failure = self._failure or next((r for r in self._result if "failure" in r), None)
+        if failure is not None:
+            raise _as_error(failure["worker"], failure.get("error") or failure["failure"])
         if self._error is not None:
             server.check()
             raise WorkerError(f"The Spark job failed: {_first_line(self._error)}") from self._error
@@ -298,6 +315,11 @@ class _Epochs:
         elif kind == "returned":
             self._active.add(number)
 
+    @property
+    def over(self) -> bool:
+        """Whether all workers have come and gone."""
+        return len(self._joined) == self._expected and not self._active
+
     def complete(self, epoch: int) -> bool:
         """Whether all workers that are there have reported on an epoch."""
         reported = self._reports.get(epoch, {})
@@ -325,12 +347,11 @@ def _batches(workers: Any, options: Options) -> int:
     return sum(-(-one["samples"] // options.batch_size) for one in workers)
 
 
-def _as_error(failure: dict[str, Any]) -> ElephasError:
-    error = failure["error"]
+def _as_error(number: int, error: dict[str, Any]) -> ElephasError:
     if error["kind"] == "data":
         return DataError(error["message"])
     return WorkerError(
-        f"Worker {failure['worker']} raised {error['message']}\n\n"
+        f"Worker {number} raised {error['message']}\n\n"
         f"The worker's own traceback:\n{error['traceback']}"
     )
 

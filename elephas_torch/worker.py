@@ -73,7 +73,7 @@ def train(job: Job, partition: int, rows: Iterable[Any]) -> Iterator[dict[str, A
     run the task again, to no avail, and bury the message under its own.
 
     Yields:
-        One dict: the worker's number, its rows, and its history.
+        One dict: the worker's number, its rows, its history, and its failure if it had one.
     """
     torch.set_num_threads(task_cpus())
     attempt = _attempt()
@@ -85,8 +85,10 @@ def train(job: Job, partition: int, rows: Iterable[Any]) -> Iterator[dict[str, A
         # Another attempt of this partition trains on; this one has nothing to say.
         yield {"worker": partition, "rows": 0, "history": {}}
     except Exception as error:
-        client.fail(partition, attempt, _described(error, partition))
-        yield {"worker": partition, "rows": 0, "history": {}}
+        failure = _described(error)
+        with contextlib.suppress(ElephasError):  # a server that is gone; the result tells too
+            client.fail(partition, attempt, failure)
+        yield {"worker": partition, "rows": 0, "history": {}, "failure": failure}
     finally:
         client.close()
         drain(rows)
@@ -106,7 +108,7 @@ def _attempt() -> int:
     return context.taskAttemptId() if context is not None else 0
 
 
-def _described(error: Exception, partition: int) -> dict[str, Any]:
+def _described(error: Exception) -> dict[str, Any]:
     kind = "data" if isinstance(error, DataError) else "worker"
     frames = _users(error.__traceback__)
     text = "".join(traceback.format_exception(type(error), error, frames))
