@@ -30,6 +30,7 @@ from elephas_torch.keras.training import (
     to_classes,
 )
 from elephas_torch.optimizers import Optimizer
+from elephas_torch.optimizers.base import positive
 from elephas_torch.parameter.wire import MODES
 from elephas_torch.run import Options, Run
 from elephas_torch.utils.rdd_utils import lp_to_simple_rdd, to_simple_rdd
@@ -89,15 +90,12 @@ class SparkModel:
         self.seed: int | None = given["seed"]
         if given["staleness"] not in ("scale", None):
             raise ValueError(
-                "`staleness` must be 'scale' or None. "
-                f"Received: staleness={given['staleness']!r}"
+                f"`staleness` must be 'scale' or None. Received: staleness={given['staleness']!r}"
             )
         self.staleness: str | None = given["staleness"]
-        self.join_timeout = optimizers.positive("SparkModel", "join_timeout", given["join_timeout"])
-        self.round_timeout = optimizers.positive(
-            "SparkModel", "round_timeout", given["round_timeout"]
-        )
-        self.lease = optimizers.positive("SparkModel", "lease", given["lease"])
+        self.join_timeout = positive("SparkModel", "join_timeout", given["join_timeout"])
+        self.round_timeout = positive("SparkModel", "round_timeout", given["round_timeout"])
+        self.lease = positive("SparkModel", "lease", given["lease"])
         self.training_histories: list[dict[str, list[float]]] = []
 
     @property

@@ -92,7 +92,7 @@ def run(optimizer, weights, gradients):
 @pytest.mark.parametrize(("cls", "equations", "settings"), CASES)
 def test_fifty_steps_follow_keras_0_3(cls, equations, settings, fused, monkeypatch):
     if not fused:
-        monkeypatch.setattr(optimizers, "_FUSED_ADAM", None)
+        monkeypatch.setattr(optimizers.rules, "_FUSED_ADAM", None)
     weights, gradients = weights_and_gradients()
     ours = run(cls(**settings), weights, gradients).double()
     theirs = torch.tensor(equations(weights, gradients, **settings))
@@ -141,10 +141,12 @@ def test_the_fused_adam_is_the_plain_one(amsgrad, epsilon, monkeypatch):
     weights, gradients = weights_and_gradients()
     make = {"learning_rate": 0.01, "epsilon": epsilon, "amsgrad": amsgrad}
     used = []
-    real = optimizers._FUSED_ADAM
-    monkeypatch.setattr(optimizers, "_FUSED_ADAM", lambda *a, **k: (used.append(1), real(*a, **k)))
+    real = optimizers.rules._FUSED_ADAM
+    monkeypatch.setattr(
+        optimizers.rules, "_FUSED_ADAM", lambda *a, **k: (used.append(1), real(*a, **k))
+    )
     fused = run(optimizers.Adam(**make), weights, gradients)
-    monkeypatch.setattr(optimizers, "_FUSED_ADAM", None)
+    monkeypatch.setattr(optimizers.rules, "_FUSED_ADAM", None)
     plain = run(optimizers.Adam(**make), weights, gradients)
     torch.testing.assert_close(fused, plain, rtol=1e-5, atol=1e-6)
     assert len(used) == STEPS

@@ -36,7 +36,7 @@ class Weights:
         self._buffer, self.vectors = body.buffer, body.vectors
         self.vectors.copy_(initial)
         self.version = 0
-        self.optimizer = optimizers.get(settings.optimizer)
+        self.optimizer = optimizers.get(settings.optimizer, importing=True)
         self.optimizer.build(self.vectors.parameters)
         hogwild = settings.mode == "hogwild"
         self._guard: AbstractContextManager[object] = nullcontext() if hogwild else threading.Lock()
