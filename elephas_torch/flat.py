@@ -64,25 +64,16 @@ class Flat:
     """
 
     def __init__(self, module: nn.Module) -> None:
-        trainable = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
-        for name, parameter in trainable:
-            if parameter.dtype != torch.float32:
-                raise TypeError(
-                    f"The weight {name!r} is {parameter.dtype}; training takes float32. "
-                    "Convert the module with .float(), or freeze the weight with "
-                    ".requires_grad_(False)."
-                )
-        buffers = [buffer for _, buffer in module.named_buffers() if buffer is not None]
-        floats = [b for b in buffers if b.dtype == torch.float32]
-        counts = [b for b in buffers if b.dtype == torch.int64]
-        self.names = [name for name, _ in trainable]
-        self._parameters = [p for _, p in trainable]
-        self._buffers = floats + counts
+        check_dtypes(module)
+        self.names = [name for name, p in module.named_parameters() if p.requires_grad]
+        self._parameters = _trainable(module)
+        self._floats = _buffers(module, torch.float32)
+        self._counts = _buffers(module, torch.int64)
         self.sizes = [p.numel() for p in self._parameters]
         self.parameters = _flatten(self._parameters, torch.float32)
         self.gradients = torch.zeros_like(self.parameters)
-        self.state = _flatten(floats, torch.float32)
-        self.counters = _flatten(counts, torch.int64)
+        self.state = _flatten(self._floats, torch.float32)
+        self.counters = _flatten(self._counts, torch.int64)
         self._gradient_views = list(_views(self.gradients, self._parameters))
         self.attach_gradients()
 
@@ -94,34 +85,56 @@ class Flat:
     def zero_gradients(self) -> None:
         """Sets all gradients to 0; to be called before each backward pass."""
         self.gradients.zero_()
+        # Whoever sets gradients to None sets all of them: looking at the first is enough.
+        if self.sizes and self._parameters[0].grad is not self._gradient_views[0]:
+            self.attach_gradients()
 
     def holds(self, module: nn.Module) -> bool:
         """Whether this object's vectors still lie under the module's weights and buffers."""
-        parameters = [p for p in module.parameters() if p.requires_grad]
-        if len(parameters) != len(self._parameters):
-            return False
-        if any(a is not b for a, b in zip(parameters, self._parameters, strict=True)):
-            return False
-        ours = {b.data_ptr() for b in self._buffers}
-        if any(
-            b.data_ptr() not in ours
-            for b in module.buffers()
-            if b.dtype in (torch.float32, torch.int64) and b.numel()
-        ):
-            return False
-        offset, start = 0, self.parameters.data_ptr()
-        for parameter in parameters:
-            if parameter.data_ptr() != start + 4 * offset and parameter.numel():
-                return False
-            offset += parameter.numel()
-        return all(
-            p.grad is v for p, v in zip(self._parameters, self._gradient_views, strict=True)
+        return (
+            _lie_under(self.parameters, self._parameters, _trainable(module))
+            and _lie_under(self.state, self._floats, _buffers(module, torch.float32))
+            and _lie_under(self.counters, self._counts, _buffers(module, torch.int64))
+            and all(
+                p.grad is v for p, v in zip(self._parameters, self._gradient_views, strict=True)
+            )
         )
 
     @property
     def vectors(self) -> Vectors:
         """What a pull overwrites: parameters, state and counters, not copied."""
         return Vectors(self.parameters, self.state, self.counters)
+
+
+def check_dtypes(module: nn.Module) -> None:
+    """Raises TypeError where a trainable weight isn't float32; the message names it."""
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad and parameter.dtype != torch.float32:
+            raise TypeError(
+                f"The weight {name!r} is {parameter.dtype}; training takes float32. "
+                "Convert the module with .float(), or freeze the weight with "
+                ".requires_grad_(False)."
+            )
+
+
+def _trainable(module: nn.Module) -> list[Tensor]:
+    return [p for p in module.parameters() if p.requires_grad]
+
+
+def _buffers(module: nn.Module, dtype: torch.dtype) -> list[Tensor]:
+    return [b for b in module.buffers() if b.dtype == dtype]
+
+
+def _lie_under(flat: Tensor, known: list[Tensor], found: list[Tensor]) -> bool:
+    """Whether the tensors found are those known, one after the other in `flat`."""
+    if len(known) != len(found) or any(a is not b for a, b in zip(known, found, strict=True)):
+        return False
+    address, width = flat.data_ptr(), flat.element_size()
+    for tensor in found:
+        if tensor.numel() and (tensor.data_ptr() != address or not tensor.is_contiguous()):
+            return False
+        address += width * tensor.numel()
+    return address == flat.data_ptr() + width * flat.numel()
 
 
 def _flatten(tensors: list[Tensor], dtype: torch.dtype) -> Tensor:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from elephas_torch.errors import DataError
+from elephas_torch.keras.arguments import check_class_weight
 
 
 @dataclass(slots=True)
@@ -53,10 +54,24 @@ def as_tensor(data: Any, dtype: torch.dtype, argument: str) -> Tensor:
     """Returns array-like data as a contiguous tensor; without copying where it fits already.
 
     Raises:
-        DataError: the data isn't numeric, or its rows differ in length.
+        DataError: the data isn't numeric, its rows differ in length, it is a single number, or
+            the dtype is for whole numbers and it has others.
     """
-    if isinstance(data, Tensor):
-        return data.detach().to(dtype=dtype, device="cpu").contiguous()
+    source = data.detach() if isinstance(data, Tensor) else _from_array(data, argument)
+    if source.layout is not torch.strided or source.is_complex():
+        raise DataError(
+            f"`{argument}` must be dense and real. Received: a tensor of layout {source.layout} "
+            f"and dtype {source.dtype}"
+        )
+    if source.dim() == 0:
+        raise DataError(f"`{argument}` must have an entry a row. Received: {source.item()!r}")
+    tensor = source.to(dtype=dtype, device="cpu").contiguous()
+    if source.is_floating_point() and not dtype.is_floating_point:
+        _check_whole(source, tensor, argument)
+    return tensor
+
+
+def _from_array(data: Any, argument: str) -> Tensor:
     try:
         array = np.asarray(data)
     except ValueError as error:
@@ -70,7 +85,19 @@ def as_tensor(data: Any, dtype: torch.dtype, argument: str) -> Tensor:
         array = np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
     if array.dtype in (np.uint16, np.uint32, np.uint64):
         array = array.astype(np.int64)
-    return torch.from_numpy(array).to(dtype)
+    if array.dtype == np.longdouble and array.dtype.itemsize > 8:
+        array = array.astype(np.float64)
+    return torch.from_numpy(array)
+
+
+def _check_whole(source: Tensor, tensor: Tensor, argument: str) -> None:
+    odd = tensor.to(source) != source
+    if bool(odd.any()):
+        row = int(odd.nonzero()[0, 0])
+        raise DataError(
+            f"`{argument}` must be whole numbers here (classes, or indices), but row {row} has "
+            f"{source[odd][0].item()!r}."
+        )
 
 
 def check_lengths(samples: Samples, names: tuple[str, str, str]) -> None:
@@ -129,26 +156,47 @@ def split(samples: Samples, validation_split: float) -> tuple[Samples, Samples |
     return samples.rows(0, keep), samples.rows(keep, len(samples))
 
 
+def split_checked(samples: Samples, validation_split: float) -> tuple[Samples, Samples]:
+    """The same; raises DataError where one of the parts would be empty."""
+    training, validation = split(samples, validation_split)
+    if validation is None:
+        raise DataError(
+            f"{len(samples)} rows can't be split into rows to train on and rows to validate with. "
+            f"Received: validation_split={validation_split}"
+        )
+    return training, validation
+
+
+def weigh_classes(samples: Samples, weights: Mapping[int, float] | None) -> Samples:
+    """Returns the samples with their weights multiplied by their classes' weights."""
+    table = class_weights(cast(Tensor, samples.y), weights)
+    if table is None:
+        return samples
+    weight = table if samples.weight is None else samples.weight * table
+    return Samples(samples.x, samples.y, weight)
+
+
 def class_weights(y: Tensor, weights: Mapping[int, float] | None) -> Tensor | None:
     """A weight a row from a weight a class; y is class numbers or one-hot.
+
+    Returns:
+        float32, shape (rows,): 1 for classes without a weight. None where `weights` is.
 
     Raises:
         ValueError: `class_weight` isn't a dict of class numbers and weights.
     """
+    check_class_weight(weights)
     if weights is None:
         return None
-    if not isinstance(weights, Mapping) or not weights:
-        raise ValueError(
-            "`class_weight` must be a dict of class numbers and weights, such as {0: 1.0, 1: 5.0}."
-            f" Received: class_weight={weights!r}"
-        )
-    classes = y.argmax(-1) if y.dim() > 1 and y.shape[-1] > 1 else y.reshape(-1).long()
-    if classes.dim() != 1:
+    classes = y.argmax(-1) if y.dim() > 1 and y.shape[-1] > 1 else y.reshape(y.shape[0], -1)
+    classes = classes.round() if classes.is_floating_point() else classes
+    if classes.numel() != y.shape[0]:
         raise ValueError("`class_weight` needs one class a row; these targets have several.")
-    table = torch.ones(max(int(classes.max()), *map(int, weights)) + 1)
+    classes = classes.reshape(-1)
+    result = torch.ones(y.shape[0])
     for number, weight in weights.items():
-        table[int(number)] = float(weight)
-    return table[classes]
+        result[classes == int(number)] = float(weight)
+    return result
 
 
 def order(rows: int, shuffle: bool, *key: int) -> Tensor:

@@ -6,17 +6,18 @@ epochs and of training, in `SparkModel.fit`, where they run on the driver.
 
 from __future__ import annotations
 
-import logging
-import math
 import os
+import re
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from elephas_torch.errors import unknown
+from elephas_torch.keras.arguments import check_whole
+from elephas_torch.keras.saving import check_ending
 
-logger = logging.getLogger(__name__)
 Logs = dict[str, Any]
 
 
@@ -61,9 +62,9 @@ class CallbackList(Callback):
     def __init__(self, callbacks: Iterable[Callback] | Callback | None, model: Any, params: Logs):
         super().__init__()
         self.callbacks = checked(callbacks)
-        self.history = next((c for c in self.callbacks if isinstance(c, History)), None)
-        if self.history is None:
-            self.history = History()
+        known = next((c for c in self.callbacks if isinstance(c, History)), None)
+        self.history = known or History()
+        if known is None:
             self.callbacks.append(self.history)
         self.wants_batches = any(map(_wants_batches, self.callbacks))
         for callback in self.callbacks:
@@ -72,27 +73,29 @@ class CallbackList(Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         for callback in self.callbacks:
-            callback.on_train_begin(logs)
+            callback.on_train_begin(logs or {})
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         for callback in self.callbacks:
-            callback.on_train_end(logs)
+            callback.on_train_end(logs or {})
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         for callback in self.callbacks:
-            callback.on_epoch_begin(epoch, logs)
+            callback.on_epoch_begin(epoch, logs or {})
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        # One dict for all: what a callback adds, the later ones see, and History keeps.
+        logs = {} if logs is None else logs
         for callback in self.callbacks:
             callback.on_epoch_end(epoch, logs)
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         for callback in self.callbacks:
-            callback.on_train_batch_begin(batch, logs)
+            callback.on_train_batch_begin(batch, logs or {})
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         for callback in self.callbacks:
-            callback.on_train_batch_end(batch, logs)
+            callback.on_train_batch_end(batch, logs or {})
 
 
 _BATCH_HOOKS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
@@ -109,13 +112,15 @@ def wants_batches(callbacks: Iterable[Callback]) -> list[str]:
     return [type(c).__name__ for c in callbacks if _wants_batches(c)]
 
 
-def checked(callbacks: Iterable[Callback] | Callback | None) -> list[Callback]:
+def checked(callbacks: Any) -> list[Callback]:
     """Returns callbacks as a new list.
 
     Raises:
         TypeError: one of them is no callback.
     """
-    several = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or [])
+    if not isinstance(callbacks, Iterable | None):
+        callbacks = [callbacks]
+    several = list(callbacks or [])
     for one in several:
         if not isinstance(one, Callback):
             raise TypeError(
@@ -181,28 +186,54 @@ class LambdaCallback(Callback):
 
 
 _MODES = ("auto", "min", "max")
+_RISES = re.compile("acc|auc|precision|recall|f1|f_1|cosine_(similarity|proximity)|iou")
+_FALLS = re.compile(
+    "loss|error|mse|mae|mape|msle|hinge|entropy|bce|ce$|kld|diverg|poisson|cosh|huber"
+)
 
 
-def _better(owner: str, mode: str, monitor: str) -> tuple[Callable[[float, float], bool], float]:
-    if mode not in _MODES:
-        raise unknown(f"{owner} mode", mode, _MODES)
-    plain = monitor.removeprefix("val_")
-    rises = "acc" in plain or plain in ("auc", "precision", "recall", "f1_score")
-    if mode == "max" or (mode == "auto" and rises):
-        return (lambda new, best: new > best), -math.inf
-    return (lambda new, best: new < best), math.inf
+class _Monitor(Callback):
+    """Watches a value, and knows what's better."""
 
+    def __init__(self, monitor: str, mode: str, min_delta: float = 0.0) -> None:
+        super().__init__()
+        owner = type(self).__name__
+        if mode not in _MODES:
+            raise unknown(f"{owner} mode", mode, _MODES)
+        self.monitor = monitor
+        self.mode = self._direction(owner, monitor) if mode == "auto" else mode
+        self.min_delta = abs(min_delta)
 
-def _monitored(owner: str, monitor: str, logs: Logs | None) -> float | None:
-    value = (logs or {}).get(monitor)
-    if value is None:
-        logger.warning(
-            "%s watches %r, which isn't there. There is: %s", owner, monitor, ", ".join(logs or {})
+    @staticmethod
+    def _direction(owner: str, monitor: str) -> str:
+        if _RISES.search(monitor):
+            return "max"
+        if _FALLS.search(monitor):
+            return "min"
+        raise ValueError(
+            f"{owner} can't tell whether {monitor!r} should rise or fall: pass mode='max' or "
+            f"mode='min'. Received: monitor={monitor!r}, mode='auto'"
         )
-    return value
+
+    def _improved(self, value: float, reference: float | None) -> bool:
+        if reference is None:
+            return True
+        if self.mode == "max":
+            return value - self.min_delta > reference
+        return value + self.min_delta < reference
+
+    def _value(self, logs: Logs | None) -> float | None:
+        value = (logs or {}).get(self.monitor)
+        if value is None:
+            warnings.warn(
+                f"{type(self).__name__} watches {self.monitor!r}, which isn't there. "
+                f"There is: {', '.join(logs or {})}.",
+                stacklevel=2,
+            )
+        return value
 
 
-class EarlyStopping(Callback):
+class EarlyStopping(_Monitor):
     """Ends the training when a value has stopped improving.
 
     Args:
@@ -210,7 +241,7 @@ class EarlyStopping(Callback):
         min_delta: a smaller change is none. Default 0.
         patience: epochs without improvement that are waited for. Default 0.
         verbose: 1 prints when it stops.
-        mode: "min", "max", or "auto" (by the name).
+        mode: "min", "max", or "auto": by the value's name, where that tells.
         baseline: a value to be better than.
         restore_best_weights: at the end, take the weights of the best epoch. Default False.
         start_from_epoch: epochs before the watch begins. Default 0.
@@ -231,32 +262,28 @@ class EarlyStopping(Callback):
         restore_best_weights: bool = False,
         start_from_epoch: int = 0,
     ) -> None:
-        super().__init__()
-        if patience < 0:
-            raise ValueError(f"`patience` must be 0 or more. Received: patience={patience}")
-        self.monitor = monitor
-        self.min_delta = abs(min_delta)
+        super().__init__(monitor, mode, min_delta)
+        check_whole("patience", patience, 0)
+        check_whole("start_from_epoch", start_from_epoch, 0)
         self.patience = patience
         self.verbose = verbose
         self.baseline = baseline
         self.restore_best_weights = restore_best_weights
         self.start_from_epoch = start_from_epoch
-        self._better, self._worst = _better("EarlyStopping", mode, monitor)
-        self.on_train_begin()
+        self._begin()
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
         self.wait = 0
         self.stopped_epoch = 0
-        self.best = self._worst
+        self.best: float | None = None
         self.best_epoch = 0
         self.best_weights: list[np.ndarray] | None = None
 
-    def _improved(self, value: float, reference: float) -> bool:
-        sign = 1 if self._worst > 0 else -1
-        return self._better(value + sign * self.min_delta, reference)
-
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        value = _monitored("EarlyStopping", self.monitor, logs)
+        value = self._value(logs)
         if value is None or epoch < self.start_from_epoch:
             return
         if self.restore_best_weights and self.best_weights is None:
@@ -265,7 +292,7 @@ class EarlyStopping(Callback):
         if self._improved(value, self.best):
             self.best = value
             self._keep(epoch)
-            if self.baseline is None or self._improved(value, self.baseline):
+            if self._improved(value, self.baseline):
                 self.wait = 0
             return
         if self.wait >= self.patience and epoch > 0:
@@ -286,16 +313,17 @@ class EarlyStopping(Callback):
             self.model.set_weights(self.best_weights)
 
 
-class ModelCheckpoint(Callback):
+class ModelCheckpoint(_Monitor):
     """Saves the model, or its weights, at the ends of epochs.
 
     Args:
         filepath: may have fields: "model-{epoch:02d}-{val_loss:.2f}.keras" (epochs from 1).
+            Its folder is made if it isn't there.
         monitor: the value that tells which is best. Default "val_loss".
         verbose: 1 prints when it saves.
         save_best_only: only when the value is the best so far. Default False.
         save_weights_only: weights without the model. Default False.
-        mode: "min", "max", or "auto" (by the name).
+        mode: "min", "max", or "auto": by the value's name, where that tells.
         save_freq: "epoch", the only one.
         initial_value_threshold: a value that the first save must be better than.
     """
@@ -311,29 +339,31 @@ class ModelCheckpoint(Callback):
         save_freq: str = "epoch",
         initial_value_threshold: float | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(monitor, mode if save_best_only or mode != "auto" else "min")
         if save_freq != "epoch":
             raise ValueError(f"`save_freq` must be 'epoch'. Received: save_freq={save_freq!r}")
+        check_ending(filepath)
         self.filepath = os.fspath(filepath)
-        self.monitor = monitor
         self.verbose = verbose
         self.save_best_only = save_best_only
         self.save_weights_only = save_weights_only
-        self._better, worst = _better("ModelCheckpoint", mode, monitor)
-        self.best = worst if initial_value_threshold is None else initial_value_threshold
+        self.best = initial_value_threshold
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if self.save_best_only and not self._is_best(logs):
             return
         path = self._path(epoch, logs or {})
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         save = self.model.save_weights if self.save_weights_only else self.model.save
         save(path)
         if self.verbose:
             print(f"Epoch {epoch + 1}: saved to {path}")
 
     def _is_best(self, logs: Logs | None) -> bool:
-        value = _monitored("ModelCheckpoint", self.monitor, logs)
-        if value is None or not self._better(value, self.best):
+        value = self._value(logs)
+        if value is None:
+            return True  # as Keras does: rather a file too many than none
+        if not self._improved(value, self.best):
             return False
         self.best = value
         return True

@@ -19,12 +19,10 @@ def resolve_verbose(verbose: Any) -> int:
     Raises:
         ValueError: it is none of 0, 1, 2 and "auto".
     """
-    if verbose not in (0, 1, 2, "auto"):
+    if not isinstance(verbose, int | str) or verbose not in (0, 1, 2, "auto"):
         raise unknown("verbose", verbose, ["0", "1", "2", "auto"])
-    if verbose in (0, 2) and verbose is not False:
+    if verbose in (0, 2):
         return int(verbose)
-    if verbose is False:
-        return 0
     return 1 if sys.stdout.isatty() or "ipykernel" in sys.modules else 2
 
 
@@ -42,6 +40,10 @@ def line(logs: dict[str, float]) -> str:
     )
 
 
+class _Bar(tqdm):
+    monitor_interval = 0  # no thread that watches it: it is drawn when there is something new
+
+
 class Progress:
     """Shows epochs on standard output.
 
@@ -55,6 +57,7 @@ class Progress:
         self.epochs, self.total, self.verbose = epochs, total, verbose
         self._bar: tqdm[Any] | None = None
         self._done = 0
+        self._epoch = ""
         self._began = self._drawn = time.perf_counter()
 
     def begin(self, epoch: int) -> None:
@@ -63,9 +66,10 @@ class Progress:
             return
         self._done = 0
         self._began = self._drawn = time.perf_counter()
-        print(f"Epoch {epoch + 1}/{self.epochs}", flush=True)
+        self._epoch = f"Epoch {epoch + 1}/{self.epochs}"
         if self.verbose == 1:
-            self._bar = tqdm(
+            print(self._epoch, flush=True)
+            self._bar = _Bar(
                 total=self.total, file=sys.stdout, bar_format=_FORMAT, ascii=" ━", leave=True
             )
 
@@ -99,13 +103,16 @@ class Progress:
             self._bar.close()
             self._bar = None
         elif self.verbose:
-            self.result(logs)
+            self._print(f"{self._epoch} - ", logs)
 
     def result(self, logs: dict[str, float]) -> None:
         """Prints one line: steps, seconds, values."""
         if self.verbose:
-            seconds = time.perf_counter() - self._began
-            print(f"{self.total}/{self.total} - {seconds:.1f}s - {line(logs)}", flush=True)
+            self._print("", logs)
+
+    def _print(self, start: str, logs: dict[str, float]) -> None:
+        seconds = time.perf_counter() - self._began
+        print(f"{start}{self.total}/{self.total} - {seconds:.1f}s - {line(logs)}", flush=True)
 
     def close(self) -> None:
         """Leaves the terminal in order when training ends early."""

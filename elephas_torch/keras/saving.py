@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import safetensors
 import safetensors.torch
@@ -25,13 +27,31 @@ from torch import Tensor
 from elephas_torch._version import __version__
 from elephas_torch.errors import ModelFileError
 from elephas_torch.keras import losses, metrics, optimizers, serialization
+from elephas_torch.keras.serialization import (
+    custom_object_scope,
+    deserialize_keras_object,
+    register_keras_serializable,
+    serialize_keras_object,
+)
 
 if TYPE_CHECKING:
     from elephas_torch.keras.models import Model
 
+__all__ = [
+    "custom_object_scope", "deserialize_keras_object", "load_model", "load_weights",
+    "model_from_json", "register_keras_serializable", "save_model", "save_weights",
+    "serialize_keras_object",
+]  # fmt: skip
+
 _WEIGHTS = "model.weights.safetensors"
+_KERAS_WEIGHTS = "model.weights.h5"
 _OPTIMIZER = "optimizer/"
 _HDF5 = (".h5", ".hdf5")
+# What zipfile raises over bytes that are no zip, are cut off, or were changed.
+_UNREADABLE = (
+    zipfile.BadZipFile, zlib.error, struct.error, EOFError, UnicodeDecodeError, OSError,
+    NotImplementedError, RuntimeError, OverflowError,
+)  # fmt: skip
 
 
 def save_model(
@@ -44,7 +64,7 @@ def save_model(
     """
     path = _checked_target(filepath, overwrite)
     model._needs_build()
-    config = serialization.serialize_keras_object(model)
+    config = model.architecture()
     config["compile_config"] = model.compiled.get_config() if model.compiled else None
     texts = {
         "metadata.json": json.dumps(
@@ -53,7 +73,7 @@ def save_model(
                 "date_saved": datetime.now(timezone.utc).strftime("%Y-%m-%d@%H:%M:%S"),
             }
         ),
-        "config.json": json.dumps(config),
+        "config.json": serialization.to_json(config),
         **(extra or {}),
     }
 
@@ -84,10 +104,21 @@ def load_model(
     texts, tensors = read_model_file(filepath)
     config = _json(texts, "config.json", filepath)
     with serialization.custom_object_scope(serialization.check_custom_objects(custom_objects)):
-        model = _deserialize(config, filepath)
+        model = model_from_config(config)
+        if not hasattr(model, "fit"):
+            raise ModelFileError(f"{str(filepath)!r} holds a {type(model).__name__}, no model.")
         _take(model, tensors, filepath)
         if compile and config.get("compile_config"):
             _compile(model, config["compile_config"], tensors)
+    return model
+
+
+def model_from_config(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+    """Makes the model that a config describes, as `model_from_json` does."""
+    model = serialization.deserialize_keras_object(config, custom_objects, kind="model")
+    shape = (config.get("build_config") or {}).get("input_shape")
+    if shape and not getattr(model, "built", True):
+        model.build(tuple(shape))
     return model
 
 
@@ -101,7 +132,7 @@ def model_from_json(text: str, custom_objects: dict[str, Any] | None = None) -> 
         config = json.loads(text)
     except (TypeError, ValueError) as error:
         raise ValueError(f"model_from_json: this is no JSON ({error}).") from None
-    return serialization.deserialize_keras_object(config, custom_objects, kind="model")
+    return model_from_config(config, custom_objects)
 
 
 def save_weights(model: Model, filepath: Any, overwrite: bool = True) -> None:
@@ -141,12 +172,15 @@ def read_model_file(filepath: Any) -> tuple[dict[str, str], dict[str, Tensor]]:
             if "config.json" not in names:
                 raise ModelFileError(f"{str(path)!r} is a zip, but not of a model: no config.json.")
             if _WEIGHTS not in names:
+                hint = " It is a file of Keras's own." if _KERAS_WEIGHTS in names else ""
                 raise ModelFileError(
-                    f"{str(path)!r} has no {_WEIGHTS}. It holds: {', '.join(sorted(names))}"
+                    f"{str(path)!r} has no {_WEIGHTS}.{hint} It holds: {', '.join(sorted(names))}"
                 )
             texts = {n: archive.read(n).decode() for n in names if n.endswith(".json")}
             return texts, _parse(archive.read(_WEIGHTS), path)
-    except (zipfile.BadZipFile, EOFError, UnicodeDecodeError, OSError) as error:
+    except PermissionError:
+        raise
+    except _UNREADABLE as error:
         raise ModelFileError(
             f"{str(path)!r} isn't a saved model, or is cut off ({error}). "
             "Save it again with model.save(path)."
@@ -186,30 +220,40 @@ def _take(model: Model, tensors: dict[str, Tensor], path: Any) -> None:
 
 
 def _compile(model: Model, config: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-    model.compile(
-        optimizer=optimizers.get(config["optimizer"]),
-        loss=losses.get(config["loss"]),
-        metrics=[metrics.get(m) if isinstance(m, dict) else m for m in config["metrics"]],
-    )
-    state = {
-        k.removeprefix(_OPTIMIZER): v for k, v in tensors.items() if k.startswith(_OPTIMIZER)
-    }
+    try:
+        model.compile(
+            optimizer=_optimizer(config["optimizer"]),
+            loss=losses.get(config["loss"]),
+            metrics=[metrics.get(m) if isinstance(m, dict) else m for m in config["metrics"]],
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"{error} If it is one of yours, pass it in custom_objects={{name: object}}, or load "
+            "the model with compile=False."
+        ) from None
+    state = {k.removeprefix(_OPTIMIZER): v for k, v in tensors.items() if k.startswith(_OPTIMIZER)}
     if state:
         model.optimizer.load_state_dict(state)
 
 
-def _deserialize(config: dict[str, Any], path: Any) -> Model:
-    model = serialization.deserialize_keras_object(config, kind="model")
-    if not hasattr(model, "fit"):
-        raise ModelFileError(f"{str(path)!r} holds a {type(model).__name__}, no model.")
-    return cast("Model", model)
+def _optimizer(config: dict[str, Any]) -> Any:
+    custom = serialization.find_custom(str(config.get("class_name")))
+    if custom is not None:
+        return custom.from_config(config["config"])
+    # Else the module that the file names would be imported.
+    if str(config.get("module")).partition(".")[0] not in ("keras", "elephas_torch"):
+        raise ValueError(f"Unknown optimizer: {config.get('class_name')!r}.")
+    return optimizers.get(config)
 
 
 def _json(texts: dict[str, str], name: str, path: Any) -> dict[str, Any]:
     try:
-        return cast("dict[str, Any]", json.loads(texts[name]))
+        config = json.loads(texts[name])
     except ValueError as error:
         raise ModelFileError(f"{str(path)!r}: {name} is no JSON ({error}).") from None
+    if not isinstance(config, dict) or "class_name" not in config:
+        raise ModelFileError(f"{str(path)!r}: {name} doesn't describe a model.")
+    return config
 
 
 def _parse(content: bytes, path: Any) -> dict[str, Tensor]:
@@ -230,13 +274,18 @@ def _existing(filepath: Any) -> Path:
     return path
 
 
-def _checked_target(filepath: Any, overwrite: bool) -> Path:
-    path = Path(filepath)
-    if path.suffix in _HDF5:
+def check_ending(filepath: Any) -> None:
+    """Raises ValueError where the ending asks for HDF5."""
+    if Path(filepath).suffix.lower() in _HDF5:
         raise ValueError(
-            f"HDF5 files aren't written. Use the ending '.keras' for models, "
-            f"'.weights.safetensors' for weights. Received: filepath={str(path)!r}"
+            "HDF5 files aren't written. Use the ending '.keras' for models, "
+            f"'.weights.safetensors' for weights. Received: filepath={str(filepath)!r}"
         )
+
+
+def _checked_target(filepath: Any, overwrite: bool) -> Path:
+    check_ending(filepath)
+    path = Path(filepath)
     if path.is_dir():
         raise IsADirectoryError(f"`filepath` is a folder: {str(path)!r}")
     if path.exists() and not overwrite:

@@ -8,10 +8,13 @@ See https://keras.io/api/models/model_saving_apis/serialization_utils/
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
+
+import numpy as np
 
 from elephas_torch.errors import nearest
 
@@ -60,7 +63,7 @@ def registered_name(item: Any) -> str | None:
 @contextmanager
 def custom_object_scope(objects: dict[str, Any]) -> Iterator[None]:
     """Within it, configs may name these objects: `with custom_object_scope({"Scale": Scale}):`."""
-    check_custom_objects(objects)
+    objects = check_custom_objects(objects)
     token = _SCOPE.set({**(_SCOPE.get() or {}), **objects})
     try:
         yield
@@ -90,8 +93,15 @@ def find_custom(name: str) -> Any:
     return next((item for key, item in _REGISTERED.items() if key.endswith(f">{name}")), None)
 
 
-def find_class(name: str, registered: str | None = None, kind: str = "layer") -> type:
+def find_class(
+    name: str, registered: str | None = None, kind: str = "layer", module: str | None = None
+) -> Any:
     """The class for a config's `class_name`: custom objects first, then the package's own.
+
+    Args:
+        registered: its "package>name", where it was registered.
+        kind: what is looked for, as a user would say it.
+        module: where the class was; the package's own are only taken for Keras's modules.
 
     Raises:
         ValueError: nobody knows the name; the message says how to make it known.
@@ -100,12 +110,12 @@ def find_class(name: str, registered: str | None = None, kind: str = "layer") ->
         found = find_custom(key) if key else None
         if found is not None:
             return found
-    if name in _OWN:
+    room = (module or "keras").partition(".")[0]
+    if name in _OWN and room in ("keras", "elephas_torch"):
         return _OWN[name]
     raise ValueError(
         f"Unknown {kind}: {name!r}.{nearest(name, _OWN)} If it is a class of yours, decorate it "
-        "with @register_keras_serializable(), or pass "
-        f"custom_objects={{{name!r}: {name}}}."
+        f"with @register_keras_serializable(), or pass custom_objects={{{name!r}: {name}}}."
     )
 
 
@@ -129,13 +139,41 @@ def deserialize_keras_object(
     Raises:
         ValueError: the class is unknown, or the config isn't one.
     """
-    if not isinstance(config, dict) or "class_name" not in config:
-        raise ValueError(f"Not the config of a {kind}: it has no 'class_name'. Received: {config!r}")
+    if not isinstance(config, dict) or not isinstance(config.get("class_name"), str):
+        raise ValueError(
+            f"Not the config of a {kind}: it has no 'class_name'. Received: {_short(config)}"
+        )
     with custom_object_scope(check_custom_objects(custom_objects)):
-        cls = find_class(config["class_name"], config.get("registered_name"), kind)
+        names = config.get("registered_name"), kind, config.get("module")
+        cls = find_class(config["class_name"], *names)
         settings = config.get("config")
         if not isinstance(settings, dict):
-            raise ValueError(f"The config of {config['class_name']!r} is no dict: {settings!r}")
+            raise ValueError(
+                f"The config of {config['class_name']!r} is no dict: {_short(settings)}"
+            )
         if hasattr(cls, "from_config"):
             return cls.from_config(dict(settings))
         return cls(**settings)
+
+
+def to_json(config: Any, **kwargs: Any) -> str:
+    """A config as JSON; NumPy's numbers and arrays become numbers and lists.
+
+    Raises:
+        TypeError: it holds something else that JSON can't.
+    """
+    return json.dumps(config, **{"default": _plain, **kwargs})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    raise TypeError(
+        "get_config() must return what JSON can hold: numbers, strings, lists, dicts. "
+        f"Received: {_short(value)} (of type {type(value).__name__})"
+    )
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else text[:97] + "..."

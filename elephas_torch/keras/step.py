@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from elephas_torch.keras.batches import Samples
 from elephas_torch.keras.metrics import Metric
 
 if TYPE_CHECKING:
-    from elephas_torch.keras.models import Model
+    from elephas_torch.keras.compiled import CompiledModel
 
 
 class Step:
@@ -31,11 +31,12 @@ class Step:
         metrics: the compiled metrics, in order; `reset()` sets them and the loss to zero.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: CompiledModel) -> None:
+        compiled = model._needs_compile()
         self.model = model
         self.flat = Flat(model)
-        self.loss = model.compiled.loss
-        self.metrics: list[Metric] = model.compiled.resolved_metrics(model.output_shape)
+        self.loss = compiled.loss
+        self.metrics: list[Metric] = compiled.resolved_metrics(model.output_shape)
         self._total = torch.zeros((), dtype=torch.float64)
         self._rows = 0
         self._activation: Any = None
@@ -63,7 +64,9 @@ class Step:
         Returns:
             The loss, a scalar tensor without history.
         """
-        self.flat.gradients.zero_()
+        if not self.flat.sizes:
+            return self.evaluate(batch)  # all weights are frozen
+        self.flat.zero_gradients()
         outputs = self._outputs(batch.x)
         loss = self.loss(batch.y, outputs, batch.weight)
         loss.backward()
@@ -81,7 +84,7 @@ class Step:
 
     def _outputs(self, x: Tensor) -> Tensor:
         if self._activation is None:
-            return self.model(x)
+            return cast(Tensor, self.model(x))
         return self.model.preactivation(x)
 
     @torch.no_grad()

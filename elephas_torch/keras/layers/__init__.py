@@ -9,6 +9,7 @@ from elephas_torch.keras.layers.convolutional import (
 )
 from elephas_torch.keras.layers.core import Activation, Dense, Dropout, InputLayer
 from elephas_torch.keras.layers.embeddings import Embedding
+from elephas_torch.keras.layers.inputs import Input
 from elephas_torch.keras.layers.normalization import BatchNormalization
 from elephas_torch.keras.layers.pooling import (
     AveragePooling1D,
@@ -56,6 +57,7 @@ __all__ = [
     "GlobalMaxPool2D",
     "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
+    "Input",
     "InputLayer",
     "Layer",
     "MaxPool1D",

@@ -109,9 +109,7 @@ class Layer(nn.Module):
         """Computes the outputs. Override it; take `training=None` to know the mode."""
         return inputs
 
-    def __call__(
-        self, inputs: Any, *args: Any, training: bool | None = None, **kwargs: Any
-    ) -> Any:
+    def __call__(self, inputs: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         if not self.built:
             self.build(_shape_of(inputs))
         if training is None or training == self.training:
@@ -160,7 +158,7 @@ class Layer(nn.Module):
             A `torch.nn.Parameter`, or for `trainable=False` a tensor (a buffer).
         """
         _check_dtype(dtype)
-        shape = (shape,) if isinstance(shape, int) else tuple(shape or ())
+        shape = _weight_shape(shape)
         start: Any = initializers.get(initializer or "glorot_uniform")
         values = start(shape, dtype=torch.float32)
         name = self._free_name(name or "weight")
@@ -183,14 +181,26 @@ class Layer(nn.Module):
         return free
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # A weight that add_weight() registered, kept under an attribute of another name, must
-        # not be registered twice: state_dict() would hold it under both.
-        if isinstance(value, Tensor):
-            for known, weight in [*self._parameters.items(), *self._buffers.items()]:
-                if weight is value and known != name:
-                    self._aliases[name] = known
-                    return
+        if isinstance(value, Tensor) and self._keep_registered(name, value):
+            return
         super().__setattr__(name, value)
+
+    def _keep_registered(self, name: str, value: Tensor) -> bool:
+        for known, weight in [*self._parameters.items(), *self._buffers.items()]:
+            if weight is value and known != name:
+                # add_weight() registered it. Registered twice, state_dict() had it twice.
+                self._aliases[name] = known
+                return True
+        name = self._aliases.get(name, name)
+        buffer = self._buffers.get(name)
+        if buffer is None or buffer is value or isinstance(value, nn.Parameter):
+            return False
+        if buffer.shape != value.shape:
+            return False
+        # `self.mean = 0.9 * self.mean` changes the weight; another tensor would be no weight.
+        with torch.no_grad():
+            buffer.copy_(value)
+        return True
 
     def __getattr__(self, name: str) -> Any:
         aliases = self.__dict__.get("_aliases", {})
@@ -212,7 +222,9 @@ class Layer(nn.Module):
     @property
     def weights(self) -> list[Tensor]:
         """All weights in Keras's order: own trainable ones, own others, then the sublayers'."""
-        own = [getattr(self, name) for name in self._trainable_names + self._frozen_names]
+        own: list[Tensor] = [self._parameters[name] for name in self._trainable_names]  # type: ignore[misc]
+        own += [p for p in self._parameters.values() if p is not None]
+        own += [self._buffers[name] for name in self._frozen_names]  # type: ignore[misc]
         for child in self._sublayers():
             if isinstance(child, Layer):
                 own += child.weights
@@ -233,8 +245,9 @@ class Layer(nn.Module):
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
-        for name in self._trainable_names:
-            getattr(self, name).requires_grad_(self._trainable)
+        for weight in self._parameters.values():
+            if weight is not None:
+                weight.requires_grad_(self._trainable)
         for child in self._sublayers():
             if isinstance(child, Layer):
                 child.trainable = value
@@ -281,7 +294,11 @@ class Layer(nn.Module):
 
         As in Keras 3 a declared input shape isn't among them: the model writes it.
         """
-        config = {"name": self.name, "trainable": self._trainable, "dtype": _DTYPE_POLICY}
+        config: dict[str, Any] = {
+            "name": self.name,
+            "trainable": self._trainable,
+            "dtype": _DTYPE_POLICY,
+        }
         if type(self).get_config is Layer.get_config and not serialization.is_own(type(self)):
             config = {**config, **self._init_arguments}
         return config
@@ -289,7 +306,15 @@ class Layer(nn.Module):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Layer:
         """Makes the layer that `get_config` described, not built."""
-        return cls(**config)
+        parameters = inspect.signature(cls).parameters
+        if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            return cls(**config)
+        # A constructor that takes nothing of Layer's own.
+        own = {n: config[n] for n in ("name", "trainable", "dtype") if n in config}
+        layer = cls(**{n: v for n, v in config.items() if n in parameters or n not in own})
+        layer.name = own.get("name", layer.name)
+        layer.trainable = own.get("trainable", layer.trainable)
+        return layer
 
     def extra_repr(self) -> str:
         return f"name={self.name}, built={self.built}"
@@ -305,13 +330,20 @@ def _marks_built(build: Callable[..., None]) -> Callable[..., None]:
 
 
 def _bound(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a constructor by name, without those that are Layer's own."""
+    """The arguments of a constructor by name, without those that Layer writes or needs itself."""
+    signature = inspect.signature(cls)
     try:
-        bound = inspect.signature(cls).bind(*args, **kwargs).arguments
-    except (TypeError, ValueError):
-        return {}
-    extra = bound.pop("kwargs", {})
-    return {k: v for k, v in {**bound, **extra}.items() if k not in _OWN_ARGUMENTS}
+        bound = signature.bind(*args, **kwargs).arguments
+    except TypeError:
+        return {}  # the constructor will say so
+    found: dict[str, Any] = {}
+    for name, value in bound.items():
+        kind = signature.parameters[name].kind
+        if kind is inspect.Parameter.VAR_KEYWORD:
+            found.update({k: v for k, v in value.items() if k not in _OWN_ARGUMENTS})
+        elif kind is not inspect.Parameter.VAR_POSITIONAL:
+            found[name] = value
+    return {k: v for k, v in found.items() if k not in ("name", "trainable", "dtype")}
 
 
 def _argument_names(cls: type) -> list[str]:
@@ -331,24 +363,40 @@ def _check_dtype(dtype: Any) -> None:
         raise ValueError(f"`dtype` must be 'float32'. Received: dtype={dtype!r}")
 
 
-def _declared(
-    input_shape: Any, input_dim: int | None, batch_input_shape: Any
-) -> Shape | None:
+def _weight_shape(shape: Any) -> tuple[int, ...]:
+    lengths = (shape,) if isinstance(shape, int | np.integer) else shape
+    lengths = () if lengths is None else lengths
+    fits = isinstance(lengths, tuple | list | torch.Size)
+    if not fits or not all(isinstance(n, int | np.integer) and n >= 0 for n in lengths):
+        raise ValueError(f"add_weight: `shape` must be whole numbers. Received: shape={shape!r}")
+    return tuple(int(n) for n in lengths)
+
+
+def _declared(input_shape: Any, input_dim: int | None, batch_input_shape: Any) -> Shape | None:
     if batch_input_shape is not None:
-        return (None, *_checked_shape(tuple(batch_input_shape)[1:]))
+        return (None, *checked_shape(tuple(batch_input_shape)[1:]))
     if input_shape is not None:
-        return (None, *_checked_shape(input_shape))
-    return None if input_dim is None else (None, *_checked_shape((input_dim,)))
+        return (None, *checked_shape(input_shape))
+    return None if input_dim is None else (None, *checked_shape((input_dim,)))
 
 
-def _checked_shape(shape: Any) -> Shape:
-    shape = (shape,) if isinstance(shape, int) else tuple(shape)
-    if not all(n is None or (isinstance(n, int | np.integer) and n > 0) for n in shape):
+def checked_shape(shape: Any) -> Shape:
+    """Returns an input shape, without the batch, as a tuple of lengths and None.
+
+    Raises:
+        ValueError: it has something else in it.
+    """
+    lengths = (shape,) if isinstance(shape, int | np.integer) else shape
+    fits = isinstance(lengths, tuple | list | torch.Size) and all(
+        n is None or (isinstance(n, int | np.integer) and not isinstance(n, bool) and n > 0)
+        for n in lengths
+    )
+    if not fits:
         raise ValueError(
             "An input shape has positive whole numbers (None where any length will do), "
             f"without the batch. Received: {shape!r}"
         )
-    return tuple(None if n is None else int(n) for n in shape)
+    return tuple(None if n is None else int(n) for n in lengths)
 
 
 def _shape_of(inputs: Any) -> Any:
