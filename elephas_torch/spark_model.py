@@ -52,7 +52,8 @@ class SparkModel:
         frequency: when workers exchange with the server: 'epoch' (default), 'batch', or an
             integer H: every H batches.
         num_workers: tasks that train at once. Default: as many as the RDD has partitions, at
-            most as many as the cluster has slots.
+            most as many as the cluster has slots. Partitions are joined to as many without a
+            shuffle where that leaves them even, else the rows are dealt out anew.
         custom_objects: name -> class or function, for loading.
         batch_size: rows a step, where `fit` or `train` doesn't say. Default 32.
         port: of the parameter server. Default 0: a free one. Also `spark.elephas.port`.
@@ -245,12 +246,11 @@ class SparkModel:
                 f"cluster has {slots} slots. Set num_workers={slots}, or give Spark more cores. "
                 f"Received: num_workers={count}"
             )
-        if count < partitions:
-            source = source.coalesce(count)
-        elif count > partitions:
-            if blocks is not None:
+        if count != partitions:
+            uneven = -(-partitions // count) > 1.1 * partitions / count
+            if uneven and blocks is not None:
                 source, blocks = rdd, None
-            source = source.repartition(count)
+            source = source.repartition(count) if uneven else source.coalesce(count)
         return source, blocks is None, count
 
     def _build(self, rdd: RDD[Any]) -> None:

@@ -174,6 +174,9 @@ class _Worker:
         step = Step(model)
         exchange = _Exchange(self, model, step, joined)
         stop = joined.stop
+        if joined.epoch > job.initial_epoch:
+            # A lost attempt may have ended that epoch without telling; told twice it counts once.
+            stop = self.client.report(self.partition, self.attempt, joined.epoch - 1, {}).stop
         for epoch in range(max(joined.epoch, job.initial_epoch), job.epochs):
             if stop:
                 return
