@@ -45,8 +45,10 @@ class Mnist(NamedTuple):
     labels_test: np.ndarray
 
 
+@pytest.fixture(scope="session")
 def mnist_folder():
-    """Where MNIST's own files are: $ELEPHAS_TORCH_MNIST, or shared data beside the checkout."""
+    """Where MNIST's own files are: $ELEPHAS_TORCH_MNIST, or shared data beside the checkout;
+    None where there are none."""
     named = os.environ.get("ELEPHAS_TORCH_MNIST")
     folder = Path(named) if named else ROOT.parent / "shared" / "data" / "mnist"
     return folder if (folder / "t10k-images-idx3-ubyte.gz").is_file() else None
@@ -57,16 +59,15 @@ def read_idx(path, header):
 
 
 @pytest.fixture(scope="session")
-def mnist():
+def mnist(mnist_folder):
     """MNIST's 10,000 test images: the first 8,000 to train with, the last 2,000 to test with."""
-    folder = mnist_folder()
-    if folder is None:
+    if mnist_folder is None:
         pytest.skip(
             "needs t10k-images-idx3-ubyte.gz and t10k-labels-idx1-ubyte.gz of MNIST in the folder "
             "that ELEPHAS_TORCH_MNIST names"
         )
-    images = read_idx(folder / "t10k-images-idx3-ubyte.gz", 16).reshape(-1, 784)
-    labels = read_idx(folder / "t10k-labels-idx1-ubyte.gz", 8).astype(np.int64)
+    images = read_idx(mnist_folder / "t10k-images-idx3-ubyte.gz", 16).reshape(-1, 784)
+    labels = read_idx(mnist_folder / "t10k-labels-idx1-ubyte.gz", 8).astype(np.int64)
     x, y = images.astype(np.float32) / 255, np.eye(10, dtype=np.float32)[labels]
     train, test = slice(0, 8000), slice(8000, 10000)
     return Mnist(x[train], y[train], labels[train], x[test], y[test], labels[test])
