@@ -96,5 +96,3 @@ def fit(rdd: Any, rows: int, epochs: int, mode: str, frequency: str | int) -> di
     whole = time.perf_counter() - began
     seconds = max(sum(one["seconds"][1:]) for one in model.training_histories)
     return {"rate": rows * (epochs - 1) / seconds, "whole": whole}
-
-

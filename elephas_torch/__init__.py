@@ -15,12 +15,8 @@ from elephas_torch._version import __version__
 
 if TYPE_CHECKING:
     from elephas_torch import errors, keras, optimizers, parameter
-    from elephas_torch.spark_model import (
-        AsynchronousSparkModel,
-        SparkMLlibModel,
-        SparkModel,
-        load_spark_model,
-    )
+    from elephas_torch.mllib_model import SparkMLlibModel
+    from elephas_torch.spark_model import AsynchronousSparkModel, SparkModel, load_spark_model
 
 __all__ = [
     "AsynchronousSparkModel",

@@ -6,7 +6,6 @@ versions.
 
 from __future__ import annotations
 
-import inspect
 import json
 import warnings
 from collections.abc import Sequence
@@ -16,24 +15,25 @@ import numpy as np
 import torch
 from pyspark import RDD, SparkContext
 
-from elephas_torch import cluster, optimizers, scoring
-from elephas_torch.errors import ModelFileError, unknown, unknown_arguments
+from elephas_torch import arguments, cluster, optimizers, scoring
+from elephas_torch.errors import ModelFileError
 from elephas_torch.keras import saving
+from elephas_torch.keras.arguments import (
+    check_batch_size,
+    check_class_weight,
+    check_epochs,
+    check_known,
+    check_share,
+)
 from elephas_torch.keras.callbacks import Callback, CallbackList, History, wants_batches
 from elephas_torch.keras.models import Model
 from elephas_torch.keras.progress import Progress, resolve_verbose
-from elephas_torch.keras.training import (
-    check_batch_size,
-    check_epochs,
-    check_share,
-    results,
-    to_classes,
-)
+from elephas_torch.keras.results import results, to_classes
+from elephas_torch.keras.serialization import check_custom_objects
 from elephas_torch.optimizers import Optimizer
 from elephas_torch.optimizers.base import positive
-from elephas_torch.parameter.wire import MODES
 from elephas_torch.run import Options, Run
-from elephas_torch.utils.rdd_utils import lp_to_simple_rdd, to_simple_rdd
+from elephas_torch.utils.rdd_utils import to_simple_rdd
 
 _FILE = "spark_model.json"
 
@@ -77,23 +77,19 @@ class SparkModel:
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        given = _arguments(type(self).__name__, args, kwargs)
+        given = arguments.constructor(type(self).__name__, args, kwargs)
         self._sc: SparkContext | None = given["sc"]
-        self.master_network: Model = _checked_model(given["model"])
-        self.mode: str = _checked_mode(given["mode"])
-        self.frequency: str | int = _checked_frequency(given["frequency"])
-        self.optimizer: Optimizer | None = _checked_optimizer(given["optimizer"])
-        self.num_workers: int | None = _checked_workers(given["num_workers"])
-        self.custom_objects: dict[str, Any] = dict(given["custom_objects"] or {})
+        self.master_network: Model = arguments.checked_model(given["model"])
+        self.mode: str = arguments.checked_mode(given["mode"])
+        self.frequency: str | int = arguments.checked_frequency(given["frequency"])
+        self.optimizer: Optimizer | None = arguments.checked_optimizer(given["optimizer"])
+        self.num_workers: int | None = arguments.checked_workers(given["num_workers"])
+        self.custom_objects = check_custom_objects(given["custom_objects"])
         self.batch_size: int = check_batch_size(given["batch_size"])
-        self.port: int = _checked_port(given["port"])
+        self.port: int = arguments.checked_port(given["port"])
         self.host: str | None = given["host"]
-        self.seed: int | None = given["seed"]
-        if given["staleness"] not in ("scale", None):
-            raise ValueError(
-                f"`staleness` must be 'scale' or None. Received: staleness={given['staleness']!r}"
-            )
-        self.staleness: str | None = given["staleness"]
+        self.seed: int | None = arguments.checked_seed(given["seed"])
+        self.staleness: str | None = arguments.checked_staleness(given["staleness"])
         self.join_timeout = positive("SparkModel", "join_timeout", given["join_timeout"])
         self.round_timeout = positive("SparkModel", "round_timeout", given["round_timeout"])
         self.lease = positive("SparkModel", "lease", given["lease"])
@@ -115,6 +111,7 @@ class SparkModel:
         shuffle: bool = True,
         class_weight: dict[int, float] | None = None,
         initial_epoch: int = 0,
+        num_workers: int | None = None,
         **kwargs: Any,
     ) -> History:
         """Trains on an RDD, with Keras's arguments and defaults.
@@ -131,7 +128,8 @@ class SparkModel:
             shuffle: each worker takes its rows in a new order each epoch. Default True.
             class_weight: class number -> weight of its rows in the loss.
             initial_epoch: the number of the first epoch. Default 0.
-            **kwargs: `num_workers`, for this fit.
+            num_workers: for this fit, in place of the constructor's.
+            **kwargs: `nb_epoch`, elephas's and Keras 1's name of `epochs`.
 
         Returns:
             A `History` of the whole job: loss and metrics are means over all workers' rows.
@@ -142,23 +140,23 @@ class SparkModel:
             DataError: an empty RDD, or rows that don't fit; names the partition.
             WorkerError: a worker raised; shows its traceback.
         """
-        workers = kwargs.pop("num_workers", self.num_workers)
+        workers = self.num_workers if num_workers is None else num_workers
         if "nb_epoch" in kwargs:
             epochs = kwargs.pop("nb_epoch")
-        if kwargs:
-            raise unknown_arguments("fit", kwargs, [*_names(SparkModel.fit), "num_workers"])
+        check_known(SparkModel.fit, kwargs)
         model = self.master_network
         model._needs_compile()
-        _checked_rdd(rdd)
+        arguments.checked_rdd(rdd)
         cluster.prepare_python(rdd.context)
         check_epochs(epochs, initial_epoch)
         size = self.batch_size if batch_size is None else check_batch_size(batch_size)
         check_share("validation_split", validation_split)
-        source, paired, count = self._partitioned(rdd, _checked_workers(workers))
+        check_class_weight(class_weight)
+        source, paired, count = self._partitioned(rdd, arguments.checked_workers(workers))
         self._build(rdd)
         options = Options(
             mode=self.mode,
-            every={"epoch": None, "batch": 1}.get(self.frequency, self.frequency),  # type: ignore[call-overload,arg-type]
+            every={"epoch": None, "batch": 1}.get(self.frequency, self.frequency),  # type: ignore[arg-type]
             gradients=self.frequency == "batch",
             optimizer=self._server_optimizer(),
             own_optimizer=self.frequency == "batch" and self.optimizer is None,
@@ -187,13 +185,16 @@ class SparkModel:
                 stacklevel=2,
             )
         progress = Progress(epochs, 0, level)
+        self.training_histories = []
+        if initial_epoch >= epochs:
+            return hooks.history
         try:
             outcome = Run(source, paired, model, options, hooks, progress).execute()
         finally:
             progress.close()
         self.training_histories = outcome.histories
         model.history = hooks.history
-        return hooks.history  # type: ignore[return-value]
+        return hooks.history
 
     def train(
         self,
@@ -208,14 +209,13 @@ class SparkModel:
         """Trains on an RDD, with elephas's arguments and defaults; otherwise the same as `fit`."""
         if "epochs" in kwargs:
             nb_epoch = kwargs.pop("epochs")
-        if num_workers is not None:
-            kwargs["num_workers"] = num_workers
         return self.fit(
             rdd,
             epochs=nb_epoch,
             batch_size=batch_size,
             verbose=verbose,
             validation_split=validation_split,
+            num_workers=num_workers,
             **kwargs,
         )
 
@@ -223,7 +223,7 @@ class SparkModel:
         compiled = self.master_network.optimizer
         default = compiled if self.frequency == "batch" else optimizers.SGD(1.0)
         chosen = self.optimizer or default
-        if self.mode != "synchronous" and getattr(chosen, "momentum", 0.0):
+        if self.mode != "synchronous" and getattr(chosen, "momentum", False):
             warnings.warn(
                 f"{chosen} has momentum; with mode={self.mode!r} stale updates make that diverge "
                 "easily. Use mode='synchronous', or an optimizer without momentum on the server.",
@@ -277,8 +277,7 @@ class SparkModel:
             A NumPy array, shape (rows, ...), in the order of the rows.
         """
         kwargs.pop("verbose", None)
-        if kwargs:
-            raise unknown_arguments("predict", kwargs, _names(SparkModel.predict))
+        check_known(SparkModel.predict, kwargs)
         size = 256 if batch_size is None else check_batch_size(batch_size)
         if not isinstance(data, RDD):
             return self.master_network.predict(data, batch_size=size)
@@ -311,8 +310,7 @@ class SparkModel:
             The loss, or [loss, metric, ...] where there are metrics, or a dict.
         """
         kwargs.pop("show_accuracy", None)
-        if kwargs:
-            raise unknown_arguments("evaluate", kwargs, _names(SparkModel.evaluate))
+        check_known(SparkModel.evaluate, kwargs)
         model = self.master_network
         model._needs_compile()
         size = 256 if batch_size is None else check_batch_size(batch_size)
@@ -365,79 +363,6 @@ class AsynchronousSparkModel(SparkModel):
     """`SparkModel` with mode 'asynchronous', under later elephas's name."""
 
 
-class SparkMLlibModel(SparkModel):
-    """`SparkModel` for RDDs of MLlib's LabeledPoints, matrices and vectors."""
-
-    def fit(  # type: ignore[override]
-        self,
-        labeled_points: RDD[Any],
-        epochs: int = 10,
-        batch_size: int | None = 32,
-        verbose: int | str = 0,
-        validation_split: float = 0.1,
-        categorical: bool = False,
-        nb_classes: int | None = None,
-        **kwargs: Any,
-    ) -> History:
-        """Trains on LabeledPoints.
-
-        Args:
-            labeled_points: RDD of LabeledPoint.
-            categorical: labels are class numbers that become one-hot vectors.
-            nb_classes: how many classes; by default the largest label + 1.
-            **kwargs: as in `SparkModel.fit`.
-        """
-        _checked_rdd(labeled_points)
-        cluster.prepare_python(labeled_points.context)
-        rdd = lp_to_simple_rdd(labeled_points, categorical, nb_classes)
-        return super().fit(
-            rdd,
-            epochs=epochs,
-            batch_size=batch_size,
-            verbose=verbose,
-            validation_split=validation_split,
-            **kwargs,
-        )
-
-    def train(  # type: ignore[override]
-        self,
-        labeled_points: RDD[Any],
-        nb_epoch: int = 10,
-        batch_size: int = 32,
-        verbose: int | str = 0,
-        validation_split: float = 0.1,
-        categorical: bool = False,
-        nb_classes: int | None = None,
-        **kwargs: Any,
-    ) -> History:
-        """The same as `fit`, under elephas's name."""
-        nb_epoch = kwargs.pop("epochs", nb_epoch)
-        return self.fit(
-            labeled_points,
-            nb_epoch,
-            batch_size,
-            verbose,
-            validation_split,
-            categorical,
-            nb_classes,
-            **kwargs,
-        )
-
-    def predict(self, data: Any, *args: Any, **kwargs: Any) -> Any:
-        """Outputs for an MLlib Matrix (a Matrix), a Vector (a Vector), or what
-        `SparkModel.predict` takes."""
-        # Importing MLlib brings pandas and half a second with it: only where it is used.
-        from pyspark.mllib.linalg import Matrix, Vector
-
-        from elephas_torch.mllib.adapter import from_matrix, from_vector, to_matrix, to_vector
-
-        if isinstance(data, Matrix):
-            return to_matrix(super().predict(from_matrix(data), *args, **kwargs))
-        if isinstance(data, Vector):
-            return to_vector(super().predict(from_vector(data)[None], *args, **kwargs)[0])
-        return super().predict(data, *args, **kwargs)
-
-
 def load_spark_model(
     file_name: Any,
     custom_objects: dict[str, Any] | None = None,
@@ -459,126 +384,19 @@ def load_spark_model(
             "elephas_torch.keras.models.load_model, and SparkModel(model, …)."
         )
     config = json.loads(texts[_FILE])
-    classes = {c.__name__: c for c in (SparkModel, AsynchronousSparkModel, SparkMLlibModel)}
+    classes = {
+        "AsynchronousSparkModel": AsynchronousSparkModel,
+        "SparkMLlibModel": __getattr__("SparkMLlibModel"),
+    }
     cls = classes.get(config.pop("class_name"), SparkModel)
     model = saving.load_model(file_name, custom_objects)
     return cls(sc, model, custom_objects=custom_objects, **config)
 
 
-_DEFAULTS: dict[str, Any] = {
-    "sc": None,
-    "model": None,
-    "optimizer": None,
-    "mode": "asynchronous",
-    "frequency": "epoch",
-    "num_workers": None,
-    "custom_objects": None,
-    "batch_size": 32,
-    "port": 0,
-    "host": None,
-    "seed": None,
-    "staleness": "scale",
-    "join_timeout": 300.0,
-    "round_timeout": 3600.0,
-    "lease": 60.0,
-}
-#: Positional orders: elephas's first versions (with a context) and its later ones.
-_FIRST = ("sc", "model", "optimizer", "mode", "frequency", "num_workers")
-_LATER = ("model", "mode", "frequency", "parameter_server_mode", "num_workers", "custom_objects",
-          "batch_size", "port")  # fmt: skip
-#: Names that elephas had for the same, or for what is not needed any more.
-_OTHER_NAMES = {"master_network": "model", "spark_context": "sc"}
-_NOT_NEEDED = ("parameter_server_mode", "master_optimizer", "master_loss", "master_metrics")
+def __getattr__(name: str) -> Any:
+    # Elephas has SparkMLlibModel here; it is a module of its own, above this one.
+    if name == "SparkMLlibModel":
+        from elephas_torch.mllib_model import SparkMLlibModel
 
-
-def _arguments(owner: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The constructor's arguments by name, from either of elephas's orders."""
-    first = bool(args) and (isinstance(args[0], SparkContext) or args[0] is None)
-    order = _FIRST if first or "sc" in kwargs else _LATER
-    if len(args) > len(order):
-        raise TypeError(
-            f"{owner} takes at most {len(order)} arguments without names: {', '.join(order)}."
-        )
-    given = dict(zip(order, args, strict=False))
-    for name, value in kwargs.items():
-        plain = _OTHER_NAMES.get(name, name)
-        if plain in given:
-            raise TypeError(f"{owner} got `{plain}` twice.")
-        given[plain] = value
-    for name in _NOT_NEEDED:
-        given.pop(name, None)
-    strangers = [name for name in given if name not in _DEFAULTS]
-    if strangers:
-        raise unknown_arguments(owner, strangers, _DEFAULTS)
-    if given.get("sc") is not None and not isinstance(given["sc"], SparkContext):
-        raise TypeError(f"`sc` must be a SparkContext. Received: sc={given['sc']!r}")
-    return {**_DEFAULTS, **given}
-
-
-def _checked_model(model: Any) -> Model:
-    if isinstance(model, torch.nn.Module) and not isinstance(model, Model):
-        raise TypeError(
-            "`model` is a torch module: wrap it with Model.from_torch(module, input_shape=…) "
-            f"and compile it. Received: model={type(model).__name__}"
-        )
-    if not isinstance(model, Model):
-        raise TypeError(
-            "`model` must be a model of elephas_torch.keras, such as a Sequential. "
-            f"Received: model={model!r} (of type {type(model).__name__})"
-        )
-    model._needs_compile()
-    return model
-
-
-def _checked_mode(mode: Any) -> str:
-    if mode not in MODES:
-        raise unknown("mode", mode, MODES)
-    return str(mode)
-
-
-def _checked_frequency(frequency: Any) -> str | int:
-    whole = isinstance(frequency, int | np.integer) and not isinstance(frequency, bool)
-    if whole and frequency >= 1:
-        return int(frequency)
-    if whole:
-        raise ValueError(
-            "`frequency` as a number of batches must be 1 or more. "
-            f"Received: frequency={frequency!r}"
-        )
-    if frequency not in ("epoch", "batch"):
-        raise unknown("frequency", frequency, ["epoch", "batch", "an integer H (every H batches)"])
-    return str(frequency)
-
-
-def _checked_optimizer(optimizer: Any) -> Optimizer | None:
-    return None if optimizer is None else optimizers.get(optimizer)
-
-
-def _checked_workers(workers: Any) -> int | None:
-    if workers is None:
-        return None
-    if isinstance(workers, bool) or not isinstance(workers, int | np.integer) or workers < 1:
-        raise ValueError(
-            f"`num_workers` must be a whole number, 1 or more. Received: num_workers={workers!r}"
-        )
-    return int(workers)
-
-
-def _checked_port(port: Any) -> int:
-    port = 0 if port is None else port
-    if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
-        raise ValueError(f"`port` must be 0 (a free one) to 65535. Received: port={port!r}")
-    return port
-
-
-def _checked_rdd(rdd: Any) -> None:
-    if not isinstance(rdd, RDD):
-        raise TypeError(
-            "SparkModel trains on an RDD of (features, label) pairs; to_simple_rdd(sc, x, y) "
-            f"makes one of arrays. Received: {type(rdd).__name__}"
-        )
-
-
-def _names(function: Any) -> list[str]:
-    names = inspect.signature(function).parameters
-    return [name for name in names if name not in ("self", "kwargs")]
+        return SparkMLlibModel
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

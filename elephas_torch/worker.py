@@ -251,9 +251,7 @@ class _Exchange:
         flat, worker = self.flat, self.worker
         if not self.job.gradients:
             torch.sub(self.base, flat.parameters, out=self.update)
-        push = Push(
-            worker.partition, worker.attempt, self.seq, self.version, samples, epoch, last
-        )
+        push = Push(worker.partition, worker.attempt, self.seq, self.version, samples, epoch, last)
         update = Vectors(self.update, flat.state, flat.counters)
         reply = self.client.exchange(push, update, flat.vectors)
         if not self.job.gradients:

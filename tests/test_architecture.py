@@ -14,7 +14,17 @@ FLOORS = [
     ["_version", "errors", "flat", "optimizers"],
     ["keras", "parameter"],
     ["cluster", "data", "worker"],
-    ["spark_model", "ml_model", "run", "scoring", "utils", "ml", "mllib"],
+    [
+        "arguments",
+        "spark_model",
+        "mllib_model",
+        "ml_model",
+        "run",
+        "scoring",
+        "utils",
+        "ml",
+        "mllib",
+    ],
     ["cli", "__main__"],
 ]
 ROOMS = {room: number for number, floor in enumerate(FLOORS) for room in floor}

@@ -323,7 +323,8 @@ sc = SparkContext("local[2]", "script")
 model = Sequential([Scale(input_shape=(5,)), Dense(3)])
 model.compile(loss=my_loss, optimizer="sgd")
 rdd = to_simple_rdd(sc, x, x[:, :3])
-history = SparkModel(sc, model, mode="synchronous", frequency="batch").fit(rdd, epochs={epochs}, verbose={verbose})
+spark_model = SparkModel(sc, model, mode="synchronous", frequency="batch")
+history = spark_model.fit(rdd, epochs={epochs}, verbose={verbose})
 print("losses:", len(history.history["loss"]))
 """
 

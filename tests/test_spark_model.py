@@ -89,7 +89,7 @@ def test_synchronous_batch_is_one_process_with_all_batches(spark_context, optimi
     size, batches = 8, 4
     x, y = data(workers * size * batches)
     whole, model = small(optimizer()), small(optimizer())
-    parts = [(x[w :: workers], y[w :: workers]) for w in range(workers)]
+    parts = [(x[w::workers], y[w::workers]) for w in range(workers)]
     rdd = partitions(spark_context, *parts)
     spark_model = SparkModel(model, mode="synchronous", frequency="batch", num_workers=workers)
     spark_model.fit(rdd, epochs=3, batch_size=size, shuffle=False, verbose=0)
@@ -171,7 +171,11 @@ def test_same_seed_same_weights(spark_context):
 def test_uneven_small_and_empty_partitions(spark_context, mode, frequency):
     x, y = data(61)
     rdd = partitions(
-        spark_context, (x[:50], y[:50]), (x[50:50], y[50:50]), (x[50:51], y[50:51]), (x[51:], y[51:])
+        spark_context,
+        (x[:50], y[:50]),
+        (x[50:50], y[50:50]),
+        (x[50:51], y[50:51]),
+        (x[51:], y[51:]),
     )
     spark_model = SparkModel(small(), mode=mode, frequency=frequency, num_workers=4)
     history = spark_model.fit(rdd, epochs=2, batch_size=16, verbose=0)
@@ -213,7 +217,9 @@ def test_moving_statistics_are_averaged_by_samples(spark_context):
     model.compile(loss="categorical_crossentropy", optimizer="sgd")
     start = model.get_weights()
     rdd = partitions(spark_context, (x[:40], y[:40]), (x[40:] + 5, y[40:]))
-    SparkModel(model, mode="synchronous").fit(rdd, epochs=1, batch_size=20, shuffle=False, verbose=0)
+    SparkModel(model, mode="synchronous").fit(
+        rdd, epochs=1, batch_size=20, shuffle=False, verbose=0
+    )
     means = []
     for px, py in ((x[:40], y[:40]), (x[40:] + 5, y[40:])):
         model_alone = Sequential.from_config(model.get_config())

@@ -1,0 +1,146 @@
+"""SparkModel's arguments: elephas's orders and names, checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from pyspark import RDD, SparkContext
+
+from elephas_torch import optimizers
+from elephas_torch.errors import unknown, unknown_arguments
+from elephas_torch.keras.models import Model
+from elephas_torch.optimizers import Optimizer
+from elephas_torch.parameter.wire import MODES
+
+_DEFAULTS: dict[str, Any] = {
+    "sc": None,
+    "model": None,
+    "optimizer": None,
+    "mode": "asynchronous",
+    "frequency": "epoch",
+    "num_workers": None,
+    "custom_objects": None,
+    "batch_size": 32,
+    "port": 0,
+    "host": None,
+    "seed": None,
+    "staleness": "scale",
+    "join_timeout": 300.0,
+    "round_timeout": 3600.0,
+    "lease": 60.0,
+}
+#: Positional orders: elephas's first versions (with a context) and its later ones.
+_FIRST = ("sc", "model", "optimizer", "mode", "frequency", "num_workers")
+_LATER = ("model", "mode", "frequency", "parameter_server_mode", "num_workers", "custom_objects",
+          "batch_size", "port")  # fmt: skip
+#: Names that elephas had for the same, or for what is not needed any more.
+_OTHER_NAMES = {"master_network": "model", "spark_context": "sc"}
+_NOT_NEEDED = ("parameter_server_mode", "master_optimizer", "master_loss", "master_metrics")
+
+
+def constructor(owner: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The constructor's arguments by name, from either of elephas's orders."""
+    first = bool(args) and (isinstance(args[0], SparkContext) or args[0] is None)
+    order = _FIRST if first or "sc" in kwargs else _LATER
+    if len(args) > len(order):
+        raise TypeError(
+            f"{owner} takes at most {len(order)} arguments without names: {', '.join(order)}."
+        )
+    given = dict(zip(order, args, strict=False))
+    for name, value in kwargs.items():
+        plain = _OTHER_NAMES.get(name, name)
+        if plain in given:
+            raise TypeError(f"{owner} got `{plain}` twice.")
+        given[plain] = value
+    for name in _NOT_NEEDED:
+        given.pop(name, None)
+    strangers = [name for name in given if name not in _DEFAULTS]
+    if strangers:
+        raise unknown_arguments(owner, strangers, _DEFAULTS)
+    if given.get("sc") is not None and not isinstance(given["sc"], SparkContext):
+        raise TypeError(f"`sc` must be a SparkContext. Received: sc={given['sc']!r}")
+    return {**_DEFAULTS, **given}
+
+
+def checked_model(model: Any) -> Model:
+    if isinstance(model, torch.nn.Module) and not isinstance(model, Model):
+        raise TypeError(
+            "`model` is a torch module: wrap it with Model.from_torch(module, input_shape=…) "
+            f"and compile it. Received: model={type(model).__name__}"
+        )
+    if not isinstance(model, Model):
+        raise TypeError(
+            "`model` must be a model of elephas_torch.keras, such as a Sequential. "
+            f"Received: model={model!r} (of type {type(model).__name__})"
+        )
+    model._needs_compile()
+    return model
+
+
+def checked_mode(mode: Any) -> str:
+    if mode not in MODES:
+        raise unknown("mode", mode, MODES)
+    return str(mode)
+
+
+def checked_frequency(frequency: Any) -> str | int:
+    whole = isinstance(frequency, int | np.integer) and not isinstance(frequency, bool)
+    if whole and frequency >= 1:
+        return int(frequency)
+    if whole:
+        raise ValueError(
+            "`frequency` as a number of batches must be 1 or more. "
+            f"Received: frequency={frequency!r}"
+        )
+    if frequency not in ("epoch", "batch"):
+        raise unknown("frequency", frequency, ["epoch", "batch", "an integer H (every H batches)"])
+    return str(frequency)
+
+
+def checked_optimizer(optimizer: Any) -> Optimizer | None:
+    return None if optimizer is None else optimizers.get(optimizer)
+
+
+def checked_workers(workers: Any) -> int | None:
+    if workers is None:
+        return None
+    if isinstance(workers, bool) or not isinstance(workers, int | np.integer) or workers < 1:
+        raise ValueError(
+            f"`num_workers` must be a whole number, 1 or more. Received: num_workers={workers!r}"
+        )
+    return int(workers)
+
+
+def checked_port(port: Any) -> int:
+    port = 0 if port is None else port
+    if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
+        raise ValueError(f"`port` must be 0 (a free one) to 65535. Received: port={port!r}")
+    return port
+
+
+def checked_rdd(rdd: Any) -> None:
+    if not isinstance(rdd, RDD):
+        raise TypeError(
+            "SparkModel trains on an RDD of (features, label) pairs; to_simple_rdd(sc, x, y) "
+            f"makes one of arrays. Received: {type(rdd).__name__}"
+        )
+
+
+def checked_seed(seed: Any) -> int | None:
+    """Returns the seed; raises ValueError unless it is None or a whole number, 0 or more."""
+    whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
+    if seed is not None and not (whole and seed >= 0):
+        raise ValueError(f"`seed` must be a whole number, 0 or more. Received: seed={seed!r}")
+    return None if seed is None else int(seed)
+
+
+def checked_staleness(staleness: Any) -> str | None:
+    """Returns it; raises ValueError unless it is 'scale' or None."""
+    if staleness not in ("scale", None):
+        raise ValueError(
+            "`staleness` must be 'scale' (divide by the versions missed + 1) or None (take "
+            f"updates as they are). Received: staleness={staleness!r}"
+        )
+    return staleness

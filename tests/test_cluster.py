@@ -1,0 +1,65 @@
+"""What a driver knows of its cluster."""
+
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pyspark
+import pytest
+
+from elephas_torch import cluster
+
+pytestmark = pytest.mark.spark
+ROOT = Path(__file__).parent.parent
+
+
+def test_slots_of_a_local_session(spark_context):
+    assert cluster.slots(spark_context) == 4
+
+
+def test_the_server_of_a_local_session_is_on_loopback(spark_context):
+    assert cluster.is_local(spark_context)
+    assert cluster.server_host(spark_context) == "127.0.0.1"
+    assert cluster.server_host(spark_context, "10.1.2.3") == "10.1.2.3"
+    assert cluster.server_port(spark_context, 0) == 0
+    assert cluster.server_port(spark_context, 4000) == 4000
+
+
+def test_a_task_knows_its_cores(spark_context):
+    assert cluster.task_cpus() == 1
+    found = spark_context.parallelize([0], 1).map(lambda _: cluster.task_cpus()).collect()
+    assert found == [1]
+
+
+def test_settings_and_the_drivers_python():
+    """In a session of its own, as settings are read when it starts."""
+    script = """
+        import sys
+        from pyspark import SparkConf, SparkContext
+        from elephas_torch import cluster
+        conf = SparkConf().setMaster("local-cluster[2,3,1024]").setAppName("settings")
+        conf.set("spark.task.cpus", "3").set("spark.ui.enabled", "false")
+        conf.set("spark.elephas.host", "127.0.0.9").set("spark.elephas.port", "5555")
+        sc = SparkContext(conf=conf)
+        cluster.prepare_python(sc)
+        sc.parallelize([0, 1], 2).count()  # executors register before the job ends
+        assert cluster.server_host(sc) == "127.0.0.9", cluster.server_host(sc)
+        assert cluster.server_port(sc, 0) == 5555
+        assert sc.parallelize([0], 1).map(lambda _: sys.executable).first() == sys.executable
+        assert sc.parallelize([0], 1).map(lambda _: cluster.task_cpus()).first() == 3
+        print("slots", cluster.slots(sc))
+        sc.stop()
+    """
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYSPARK")}
+    environment["PYTHONPATH"] = str(ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        env=environment, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    # local-cluster keeps its workers' files beside Spark itself
+    shutil.rmtree(Path(pyspark.__file__).parent / "work", ignore_errors=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[-1]) in (1, 2)

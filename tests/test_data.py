@@ -1,0 +1,84 @@
+"""Rows to tensors."""
+
+import numpy as np
+import pytest
+import torch
+
+from elephas_torch import data
+from elephas_torch.errors import DataError
+
+F, L = torch.float32, torch.int64
+
+
+def rows(count, shape=(3,)):
+    random = np.random.default_rng(0)
+    return [(random.standard_normal(shape), i % 4) for i in range(count)]
+
+
+@pytest.mark.parametrize("count", [1, data.CHUNK - 1, data.CHUNK, 2 * data.CHUNK + 5])
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3, 1)])
+def test_pairs_become_contiguous_tensors_in_order(count, shape):
+    pairs = rows(count, shape)
+    x, y = data.to_tensors(data.blocks_of(iter(pairs)), F, L)
+    assert (x.dtype, y.dtype) == (F, L)
+    assert x.is_contiguous()
+    np.testing.assert_array_equal(x.numpy(), np.stack([p[0] for p in pairs]).astype(np.float32))
+    np.testing.assert_array_equal(y.numpy(), [p[1] for p in pairs])
+
+
+def test_lists_and_tensors_are_rows_too():
+    x, y = data.to_tensors(data.blocks_of([([1, 2], [0.5]), (torch.ones(2), [1])]), F, F)
+    assert x.tolist() == [[1, 2], [1, 1]]
+    assert y.tolist() == [[0.5], [1]]
+
+
+def test_no_rows_are_none():
+    assert data.to_tensors(data.blocks_of([]), F, F) is None
+    assert list(data.features_of([])) == []
+
+
+def test_features_of_takes_features_of_pairs():
+    plain = list(data.features_of(p[0] for p in rows(5)))
+    paired = list(data.features_of(rows(5)))
+    np.testing.assert_array_equal(plain[0], paired[0])
+
+
+def nan_at(row, count=2000):
+    pairs = rows(count)
+    pairs[row] = (np.array([0, np.nan, 1]), 1)
+    return pairs
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        (nan_at(1999), "row 1999 has NaN or an infinite value in its features"),
+        ([*rows(3), (np.full(3, np.inf), 0)], "row 3 has NaN or an infinite value in its features"),
+        ([*rows(2), (np.zeros(3), 1.5)], "row 2 has a label that is no whole number"),
+        ([*rows(2), (np.zeros(3), np.nan)], "row 2 has NaN or an infinite value in its label"),
+        ([*rows(1500), (np.zeros(4), 1)], r"row 1500 has a features of shape \(4,\)"),
+        ([*rows(1024), *rows(1024, (4,))], r"row 1024 has a features of shape \(4,\)"),
+        ([*rows(1), np.zeros(3)], r"row 1 is no \(features, label\) pair but a ndarray"),
+        ([*rows(1), 7], "row 1 is no .* but a int: 7"),
+        ([("a", 1)], "`features` must be numbers"),
+        ([(None, 1)], "`features` must be numbers"),
+    ],
+)
+def test_bad_rows_are_named(pairs, message):
+    with pytest.raises(DataError, match=message):
+        data.to_tensors(data.blocks_of(pairs), F, L)
+
+
+def test_labeled_points_get_a_hint():
+    class LabeledPoint:
+        pass
+
+    with pytest.raises(DataError, match="SparkMLlibModel"):
+        list(data.blocks_of([LabeledPoint()]))
+
+
+def test_blocks_are_let_go_while_they_are_joined():
+    parts = [torch.ones(10, 4) * i for i in range(3)]
+    whole = data._join(parts)
+    assert whole.shape == (30, 4)
+    assert [len(part) for part in parts] == [0, 0, 0]
