@@ -15,6 +15,7 @@ from elephas_torch.keras import metrics as metric_objects
 from elephas_torch.keras.arguments import check_class_weight, check_known
 from elephas_torch.keras.batches import Samples
 from elephas_torch.keras.layers.base import Layer, Shape
+from elephas_torch.keras.serialization import find_custom
 from elephas_torch.keras.step import Step
 from elephas_torch.optimizers import Optimizer
 
@@ -78,7 +79,11 @@ def look_up(optimizer: Any, loss: Any, metrics: Any) -> Compiled:
             "The loss must give one number a batch: its `reduction` must be "
             f"'sum_over_batch_size' or another than none. Received: loss={found!r}"
         )
-    return Compiled(optimizers.get(optimizer), found, metric_list(metrics))
+    # Names of custom objects now: the scope that knows them may be over when metrics are made.
+    several = [
+        (find_custom(one) or one) if isinstance(one, str) else one for one in metric_list(metrics)
+    ]
+    return Compiled(optimizers.get(optimizer), found, several)
 
 
 def metric_list(metrics: Any) -> list[Any]:

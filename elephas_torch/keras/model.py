@@ -14,6 +14,7 @@ from elephas_torch.keras import saving, serialization
 from elephas_torch.keras.layers.base import Layer, Shape, checked_shape
 from elephas_torch.keras.summary import summary
 from elephas_torch.keras.training import Trainer
+from elephas_torch.optimizers import Optimizer
 
 if TYPE_CHECKING:
     from elephas_torch.keras.torch_model import TorchModel
@@ -136,7 +137,7 @@ class Model(Trainer):
     def skeleton(self) -> Model:
         """A copy without weights, small to send; `flesh_out` gives it weights again.
 
-        The optimizer's vectors and the history are left out as well.
+        The optimizer's vectors and the history are left out as well, so the optimizer starts anew.
         """
         memo: dict[int, Any] = {
             id(tensor): _ghost(tensor) for tensor in (*self.parameters(), *self.buffers())
@@ -144,8 +145,8 @@ class Model(Trainer):
         for model in (m for m in self.modules() if isinstance(m, Model)):
             for left_out in (model._step, model.history):
                 memo[id(left_out)] = None
-            if model.compiled is not None:
-                memo[id(model.compiled.optimizer.slots)] = {}
+            if model.compiled is not None and model.compiled.optimizer.slots:
+                memo[id(model.compiled.optimizer)] = _anew(model.compiled.optimizer)
         return copy.deepcopy(self, memo)
 
     def flesh_out(self, weights: dict[str, Tensor]) -> Model:
@@ -175,6 +176,12 @@ def all_tensors(module: nn.Module) -> dict[str, Tensor]:
 def _named_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     yield from module.named_parameters()
     yield from module.named_buffers()
+
+
+def _anew(optimizer: Optimizer) -> Optimizer:
+    fresh = copy.copy(optimizer)
+    fresh.reset()
+    return copy.deepcopy(fresh)
 
 
 def _ghost(tensor: Tensor) -> Tensor:

@@ -109,7 +109,8 @@ def load_model(
             raise ModelFileError(f"{str(filepath)!r} holds a {type(model).__name__}, no model.")
         _take(model, tensors, filepath)
         if compile and config.get("compile_config"):
-            _compile(model, config["compile_config"], tensors)
+            _compile(model, config["compile_config"])
+            _take_optimizer(model, tensors, filepath)
     return model
 
 
@@ -219,10 +220,10 @@ def _take(model: Model, tensors: dict[str, Tensor], path: Any) -> None:
             tensor.copy_(stored)
 
 
-def _compile(model: Model, config: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+def _compile(model: Model, config: dict[str, Any]) -> None:
     try:
         model.compile(
-            optimizer=_optimizer(config["optimizer"]),
+            optimizer=optimizers.get(config["optimizer"]),
             loss=losses.get(config["loss"]),
             metrics=[metrics.get(m) if isinstance(m, dict) else m for m in config["metrics"]],
         )
@@ -231,19 +232,14 @@ def _compile(model: Model, config: dict[str, Any], tensors: dict[str, Tensor]) -
             f"{error} If it is one of yours, pass it in custom_objects={{name: object}}, or load "
             "the model with compile=False."
         ) from None
+
+
+def _take_optimizer(model: Model, tensors: dict[str, Tensor], path: Any) -> None:
     state = {k.removeprefix(_OPTIMIZER): v for k, v in tensors.items() if k.startswith(_OPTIMIZER)}
-    if state:
+    try:
         model.optimizer.load_state_dict(state)
-
-
-def _optimizer(config: dict[str, Any]) -> Any:
-    custom = serialization.find_custom(str(config.get("class_name")))
-    if custom is not None:
-        return custom.from_config(config["config"])
-    # Else the module that the file names would be imported.
-    if str(config.get("module")).partition(".")[0] not in ("keras", "elephas_torch"):
-        raise ValueError(f"Unknown optimizer: {config.get('class_name')!r}.")
-    return optimizers.get(config)
+    except ValueError as error:
+        raise ModelFileError(f"{str(path)!r}: the optimizer's state is damaged: {error}") from None
 
 
 def _json(texts: dict[str, str], name: str, path: Any) -> dict[str, Any]:

@@ -78,7 +78,7 @@ class Sequential(Model):
         if isinstance(layer, InputLayer):
             self._begin(layer)
             return
-        key = _key(layer)
+        key = self._key(layer)
         if key in self._modules:
             raise ValueError(
                 f"Two layers have the name {layer.name!r}; give one of them another by name=…, "
@@ -86,8 +86,7 @@ class Sequential(Model):
             )
         shape = self._declared_by(layer) if not self._stack else None
         self._stack.append(layer)
-        # Not by add_module(), which refuses a layer called "loss" or "layers".
-        self._modules[key] = layer
+        self.add_module(key, layer)
         if not self._trainable:
             layer.trainable = False
         try:
@@ -130,8 +129,13 @@ class Sequential(Model):
 
     def _drop_last(self) -> Layer:
         layer = self._stack.pop()
-        del self._modules[_key(layer)]
+        del self._modules[next(key for key, one in self._modules.items() if one is layer)]
         return layer
+
+    def _key(self, layer: Layer) -> str:
+        key = layer.name.replace(".", "_")
+        # A layer may be called "loss" or "history", which are attributes of the model.
+        return f"{key}_" if key in self.__dict__ or hasattr(type(self), key) else key
 
     def build(self, input_shape: Shape | None = None) -> None:
         """Makes the weights of all layers.
@@ -220,7 +224,3 @@ class Sequential(Model):
         if shape and not model.built and model._stack:
             model.build(tuple(shape))
         return model
-
-
-def _key(layer: Layer) -> str:
-    return layer.name.replace(".", "_")

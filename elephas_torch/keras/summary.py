@@ -31,7 +31,7 @@ def summary(model: Model, line_length: int | None = None) -> Iterator[str]:
 
 def _rows(model: Model) -> Iterator[tuple[str, str, str]]:
     shape = model._input_shape if model.built else None
-    if not model.layers:
+    if not model.layers and model.built:
         label = f"{type(model.module).__name__}"
         yield label, str(model.output_shape), f"{model.count_params():,}"
     for layer in model.layers:

@@ -322,8 +322,8 @@ class Layer(nn.Module):
 
 def _marks_built(build: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(build)
-    def wrapper(self: Layer, input_shape: Shape) -> None:
-        build(self, input_shape)
+    def wrapper(self: Layer, *args: Any, **kwargs: Any) -> None:
+        build(self, *args, **kwargs)
         self.built = True
 
     return wrapper
