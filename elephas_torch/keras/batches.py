@@ -188,7 +188,7 @@ def class_weights(y: Tensor, weights: Mapping[int, float] | None) -> Tensor | No
     check_class_weight(weights)
     if weights is None:
         return None
-    classes = y.argmax(-1) if y.dim() > 1 and y.shape[-1] > 1 else y.reshape(y.shape[0], -1)
+    classes = y.argmax(-1) if y.dim() > 1 and y.shape[-1] > 1 else y
     classes = classes.round() if classes.is_floating_point() else classes
     if classes.numel() != y.shape[0]:
         raise ValueError("`class_weight` needs one class a row; these targets have several.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from typing import Any, Protocol
@@ -69,8 +70,15 @@ class Progress:
         self._epoch = f"Epoch {epoch + 1}/{self.epochs}"
         if self.verbose == 1:
             print(self._epoch, flush=True)
+            # tqdm shows nothing in a terminal that doesn't tell its size.
+            columns, lines = shutil.get_terminal_size()
             self._bar = _Bar(
-                total=self.total, file=sys.stdout, bar_format=_FORMAT, ascii=" ━", leave=True
+                total=self.total,
+                file=sys.stdout,
+                bar_format=_FORMAT,
+                ascii=" ━",
+                ncols=columns - 1,
+                nrows=lines,
             )
 
     def advance(self, source: HasLogs, steps: int = 1) -> None:

@@ -115,6 +115,8 @@ class Step:
     def load_sums(self, parts: list[dict[str, Any]]) -> None:
         """Takes the sums of several workers: `logs()` is then exact over all their rows."""
         self.reset()
+        if not parts:
+            return
         for part in parts:
             self._rows += int(part["rows"])
             self._total.add_(float(part["loss"]))

@@ -142,7 +142,7 @@ def test_batch_hooks_cost_nothing_where_nobody_wants_them():
 
 @pytest.mark.parametrize("wrong", [EarlyStopping, "early", [EarlyStopping], [print], 3])
 def test_what_is_no_callback_is_named(wrong):
-    with pytest.raises(TypeError, match="`callbacks` takes objects of .*Received"):
+    with pytest.raises(TypeError, match=r"`callbacks` takes objects of .*Received"):
         compiled().fit(X, Y, verbose=0, callbacks=wrong)
 
 
@@ -330,7 +330,7 @@ def test_saving_weights_only(tmp_path):
 
 def test_a_field_that_isn_t_there_is_named(tmp_path):
     saver = ModelCheckpoint(tmp_path / "{val_acuracy}.keras")
-    with pytest.raises(KeyError, match="'val_acuracy'. There is: epoch, loss, mae"):
+    with pytest.raises(KeyError, match=r"'val_acuracy'. There is: epoch, loss, mae"):
         compiled().fit(X, Y, verbose=0, callbacks=[saver])
 
 

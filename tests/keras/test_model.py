@@ -112,7 +112,7 @@ def test_tied_frozen_and_listed_weights_survive():
 
 def test_weights_of_another_model_are_refused():
     model, other = trained(), Sequential([Dense(3, input_dim=2)])
-    with pytest.raises(ValueError, match="must be the model's own. In one only: .*kernel"):
+    with pytest.raises(ValueError, match=r"must be the model's own. In one only: .*kernel"):
         model.skeleton().flesh_out(all_tensors(other))
 
 

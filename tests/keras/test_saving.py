@@ -208,7 +208,7 @@ def test_overwriting_can_be_refused(tmp_path):
 @pytest.mark.parametrize("method", ["save", "save_weights"])
 def test_wrong_places(method, tmp_path):
     save = getattr(compiled(), method)
-    with pytest.raises(FileNotFoundError, match="no folder .*nowhere"):
+    with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere"):
         save(tmp_path / "nowhere" / "m.keras")
     with pytest.raises(IsADirectoryError, match="is a folder"):
         save(tmp_path)
@@ -220,7 +220,7 @@ def test_wrong_places(method, tmp_path):
 
 @pytest.mark.parametrize("load", [models.load_model, lambda path: compiled().load_weights(path)])
 def test_what_is_no_model(load, tmp_path):
-    with pytest.raises(FileNotFoundError, match="no file .*none.keras"):
+    with pytest.raises(FileNotFoundError, match=r"no file .*none.keras"):
         load(tmp_path / "none.keras")
     with pytest.raises(ModelFileError, match="is a folder"):
         load(tmp_path)
@@ -458,7 +458,7 @@ def test_custom_objects_must_be_a_dict(objects, tmp_path):
 
 @pytest.mark.parametrize("text", ["", "{", "none", None, 3])
 def test_json_that_is_none(text):
-    with pytest.raises(ValueError, match="this is no JSON|Not the config of a model"):
+    with pytest.raises(ValueError, match=r"this is no JSON|Not the config of a model"):
         models.model_from_json(text)
 
 

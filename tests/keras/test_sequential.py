@@ -64,9 +64,9 @@ def test_layers_are_found_by_name_and_number():
     model = Sequential([Dense(3, name="first", input_dim=2), Dense(1, name="last")])
     assert model.get_layer("last") is model.layers[1]
     assert model.get_layer(index=0) is model.get_layer(index=-2)
-    with pytest.raises(ValueError, match="Unknown layer: 'lst'. Did you mean 'last'"):
+    with pytest.raises(ValueError, match=r"Unknown layer: 'lst'. Did you mean 'last'"):
         model.get_layer("lst")
-    with pytest.raises(ValueError, match="2 layers. Received: index=2"):
+    with pytest.raises(ValueError, match=r"2 layers. Received: index=2"):
         model.get_layer(index=2)
     with pytest.raises(ValueError, match="a name or a number"):
         model.get_layer()
@@ -112,14 +112,14 @@ def test_what_is_no_layer_is_refused(wrong, message):
 
 @pytest.mark.parametrize("wrong", [Dense(3), Dense, 5, nn.Linear(2, 3)])
 def test_layers_come_as_a_list(wrong):
-    with pytest.raises(TypeError, match="takes a list of layers. Received: layers="):
+    with pytest.raises(TypeError, match=r"takes a list of layers. Received: layers="):
         Sequential(wrong)
 
 
 def test_unknown_arguments_are_named_with_the_nearest():
-    with pytest.raises(TypeError, match="Sequential got .* 'nam'. Did you mean 'name'"):
+    with pytest.raises(TypeError, match=r"Sequential got .* 'nam'. Did you mean 'name'"):
         Sequential([], nam="mine")
-    with pytest.raises(TypeError, match="Dense got .* 'imput_dim'. Did you mean 'input_dim'"):
+    with pytest.raises(TypeError, match=r"Dense got .* 'imput_dim'. Did you mean 'input_dim'"):
         Dense(3, imput_dim=4)
 
 

@@ -89,7 +89,7 @@ def test_weights_are_parameters_and_then_buffers_in_the_modules_order():
 
 def test_indices_as_inputs():
     net = nn.Sequential(nn.Embedding(20, 4), nn.Flatten(), nn.Linear(12, 3))
-    with pytest.raises(ElephasError, match="indices needs input_dtype=torch.int64"):
+    with pytest.raises(ElephasError, match=r"indices needs input_dtype=torch.int64"):
         Model.from_torch(net, (3,))
     model = Model.from_torch(net, (3,), input_dtype=torch.int64)
     model.compile("adam", losses.SparseCategoricalCrossentropy(from_logits=True))
@@ -126,7 +126,7 @@ def test_modules_that_cannot_be_models(module, shape, error, message):
 
 
 def test_input_dtypes():
-    with pytest.raises(ValueError, match="input_dtype=torch.float64"):
+    with pytest.raises(ValueError, match=r"input_dtype=torch.float64"):
         Model.from_torch(nn.Linear(6, 3), (6,), input_dtype=torch.float64)
 
 

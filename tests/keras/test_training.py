@@ -491,7 +491,7 @@ def test_an_error_leaves_the_model_ready():
 
 def test_old_spellings():
     model, (x, y) = mlp(Ours), data("mlp")
-    with pytest.warns(UserWarning, match="class_mode=…. has no effect"):
+    with pytest.warns(UserWarning, match=r"class_mode=…. has no effect"):
         model.compile("sgd", "categorical_crossentropy", class_mode="categorical")
     with pytest.warns(DeprecationWarning, match="old name of `epochs`"):
         assert len(model.fit(x, y, nb_epoch=3, verbose=0).epoch) == 3
@@ -532,6 +532,6 @@ def test_labels_are_checked_before_training():
         model.fit(x, np.where(np.arange(ROWS) == 4, 12, 0), verbose=0)
     with pytest.raises(ValueError, match="look one-hot"):
         model.fit(x, y, verbose=0)
-    with pytest.raises(DataError, match="row 2 has 1.5"):
+    with pytest.raises(DataError, match=r"row 2 has 1.5"):
         model.fit(x, np.where(np.arange(ROWS) == 2, 1.5, 1), verbose=0)
     close(model.get_weights(), before, 1e-12)

@@ -156,7 +156,7 @@ def test_shapes_that_are_none(shape):
 
 
 def test_unknown_arguments_are_named():
-    with pytest.raises(TypeError, match="Scale got .* 'nane'. Did you mean 'name'"):
+    with pytest.raises(TypeError, match=r"Scale got .* 'nane'. Did you mean 'name'"):
         Scale(nane="x")
 
 
