@@ -37,7 +37,7 @@ class Step:
         self.flat = Flat(model)
         self.loss = compiled.loss
         self.metrics: list[Metric] = compiled.resolved_metrics(model.output_shape)
-        self._total = torch.zeros((), dtype=torch.float64)
+        self._total = 0.0
         self._rows = 0
         self._activation: Any = None
         last = model.last_activation()
@@ -53,7 +53,7 @@ class Step:
 
     def reset(self) -> None:
         """Sets the running loss and metrics to zero: at the start of an epoch."""
-        self._total.zero_()
+        self._total = 0.0
         self._rows = 0
         for metric in self.metrics:
             metric.reset_state()
@@ -71,7 +71,7 @@ class Step:
         loss = self.loss(batch.y, outputs, batch.weight)
         loss.backward()
         loss = loss.detach()
-        self._record(loss, batch, outputs.detach())
+        self._record(loss, batch, outputs)
         return loss
 
     def evaluate(self, batch: Samples) -> Tensor:
@@ -87,19 +87,20 @@ class Step:
             return cast(Tensor, self.model(x))
         return self.model.preactivation(x)
 
-    @torch.no_grad()
     def _record(self, loss: Tensor, batch: Samples, outputs: Tensor) -> None:
         self._rows += len(batch)
-        self._total.add_(loss, alpha=len(batch))
+        self._total += loss.item() * len(batch)
         if self.metrics:
-            if self._activation is not None:
-                outputs = self._activation(outputs)
-            for metric in self.metrics:
-                metric.update_state(batch.y, outputs)
+            with torch.no_grad():
+                outputs = outputs.detach()
+                if self._activation is not None:
+                    outputs = self._activation(outputs)
+                for metric in self.metrics:
+                    metric.update_state(batch.y, outputs)
 
     def logs(self) -> dict[str, float]:
         """The loss, the mean over rows since `reset()`, and the metrics, by name."""
-        logs = {"loss": float(self._total) / max(self._rows, 1)}
+        logs = {"loss": self._total / max(self._rows, 1)}
         for metric in self.metrics:
             logs[metric.name] = float(metric.result())
         return logs
@@ -108,7 +109,7 @@ class Step:
         """What `logs` is made from, as numbers that add up over workers."""
         return {
             "rows": self._rows,
-            "loss": float(self._total),
+            "loss": self._total,
             "metrics": [metric.state.tolist() for metric in self.metrics],
         }
 
@@ -119,7 +120,7 @@ class Step:
             return
         for part in parts:
             self._rows += int(part["rows"])
-            self._total.add_(float(part["loss"]))
+            self._total += float(part["loss"])
         for number, metric in enumerate(self.metrics):
             states = [torch.tensor(p["metrics"][number], dtype=torch.float64) for p in parts]
             metric.load(torch.stack(states).sum(0))
