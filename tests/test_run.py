@@ -366,3 +366,61 @@ def test_interrupt_ends_the_job_and_the_server(tmp_path):
     assert process.wait(timeout=60) != 0
     assert time.monotonic() - began < 30
     assert not Path(f"/proc/{server[0]}").exists()
+
+
+KILLED = """
+import os, signal, sys
+import numpy as np
+import torch
+from pyspark import SparkConf, SparkContext, TaskContext
+from elephas_torch.keras.layers import Dense, Layer
+from elephas_torch.keras.models import Sequential
+from elephas_torch.keras.optimizers import SGD
+from elephas_torch.spark_model import SparkModel
+from elephas_torch.utils.rdd_utils import to_simple_rdd
+
+class Mortal(Layer):
+    calls = 0
+    def __init__(self, dies_at=None, **kwargs):
+        super().__init__(**kwargs)
+        self.dies_at = dies_at
+    def call(self, inputs):
+        Mortal.calls += torch.is_grad_enabled()
+        task = TaskContext.get()
+        if task and task.partitionId() == 1 and task.attemptNumber() == 0:
+            if Mortal.calls == self.dies_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return inputs
+
+sc = SparkContext(conf=SparkConf().setMaster("local[2,4]").setAppName("killed"))
+sc.setLogLevel("OFF")
+random = np.random.default_rng(0)
+x = random.standard_normal((320, 5)).astype("float32")
+y = np.eye(3)[(x @ random.standard_normal((5, 3))).argmax(1)]
+rdd = to_simple_rdd(sc, x, y)
+weights = []
+for dies_at in (None, {dies_at}):
+    torch.manual_seed(0)
+    Mortal.calls = 0
+    model = Sequential([Dense(8, input_dim=5), Mortal(dies_at), Dense(3, activation="softmax")])
+    model.compile(loss="categorical_crossentropy", optimizer=SGD(0.1, momentum=0.5))
+    spark_model = SparkModel(model, mode="{mode}", frequency={frequency!r}, seed=1, num_workers=2)
+    history = spark_model.fit(rdd, epochs=4, batch_size=16, verbose=0)
+    print("epochs", len(history.history["loss"]))
+    weights.append(np.concatenate([w.ravel() for w in model.get_weights()]))
+print("same", np.array_equal(*weights))
+"""
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize(
+    ("mode", "frequency", "dies_at"),
+    [("synchronous", "batch", 14), ("synchronous", "epoch", 14), ("asynchronous", 4, 25)],
+)
+def test_a_lost_worker_goes_on_where_it_stopped(tmp_path, mode, frequency, dies_at):
+    process = run_script(KILLED.format(mode=mode, frequency=frequency, dies_at=dies_at), tmp_path)
+    out, err = process.communicate(timeout=180)
+    assert process.returncode == 0, err
+    assert out.count("epochs 4") == 2
+    if (mode, frequency) == ("synchronous", "batch"):
+        assert "same True" in out
