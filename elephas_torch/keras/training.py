@@ -5,7 +5,7 @@ Follows https://keras.io/api/models/model_training_apis/
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -94,10 +94,8 @@ class Trainer(CompiledModel):
         check_class_weight(class_weight)
         verbose = resolve_verbose(verbose)
         training = self.samples(x, y, sample_weight)
-        validation = None
-        if validation_data is not None:
-            validation = self._validation(validation_data)
-        elif validation_split:
+        validation = None if validation_data is None else self._validation(validation_data)
+        if validation_split and validation is None:
             training, validation = batches.split_checked(training, validation_split)
         training = batches.weigh_classes(training, class_weight)
         if accuracy:
@@ -107,18 +105,32 @@ class Trainer(CompiledModel):
             callbacks, self, {"epochs": epochs, "steps": steps, "verbose": verbose}
         )
         progress = Progress(epochs, steps, verbose)
+
+        def run(epoch: int) -> dict[str, float]:
+            logs = self._run_epoch(training, size, shuffle, hooks, progress)
+            if validation is not None and (epoch + 1) % validation_freq == 0:
+                values = self._test(validation, validation_size)
+                logs |= {f"val_{name}": value for name, value in values.items()}
+            return logs
+
+        return self._run_epochs(range(initial_epoch, epochs), run, hooks, progress)
+
+    def _run_epochs(
+        self,
+        epochs: range,
+        run: Callable[[int], dict[str, float]],
+        hooks: CallbackList,
+        progress: Progress,
+    ) -> History:
         self.stop_training = False
         self.history = hooks.history
         logs: dict[str, float] = {}
         try:
             hooks.on_train_begin()
-            for epoch in range(initial_epoch, epochs):
+            for epoch in epochs:
                 hooks.on_epoch_begin(epoch)
                 progress.begin(epoch)
-                logs = self._run_epoch(training, size, shuffle, hooks, progress)
-                if validation is not None and (epoch + 1) % validation_freq == 0:
-                    values = self._test(validation, validation_size)
-                    logs |= {f"val_{name}": value for name, value in values.items()}
+                logs = run(epoch)
                 progress.end(logs)
                 hooks.on_epoch_end(epoch, logs)
                 if self.stop_training:

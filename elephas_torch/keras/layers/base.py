@@ -110,6 +110,8 @@ class Layer(nn.Module):
         return inputs
 
     def __call__(self, inputs: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
+        if not isinstance(inputs, Tensor):
+            inputs = self._as_tensors(inputs)
         if not self.built:
             self.build(_shape_of(inputs))
         if training is None or training == self.training:
@@ -120,6 +122,13 @@ class Layer(nn.Module):
             return super().__call__(inputs, *args, **kwargs)
         finally:
             self.train(before)
+
+    def _as_tensors(self, inputs: Any) -> Any:
+        if isinstance(inputs, np.ndarray):
+            return torch.as_tensor(inputs, dtype=self.input_dtype)
+        if isinstance(inputs, list | tuple) and all(isinstance(one, Tensor) for one in inputs):
+            return inputs
+        raise TypeError(f"A layer takes tensors. Received: {type(inputs).__name__}")
 
     def forward(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         if self._takes_training:
@@ -265,12 +274,17 @@ class Layer(nn.Module):
             ValueError: the number of arrays or a shape doesn't fit; the message names the layer.
         """
         mine = self.weights
+        if not isinstance(weights, list | tuple):
+            raise TypeError(
+                "`weights` must be a list of arrays, as get_weights() returns it. "
+                f"Received: {type(weights).__name__}"
+            )
         if len(mine) != len(weights):
             raise ValueError(
                 f"{self._label} has {len(mine)} weights; `weights` has {len(weights)}."
                 + ("" if self.built else " It isn't built yet: give it an input shape first.")
             )
-        arrays = [torch.as_tensor(np.asarray(w)) for w in weights]
+        arrays = [_array(w, number) for number, w in enumerate(weights)]
         for number, (weight, array) in enumerate(zip(mine, arrays, strict=True)):
             if weight.shape != array.shape:
                 raise ValueError(
@@ -399,9 +413,14 @@ def checked_shape(shape: Any) -> Shape:
     return tuple(None if n is None else int(n) for n in lengths)
 
 
+def _array(weight: Any, number: int) -> Tensor:
+    try:
+        return torch.as_tensor(np.asarray(weight))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"`weights`: number {number} is no array of numbers ({error}).") from None
+
+
 def _shape_of(inputs: Any) -> Any:
     if isinstance(inputs, Tensor):
         return (None, *inputs.shape[1:])
-    if isinstance(inputs, list | tuple):
-        return [_shape_of(one) for one in inputs]
-    raise TypeError(f"A layer takes tensors. Received: {type(inputs).__name__}")
+    return [_shape_of(one) for one in inputs]

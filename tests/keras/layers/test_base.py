@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from elephas_torch.keras import Sequential
-from elephas_torch.keras.layers import Dense, Layer
+from elephas_torch.keras.layers import Dense, Embedding, Layer
 
 
 class Scale(Layer):
@@ -178,10 +178,18 @@ def test_shapes_of_weights(shape):
     assert Scale().add_weight(np.int64(3)).shape == (3,)
 
 
-@pytest.mark.parametrize("inputs", [np.ones((2, 3)), "x", 3])
+@pytest.mark.parametrize("inputs", [[[1.0, 2.0]], "x", 3, None])
 def test_layers_take_tensors(inputs):
-    with pytest.raises(TypeError, match="A layer takes tensors"):
-        Scale()(inputs)
+    built = Scale(input_dim=3)
+    built.build((None, 3))
+    for layer in (Scale(), built):
+        with pytest.raises(TypeError, match="A layer takes tensors"):
+            layer(inputs)
+
+
+def test_arrays_become_tensors():
+    assert torch.equal(Scale()(np.ones((2, 3))), torch.ones(2, 3))
+    assert Sequential([Embedding(5, 2)])(np.array([[1, 2]])).shape == (1, 2, 2)
 
 
 def test_the_config_of_a_layer_without_one():
@@ -215,6 +223,13 @@ def test_set_weights_takes_lists_and_checks_first():
     assert layer(torch.ones(1, 2)).tolist() == [[9.0, 12.0]]
     with pytest.raises(ValueError, match=r"Layer .*\(Dense\): weight 1 has shape \(2,\)"):
         layer.set_weights([np.zeros((2, 2)), np.zeros(3)])
+    assert layer.get_weights()[0].tolist() == [[1, 2], [3, 4]]
+    for wrong in (5, None, "weights", {0: 1}, np.zeros(2)):
+        with pytest.raises(TypeError, match=r"`weights` must be a list of arrays.*Received"):
+            layer.set_weights(wrong)
+    for wrong in (["a", "b"], [np.zeros((2, 2)), [[1], [2, 3]]]):
+        with pytest.raises(ValueError, match="is no array of numbers"):
+            layer.set_weights(wrong)
     assert layer.get_weights()[0].tolist() == [[1, 2], [3, 4]]
     copied = layer.get_weights()
     copied[0][:] = 0
