@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from elephas_torch.errors import unknown
 from elephas_torch.keras import saving, serialization
-from elephas_torch.keras.layers.base import Layer, Shape, checked_shape
+from elephas_torch.keras.layers.base import Layer, Shape
+from elephas_torch.keras.layers.declared import checked_shape
 from elephas_torch.keras.summary import summary
 from elephas_torch.keras.training import Trainer
 from elephas_torch.optimizers import Optimizer

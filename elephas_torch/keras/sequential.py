@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from elephas_torch.keras import serialization
 from elephas_torch.keras.layers import InputLayer
-from elephas_torch.keras.layers.base import Layer, Shape, checked_shape
+from elephas_torch.keras.layers.base import Layer, Shape
+from elephas_torch.keras.layers.declared import checked_shape
 from elephas_torch.keras.model import Model
 
 

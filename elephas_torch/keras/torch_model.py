@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from elephas_torch.errors import ElephasError
 from elephas_torch.flat import check_dtypes
 from elephas_torch.keras import serialization
-from elephas_torch.keras.layers.base import Shape, checked_shape
+from elephas_torch.keras.layers.declared import Shape, checked_shape
 from elephas_torch.keras.model import Model
 
 

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from elephas_torch.errors import unknown_arguments
 from elephas_torch.keras import initializers, naming, serialization
+from elephas_torch.keras.layers.declared import Shape, declared, shape_of, weight_shape
 
-Shape = tuple[int | None, ...]
+__all__ = ["Layer", "Shape"]
 
 _DTYPE_POLICY = {
     "module": "keras",
@@ -89,7 +90,7 @@ class Layer(nn.Module):
         self._trainable_names: list[str] = []
         self._frozen_names: list[str] = []
         self._aliases: dict[str, str] = {}
-        self.declared_shape = _declared(input_shape, input_dim, batch_input_shape or batch_shape)
+        self.declared_shape = declared(input_shape, input_dim, batch_input_shape or batch_shape)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -113,7 +114,7 @@ class Layer(nn.Module):
         if not isinstance(inputs, Tensor):
             inputs = self._as_tensors(inputs)
         if not self.built:
-            self.build(_shape_of(inputs))
+            self.build(shape_of(inputs))
         if training is None or training == self.training:
             return super().__call__(inputs, *args, **kwargs)
         before = self.training
@@ -167,7 +168,7 @@ class Layer(nn.Module):
             A `torch.nn.Parameter`, or for `trainable=False` a tensor (a buffer).
         """
         _check_dtype(dtype)
-        shape = _weight_shape(shape)
+        shape = weight_shape(shape)
         start: Any = initializers.get(initializer or "glorot_uniform")
         values = start(shape, dtype=torch.float32)
         name = self._free_name(name or "weight")
@@ -377,50 +378,8 @@ def _check_dtype(dtype: Any) -> None:
         raise ValueError(f"`dtype` must be 'float32'. Received: dtype={dtype!r}")
 
 
-def _weight_shape(shape: Any) -> tuple[int, ...]:
-    lengths = (shape,) if isinstance(shape, int | np.integer) else shape
-    lengths = () if lengths is None else lengths
-    fits = isinstance(lengths, tuple | list | torch.Size)
-    if not fits or not all(isinstance(n, int | np.integer) and n >= 0 for n in lengths):
-        raise ValueError(f"add_weight: `shape` must be whole numbers. Received: shape={shape!r}")
-    return tuple(int(n) for n in lengths)
-
-
-def _declared(input_shape: Any, input_dim: int | None, batch_input_shape: Any) -> Shape | None:
-    if batch_input_shape is not None:
-        return (None, *checked_shape(tuple(batch_input_shape)[1:]))
-    if input_shape is not None:
-        return (None, *checked_shape(input_shape))
-    return None if input_dim is None else (None, *checked_shape((input_dim,)))
-
-
-def checked_shape(shape: Any) -> Shape:
-    """Returns an input shape, without the batch, as a tuple of lengths and None.
-
-    Raises:
-        ValueError: it has something else in it.
-    """
-    lengths = (shape,) if isinstance(shape, int | np.integer) else shape
-    fits = isinstance(lengths, tuple | list | torch.Size) and all(
-        n is None or (isinstance(n, int | np.integer) and not isinstance(n, bool) and n > 0)
-        for n in lengths
-    )
-    if not fits:
-        raise ValueError(
-            "An input shape has positive whole numbers (None where any length will do), "
-            f"without the batch. Received: {shape!r}"
-        )
-    return tuple(None if n is None else int(n) for n in lengths)
-
-
 def _array(weight: Any, number: int) -> Tensor:
     try:
         return torch.as_tensor(np.asarray(weight))
     except (TypeError, ValueError) as error:
         raise ValueError(f"`weights`: number {number} is no array of numbers ({error}).") from None
-
-
-def _shape_of(inputs: Any) -> Any:
-    if isinstance(inputs, Tensor):
-        return (None, *inputs.shape[1:])
-    return [_shape_of(one) for one in inputs]

@@ -234,3 +234,16 @@ def test_set_weights_takes_lists_and_checks_first():
     copied = layer.get_weights()
     copied[0][:] = 0
     assert layer.get_weights()[0].sum() == 10
+
+
+def test_a_layer_may_take_several_tensors():
+    class Join(Layer):
+        def build(self, input_shape):
+            self.shapes = input_shape
+
+        def call(self, inputs):
+            return torch.cat(inputs, -1)
+
+    join = Join()
+    assert join([torch.ones(2, 3), torch.ones(2, 1)]).shape == (2, 4)
+    assert join.shapes == [(None, 3), (None, 1)]
