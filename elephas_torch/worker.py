@@ -147,6 +147,7 @@ class _Worker:
             self.client.join(self.partition, self.attempt, samples=0)
             return {"worker": self.partition, "rows": 0, "history": {}}
         training, validation = batches.split(samples, job.validation_split)
+        training = batches.weigh_classes(training, job.class_weight)
         joined = self.client.join(self.partition, self.attempt, samples=len(training))
         with _Heartbeat(job, self.partition, self.attempt, self.progress):
             self._train(model, training, validation, joined)
@@ -164,8 +165,7 @@ class _Worker:
             check_targets(loss, tensors[1], model.output_shape)
         except ValueError as error:
             raise DataError(f"Partition {self.partition}: {error}") from None
-        weights = batches.class_weights(tensors[1], self.job.class_weight)
-        return Samples(x, tensors[1], weights)
+        return Samples(x, tensors[1])
 
     def _train(
         self, model: Model, training: Samples, validation: Samples | None, joined: Any

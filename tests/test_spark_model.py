@@ -397,3 +397,16 @@ def test_elephas_spellings(spark_context):
     positional = SparkModel(small(), "hogwild", "batch")
     assert (positional.mode, positional.frequency) == ("hogwild", "batch")
     assert first.master_network is not named.master_network
+
+
+def test_class_weights_are_plain_fits(spark_context):
+    x, y = data(60)
+    alone, model = small(SGD(0.1)), small(SGD(0.1))
+    weights, options = {0: 0.5, 2: 3.0}, {"epochs": 2, "shuffle": False, "verbose": 0}
+    expected = alone.fit(x, y, class_weight=weights, validation_split=0.2, **options)
+    history = SparkModel(model, frequency="batch").fit(
+        partitions(spark_context, (x, y)), class_weight=weights, validation_split=0.2, **options
+    )
+    assert distance(model, alone) < 1e-6
+    for name, values in expected.history.items():
+        assert history.history[name] == pytest.approx(values, rel=1e-5), name

@@ -81,6 +81,11 @@ class Loss:
 
     def _reduced(self, y_true: Tensor, y_pred: Tensor, sample_weight: Any) -> Tensor:
         values = self.call(y_true, y_pred)
+        if not isinstance(values, Tensor):
+            raise TypeError(
+                f"The loss {self.name!r} must give a tensor, a value for each row. "
+                f"It gave: {values!r} (of type {type(values).__name__})"
+            )
         count: Tensor | int = values.numel()
         weights = None
         if sample_weight is not None:

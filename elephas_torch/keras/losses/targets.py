@@ -103,11 +103,10 @@ def _broadcasts(shape: tuple[int, ...], output: tuple[Any, ...]) -> bool:
 
 
 def _shape_error(loss: Loss, y: Tensor, output: tuple[Any, ...], wanted: str) -> ValueError:
-    wanted = wanted.replace("'", "")
+    wanted, given = wanted.replace("'", ""), str(("samples", *output)).replace("'", "")
     return ValueError(
-        f"The targets' shape {tuple(y.shape)} doesn't fit the model's output "
-        f"{('samples', *output)}".replace("'", "")
-        + f": the loss {loss.name!r} takes {wanted}. Reshape the targets, or change the last layer."
+        f"The targets' shape {tuple(y.shape)} doesn't fit the model's output {given}: the loss "
+        f"{loss.name!r} takes {wanted}. Reshape the targets, or change the last layer."
     )
 
 
