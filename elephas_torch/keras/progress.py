@@ -106,10 +106,11 @@ class Progress:
     def end(self, logs: dict[str, float]) -> None:
         """The epoch is over."""
         if self._bar is not None:
-            self._done = self.total
-            self._draw(logs)
+            # A bar is cut off at the terminal's edge; what stays is a line with all values.
+            self._bar.leave = False
             self._bar.close()
             self._bar = None
+            self._print("", logs)
         elif self.verbose:
             self._print(f"{self._epoch} - ", logs)
 
