@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -91,8 +92,10 @@ class Connection:
         self._rest = self._rest[have:]
         connected = self._connected()
         while have < len(target):
-            with self._timed("to read"):
-                got = connected.recv_into(target[have:])
+            try:
+                got = connected.recv_into(target[have:], 0, socket.MSG_WAITALL)
+            except BlockingIOError:
+                raise self._gave_up("to read") from None
             if not got:
                 self.close()
                 raise ServerError(f"{self.address} went away in the middle of an answer.")
@@ -121,8 +124,10 @@ class Connection:
         """Sends all parts; the first write holds the head and as much of the body as goes in."""
         left = [memoryview(part) for part in parts if len(part)]
         while left:
-            with self._timed("to send"):
+            try:
                 sent = connected.sendmsg(left)
+            except BlockingIOError:
+                raise self._gave_up("to send") from None
             while left and sent >= len(left[0]):
                 sent -= len(left.pop(0))
             if sent:
@@ -133,8 +138,10 @@ class Connection:
         while (end := self._buffer.find(b"\r\n\r\n", 0, have)) < 0:
             if have == _HEAD_BYTES:
                 raise ServerError(f"What listens at {self.address} isn't a parameter server.")
-            with self._timed("for the answer"):
+            try:
                 got = connected.recv_into(self._view[have:])
+            except BlockingIOError:
+                raise self._gave_up("for the answer") from None
             if not got:
                 raise ConnectionResetError("closed without an answer")
             have += got
@@ -168,17 +175,22 @@ class Connection:
                 "by which this host reaches the driver (on Spark: spark.driver.host, or "
                 "`host=`), and that no firewall is between them (`port=` fixes the port)."
             ) from error
-        made.settimeout(self.timeout)
+        # The kernel's own timeouts: with Python's, each read and write is two system calls.
+        made.settimeout(None)
+        limit = _timeval(self.timeout)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         return made
 
-    @contextlib.contextmanager
-    def _timed(self, what: str):  # type: ignore[no-untyped-def]
-        try:
-            yield
-        except TimeoutError:
-            self.close()
-            raise WaitTimeout(
-                f"Waited {self.timeout:g} s {what} of the parameter server at {self.address}."
-            ) from None
+    def _gave_up(self, what: str) -> WaitTimeout:
+        self.close()
+        return WaitTimeout(
+            f"Waited {self.timeout:g} s {what} of the parameter server at {self.address}."
+        )
+
+
+def _timeval(seconds: float) -> bytes:
+    whole, micros = divmod(max(1, round(seconds * 1e6)), 1_000_000)
+    return struct.pack("@ll", whole, micros)

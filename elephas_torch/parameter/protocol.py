@@ -1,25 +1,59 @@
-"""Receives the bodies of pushes straight into the buffer that the update is applied from.
+"""Receives pushes beside uvicorn, and answers them at once.
 
-uvicorn's own way hands a body over in pieces, each copied four times on its way. Here the
-connection reads the head of a push by itself, then the body into its place, and gives
-uvicorn's HTTP protocol the same head with `content-length: 0`; the body goes beside it, in the
-request's state. Whatever doesn't look like a push of the right length with the right token
-takes uvicorn's way, and is refused there.
+uvicorn's own way hands a body over in pieces, each copied four times, and starts a task for
+each request: that takes longer than applying a small update. Here the connection reads the
+head of a push by itself, then the body into the buffer that it is applied from, and writes the
+answer in one go. Whatever doesn't look like a plain push of the right length with the right
+token takes uvicorn's way, and is refused there.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hmac
+import re
+import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from elephas_torch.parameter.wire import Body
 
 _START = b"POST /update HTTP/1.1\r\n"
 _HEAD_BYTES = 4096
-BODY = "elephas_torch.body"
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(rb"[\t -~]*")
+
+
+class Response(NamedTuple):
+    """An answer: the pieces of its body are written as they are."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: list[bytes | memoryview]
+
+    def pieces(self, close: bool = False) -> list[bytes | memoryview]:
+        """Returns what is sent, the same bytes that uvicorn would make of it."""
+        headers = [*self.headers, (b"connection", b"close")] if close else self.headers
+        lines = b"".join(b"%b: %b\r\n" % pair for pair in headers)
+        return [STATUS_LINE[self.status] + lines + b"\r\n", *self.body]
+
+
+class Pushes(Protocol):
+    """Who answers pushes. All but `push`'s `tell` is called on the loop."""
+
+    def accepts(self, head: bytes) -> bool:
+        """Whether this head, without its empty line, announces a push that may be received."""
+
+    def take(self) -> Body:
+        """Returns a buffer for a push."""
+
+    def free(self, body: Body) -> None:
+        """Takes back a buffer whose push never came whole."""
+
+    def push(self, body: Body, tell: Callable[[Response], None]) -> None:
+        """Takes a push that came whole; calls `tell` with the answer, later, from any thread."""
 
 
 class Corked:
@@ -43,6 +77,10 @@ class Corked:
         if pieces and not self._transport.is_closing():
             self._transport.writelines(pieces)
 
+    def writelines(self, pieces: list[Any]) -> None:
+        self._pieces += pieces
+        self.flush()
+
     def close(self) -> None:
         self.flush()
         self._transport.close()
@@ -52,12 +90,62 @@ class Corked:
 
 
 class Http(HttpToolsProtocol):
-    """uvicorn's protocol, that knows whether it is inside a request, and sends whole answers."""
+    """uvicorn's protocol, that knows whether it is inside a request, and sends whole answers.
 
-    inside = False
+    Attributes:
+        waiting: for the answer to a push that went beside it.
+        used: such a push came since the keep-alive timer was set.
+        ending: the connection is to end with that answer.
+    """
+
+    inside = waiting = ending = used = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being received, answered or sent."""
+        answered = self.cycle is None or self.cycle.response_complete
+        return answered and not (self.inside or self.waiting or self.flow.write_paused)
+
+    def wait(self) -> None:
+        """A push has come, that is answered beside this protocol."""
+        self.waiting = self.used = True
+
+    def answer(self, response: Response) -> None:
+        """Sends the answer to such a push."""
+        self.waiting = False
+        self.server_state.total_requests += 1
+        self.transport.writelines(response.pieces(close=self.ending))
+        if self.ending:
+            self.transport.close()
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+
+    def timeout_keep_alive_handler(self) -> None:
+        # Pushes leave the timer alone: setting it anew each time would take as long as a step.
+        if self.waiting or self.used:
+            self.used = False
+            self._arm()
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _arm(self) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
+
+    def shutdown(self) -> None:
+        if self.waiting:
+            self.ending = True
+        else:
+            super().shutdown()
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(Corked(transport, self.loop))  # type: ignore[arg-type]
+        self._arm()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._unset_keepalive_if_required()
 
     def on_response_complete(self) -> None:
         self.transport.flush()  # type: ignore[attr-defined]
@@ -76,32 +164,25 @@ class Receiver(asyncio.BufferedProtocol):
     """One connection.
 
     Args:
-        http: the protocol that answers requests.
-        state: goes into the requests of `http`, which copies it.
-        offer: takes the head of a push, without its empty line, and returns a buffer for its
-            body, or None where it isn't to be received.
-        free: takes back a buffer whose push never came whole.
+        http: the protocol that answers all requests but plain pushes.
+        pushes: answers those.
     """
 
-    def __init__(
-        self,
-        http: Http,
-        state: dict[str, Any],
-        offer: Callable[[bytes], Body | None],
-        free: Callable[[Body], None],
-    ) -> None:
-        self._http, self._state, self._offer, self._free = http, state, offer, free
+    def __init__(self, http: Http, pushes: Pushes) -> None:
+        self._http, self._pushes = http, pushes
+        self._thread = threading.get_ident()
         self._scratch = memoryview(bytearray(_HEAD_BYTES))
         self._body: Body | None = None
-        self._head, self._have = b"", 0
+        self._have = 0
+        self._known = self._later = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._http.connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._body is not None:
-            self._free(self._body)
-            self._body = None
+            self._pushes.free(self._body)
+        self._body, self._later = None, b""
         self._http.connection_lost(exc)
 
     def eof_received(self) -> None:
@@ -118,47 +199,77 @@ class Receiver(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         if self._body is None:
-            self._read_head(bytes(self._scratch[:nbytes]))
+            data, self._later = self._later + bytes(self._scratch[:nbytes]), b""
+            self._read(data)
         else:
             self._have += nbytes
-            self._finish()
+            self._push_if_whole(self._body)
 
-    def _read_head(self, data: bytes) -> None:
-        starts = not self._http.inside and data.startswith(_START)
-        end = data.find(b"\r\n\r\n") if starts else -1
-        self._body = self._offer(data[:end]) if end >= 0 else None
-        if self._body is None:
-            self._http.data_received(data)
-            return
-        early = data[end + 4 : end + 4 + len(self._body.buffer)]
-        self._head, self._have = data[:end], len(early)
-        self._body.buffer[: len(early)] = early
-        self._finish()
-        # A client that doesn't wait for answers may have sent the next request already.
-        if later := data[end + 4 + len(early) :]:
-            self._read_head(later)
+    def _read(self, data: bytes) -> None:
+        """Reads from the start of a request, or from anywhere in one that `http` is inside of."""
+        while data:
+            if self._http.waiting:
+                # A client that doesn't wait for answers has sent the next request already.
+                self._later = data
+                self._http.flow.pause_reading()
+                return
+            start = self._length_of_head(data) if self._http.idle else 0
+            if not start:
+                self._http.data_received(data)
+                return
+            data = self._start(data, start)
 
-    def _finish(self) -> None:
-        assert self._body is not None
-        if self._have < len(self._body.buffer):
-            return
-        # `http` copies its state for each request, so the body goes to this one alone.
-        self._state[BODY], self._body = self._body, None
-        self._http.data_received(without_length(self._head) + b"content-length: 0\r\n\r\n")
-        self._state.pop(BODY)
+    def _length_of_head(self, data: bytes) -> int:
+        """Returns how long the head of a plain push at the start of `data` is, else 0."""
+        known = self._known
+        if known and hmac.compare_digest(data[: len(known)], known):
+            return len(known)
+        end = data.find(b"\r\n\r\n") if data.startswith(_START) else -1
+        if end < 0 or not self._pushes.accepts(data[:end]):
+            return 0
+        # Each push of a connection has the same head, token included: it is parsed once.
+        self._known = data[: end + 4]
+        return end + 4
+
+    def _start(self, data: bytes, start: int) -> bytes:
+        """Begins a push whose body begins at `start`; returns what lies behind it."""
+        body = self._pushes.take()
+        early = data[start : start + len(body.buffer)]
+        body.buffer[: len(early)] = early
+        self._body, self._have = body, len(early)
+        self._push_if_whole(body)
+        return data[start + len(early) :]
+
+    def _push_if_whole(self, body: Body) -> None:
+        if self._have == len(body.buffer):
+            self._body = None
+            self._http.wait()
+            self._pushes.push(body, self._tell)
+
+    def _tell(self, response: Response) -> None:
+        if threading.get_ident() == self._thread:
+            self._answer(response)
+        else:
+            self._http.loop.call_soon_threadsafe(self._answer, response)
+
+    def _answer(self, response: Response) -> None:
+        self._http.answer(response)
+        if self._later:
+            self._http.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        data, self._later = self._later, b""
+        if not self._http.transport.is_closing():
+            self._read(data)
 
 
-def without_length(head: bytes) -> bytes:
-    """Returns the lines of a head, all but the one with the content's length."""
-    lines = head.split(b"\r\n")
-    return b"".join(one + b"\r\n" for one in lines if not _is(one, b"content-length"))
-
-
-def fields(head: bytes) -> dict[bytes, bytes]:
-    """Returns the headers of a head, names in lower case."""
-    pairs = (line.partition(b":") for line in head.split(b"\r\n")[1:])
-    return {name.strip().lower(): value.strip() for name, _, value in pairs}
-
-
-def _is(line: bytes, name: bytes) -> bool:
-    return line.partition(b":")[0].strip().lower() == name
+def plain_fields(head: bytes) -> dict[bytes, bytes] | None:
+    """Returns the headers of a head, names in lower case; None if they are at all unusual."""
+    found: dict[bytes, bytes] = {}
+    for line in head.split(b"\r\n")[1:]:
+        name, colon, value = line.partition(b":")
+        good = colon and _NAME.fullmatch(name) and _VALUE.fullmatch(value)
+        if not good or name.lower() in found:
+            return None
+        found[name.lower()] = value.strip(b" \t")
+    return found

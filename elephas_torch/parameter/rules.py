@@ -14,6 +14,7 @@ from torch import Tensor
 
 from elephas_torch.errors import Refused
 from elephas_torch.flat import Vectors
+from elephas_torch.optimizers import SGD, Optimizer
 
 
 # u = sum(n_i u_i) / sum(n_i)
@@ -35,6 +36,23 @@ def mean_(updates: Sequence[Tensor], samples: Sequence[int]) -> Tensor:
 def scale_(update: Tensor, tau: int) -> Tensor:
     """Divides an update by the versions that it missed plus one (DynSGD, Jiang et al., 2017)."""
     return update.mul_(1 / (tau + 1)) if tau else update
+
+
+# w' = w - lr u / (tau + 1)
+def plain_sgd(w: Tensor, update: Tensor, lr: float, tau: int, out: Tensor) -> None:
+    """Scales an update and steps with it, in one pass; `out` may be `w`."""
+    torch.add(w, update, alpha=-lr / (tau + 1), out=out)
+
+
+def is_plain_sgd(optimizer: Optimizer) -> bool:
+    """Whether a step of the optimizer is w <- w - lr u, and nothing is kept between steps."""
+    return type(optimizer) is SGD and not (
+        optimizer.momentum
+        or optimizer.decay
+        or optimizer.clipnorm
+        or optimizer.clipvalue
+        or optimizer.global_clipnorm
+    )
 
 
 # s = sum(n_i s_i) / sum(n_i)

@@ -1,7 +1,8 @@
 """The HTTP side of the parameter server: routes, token, limits. Nothing but translation.
 
-Control routes are FastAPI's. The two routes that carry vectors are answered in front of it,
-as plain ASGI: they would spend more time in the framework than in the update itself.
+Control routes are FastAPI's. The two routes that carry vectors are answered in front of it:
+they would spend more time in the framework than in the update itself. Plain pushes don't even
+come here as requests, but from `protocol.py`.
 """
 
 from __future__ import annotations
@@ -12,19 +13,22 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Request
+from fastapi import Response as FastResponse
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from elephas_torch.errors import ElephasError, Fenced, Refused, WaitTimeout
 from elephas_torch.parameter import wire
+from elephas_torch.parameter.events import settle
 from elephas_torch.parameter.metrics import exposition
-from elephas_torch.parameter.protocol import BODY, Http, Receiver, fields
+from elephas_torch.parameter.protocol import Http, Receiver, Response, plain_fields
 from elephas_torch.parameter.state import State
 
 #: From this many elements on, updates are applied in a thread, so that the loop goes on.
@@ -33,6 +37,7 @@ JSON_BYTES = 1 << 20
 LONGEST_POLL = 60.0
 TICK_SECONDS = 0.25
 KEEP_ALIVE_SECONDS = 3600
+_UNUSUAL = (b"transfer-encoding", b"expect", b"upgrade", b"te", b"trailer")
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -99,17 +104,14 @@ class Application:
             if path != "/health":
                 self._check_token(headers)
             if path == "/update" and method == "POST":
-                await self._update(scope, headers, receive, send)
+                await self._update(headers, receive, send)
             elif path == "/parameters" and method == "GET":
                 await self._parameters(headers, send)
             else:
                 check_length(method, headers)
                 await self._control(scope, receive, send)
-        except ElephasError as error:
-            await refuse(send, error)
         except Exception as error:
-            log.exception("failed at %s %s", method, path)
-            await refuse(send, error)
+            await respond(send, failure(error, method, path))
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """Calls what may apply an update: here if that is quick, otherwise in a thread."""
@@ -128,19 +130,48 @@ class Application:
         if not self._has_token(headers):
             raise Refused("Wrong or missing token: send this run's as a bearer token.", 401)
 
-    def offer(self, head: bytes) -> wire.Body | None:
-        """Returns a buffer for the body of a push that is well announced, else None."""
-        headers = fields(head)
-        announced = headers.get(b"content-length") == self._push_length
-        plain = b"transfer-encoding" not in headers and b"expect" not in headers
-        return self._take() if announced and plain and self._has_token(headers) else None
+    def accepts(self, head: bytes) -> bool:
+        """Whether this head announces a plain push of the right length, with the token."""
+        headers = plain_fields(head)
+        return (
+            headers is not None
+            and headers.get(b"content-length") == self._push_length
+            and headers.get(b"connection", b"keep-alive").lower() == b"keep-alive"
+            and headers.keys().isdisjoint(_UNUSUAL)
+            and self._has_token(headers)
+        )
+
+    def take(self) -> wire.Body:
+        """Returns a buffer for a push."""
+        return self._free.pop() if self._free else wire.allocate(self.sizes, wire.PUSH_BYTES)
 
     def free(self, body: wire.Body) -> None:
         """Takes back a buffer that nothing uses any more."""
         self._free.append(body)
 
-    def _take(self) -> wire.Body:
-        return self._free.pop() if self._free else wire.allocate(self.sizes, wire.PUSH_BYTES)
+    def push(self, body: wire.Body, tell: Callable[[Response], None]) -> None:
+        """Applies a push; tells the answer, once it is there, from whatever thread."""
+        if self.inline:
+            self._push(body, tell)
+        else:
+            self._threads.submit(self._push, body, tell)
+
+    def _push(self, body: wire.Body, tell: Callable[[Response], None]) -> None:
+        try:
+            push = wire.unpack_push(body.buffer, self.sizes)
+            future = self.state.push(push, body.vectors)
+        except Exception as error:
+            tell(failure(error, "POST", "/update"))
+            return
+        future.add_done_callback(lambda done: tell(self._pushed(body, done)))
+
+    def _pushed(self, body: wire.Body, done: Future[wire.Answer]) -> Response:
+        error = done.exception()
+        if error is not None:
+            return failure(error, "POST", "/update")
+        # Only now: after an error the round may still hold the buffer.
+        self.free(body)
+        return self._response(done.result())
 
     def _has_token(self, headers: dict[bytes, bytes]) -> bool:
         given = headers.get(b"authorization", b"")
@@ -154,40 +185,31 @@ class Application:
                 f"{self.sizes} (parameters, state, counters). Received: {length}",
                 413 if length > self.length else 400,
             )
-        body = self._take()
+        body = self.take()
         await fill(body.buffer, receive)
         return body
 
-    async def _update(
-        self, scope: Message, headers: dict[bytes, bytes], receive: Receive, send: Send
-    ) -> None:
-        body = scope["state"].get(BODY) or await self._received(headers, receive)
-        push = wire.unpack_push(body.buffer, self.sizes)
-        future = await self.run(self.state.push, push, body.vectors)
-        answer = future.result() if future.done() else await asyncio.wrap_future(future)
-        # Only now: after an error the round may still hold the buffer.
-        self.free(body)
-        await self._send(answer, send)
+    async def _update(self, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
+        body = await self._received(headers, receive)
+        future: Future[Response] = Future()
+        self.push(body, partial(settle, future))
+        await respond(send, await asyncio.wrap_future(future))
 
     async def _parameters(self, headers: dict[bytes, bytes], send: Send) -> None:
         known = headers.get(b"if-none-match")
         if known == b'"%d"' % self.state.weights.version:
-            await send({"type": "http.response.start", "status": 304, "headers": []})
-            await send({"type": "http.response.body"})
+            await respond(send, Response(304, [], [b""]))
             return
         self.state.counts["pulls"] += 1
-        await self._send(await self.run(self.state.pull), send)
+        await respond(send, self._response(await self.run(self.state.pull)))
 
-    async def _send(self, answer: wire.Answer, send: Send) -> None:
+    def _response(self, answer: wire.Answer) -> Response:
         headers = [
             (b"content-type", b"application/octet-stream"),
             (b"content-length", self._answer_length),
             (b"etag", b'"%d"' % answer.reply.version),
         ]
-        head = wire.pack_reply(answer.reply, self.sizes)
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": head, "more_body": True})
-        await send({"type": "http.response.body", "body": answer.body})
+        return Response(200, headers, [wire.pack_reply(answer.reply, self.sizes), answer.body])
 
 
 def uvicorn_server(application: Application) -> uvicorn.Server:
@@ -196,9 +218,7 @@ def uvicorn_server(application: Application) -> uvicorn.Server:
     def connection(
         config: uvicorn.Config, server_state: Any, app_state: dict[str, Any], _loop: Any = None
     ) -> Receiver:
-        state = dict(app_state)
-        http = Http(config, server_state, state, _loop)
-        return Receiver(http, state, application.offer, application.free)
+        return Receiver(Http(config, server_state, app_state, _loop), application)
 
     config = uvicorn.Config(
         application,
@@ -257,8 +277,10 @@ def error_body(error: BaseException) -> tuple[int, bytes]:
     return status, wire.dumps({"error": kind, "reason": reason})
 
 
-async def refuse(send: Send, error: BaseException) -> None:
-    """Answers with an error. What is too long to be read ends the connection."""
+def failure(error: BaseException, method: str, path: str) -> Response:
+    """Returns the answer that says so. What is too long to be read ends the connection."""
+    if not isinstance(error, ElephasError):
+        log.error("failed at %s %s", method, path, exc_info=error)
     status, body = error_body(error)
     headers = [
         (b"content-type", b"application/json"),
@@ -266,12 +288,21 @@ async def refuse(send: Send, error: BaseException) -> None:
     ]
     if status in (411, 413):
         headers.append((b"connection", b"close"))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    return Response(status, headers, [body])
 
 
-def as_json(data: Any) -> Response:
-    return Response(wire.dumps(data), media_type="application/json")
+async def respond(send: Send, response: Response) -> None:
+    """Sends an answer through ASGI."""
+    start = {"type": "http.response.start", "status": response.status}
+    await send({**start, "headers": response.headers})
+    *first, last = response.body
+    for piece in first:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": last})
+
+
+def as_json(data: Any) -> FastResponse:
+    return FastResponse(wire.dumps(data), media_type="application/json")
 
 
 def control_app(application: Application) -> FastAPI:
@@ -280,40 +311,40 @@ def control_app(application: Application) -> FastAPI:
     app = FastAPI(title="elephas_torch parameter server", version=str(wire.PROTOCOL))
 
     @app.get("/health")
-    async def health() -> Response:
+    async def health() -> FastResponse:
         """Name, protocol version, state; needs no token."""
         return as_json({"name": wire.NAME, "protocol": wire.PROTOCOL, "state": "ready"})
 
     @app.get("/status")
-    async def status() -> Response:
+    async def status() -> FastResponse:
         """What is going on, for the driver."""
         return as_json({**state.status(), "cpu_seconds": time.process_time(), "pid": os.getpid()})
 
     @app.get("/metrics")
-    async def metrics() -> Response:
+    async def metrics() -> FastResponse:
         """The same as Prometheus text."""
         text = exposition(state.status(), time.process_time())
-        return Response(text, media_type="text/plain; version=0.0.4")
+        return FastResponse(text, media_type="text/plain; version=0.0.4")
 
     @app.post("/workers/{worker}")
-    async def join(worker: int, body: Join) -> Response:
+    async def join(worker: int, body: Join) -> FastResponse:
         """A worker, or a newer attempt of one, joins."""
         joined = await run(state.join, worker, body.attempt, body.samples, body.info)
         return as_json(joined._asdict())
 
     @app.delete("/workers/{worker}")
-    async def leave(worker: int, attempt: int) -> Response:
+    async def leave(worker: int, attempt: int) -> FastResponse:
         """A worker is done."""
         await run(state.leave, worker, attempt)
         return as_json({})
 
     @app.post("/workers/{worker}/beat")
-    async def beat(worker: int, body: Beat) -> Response:
+    async def beat(worker: int, body: Beat) -> FastResponse:
         """Renews a worker's lease."""
         return as_json(state.beat(worker, body.attempt, body.progress)._asdict())
 
     @app.post("/events")
-    async def event(body: Event) -> Response:
+    async def event(body: Event) -> FastResponse:
         """A worker's report on an epoch, or its error."""
         if body.kind == "failure":
             await run(state.fail, body.worker, body.attempt, body.data)
@@ -322,7 +353,7 @@ def control_app(application: Application) -> FastAPI:
         return as_json((await asyncio.wrap_future(future))._asdict())
 
     @app.get("/events")
-    async def events(after: int = 0, timeout: float = 0.0) -> Response:
+    async def events(after: int = 0, timeout: float = 0.0) -> FastResponse:
         """Events with larger numbers; waits for one, up to 60 s."""
         waiting = asyncio.wrap_future(state.events.wait(after))
         done, _ = await asyncio.wait([waiting], timeout=min(max(timeout, 0.0), LONGEST_POLL))
@@ -330,7 +361,7 @@ def control_app(application: Application) -> FastAPI:
         return as_json({"events": waiting.result() if done else []})
 
     @app.post("/control")
-    async def control(body: Control) -> Response:
+    async def control(body: Control) -> FastResponse:
         """Stop, set the learning rate, release an epoch's reports."""
         await run(state.control, body.stop, body.learning_rate, body.release_epoch)
         return as_json({})
@@ -341,18 +372,18 @@ def control_app(application: Application) -> FastAPI:
     return app
 
 
-async def _json_error(request: Request, error: Exception) -> Response:
+async def _json_error(request: Request, error: Exception) -> FastResponse:
     status, body = error_body(error)
-    return Response(body, status, media_type="application/json")
+    return FastResponse(body, status, media_type="application/json")
 
 
-async def _invalid(request: Request, error: Exception) -> Response:
+async def _invalid(request: Request, error: Exception) -> FastResponse:
     assert isinstance(error, RequestValidationError)
     found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
     return await _json_error(request, Refused(f"{request.url.path} can't take that: {found}"))
 
 
-async def _no_route(request: Request, error: Exception) -> Response:
+async def _no_route(request: Request, error: Exception) -> FastResponse:
     assert isinstance(error, HTTPException)
     reason = f"{request.method} {request.url.path}: {error.detail}"
     return await _json_error(request, Refused(reason, error.status_code))

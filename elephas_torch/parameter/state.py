@@ -112,7 +112,7 @@ class State:
     def pull(self) -> Answer:
         """Returns the vectors as they are."""
         version, body = self.weights.snapshot()
-        return Answer(self.reply()._replace(version=version), body)
+        return Answer(Reply(version, self.stop, self.learning_rate), body)
 
     def beat(self, worker: int, attempt: int, progress: dict[str, Any] | None) -> Reply:
         """Renews a worker's lease, and notes how far it is. Raises as `Ledger.seen`."""
@@ -316,7 +316,7 @@ class State:
             self.staleness[stale] += 1
             closed = self._epochs_closed()
         self._tell_epochs(closed)
-        answer = Answer(self.reply()._replace(version=version), body)
+        answer = Answer(Reply(version, self.stop, self.learning_rate), body)
         for future, _ in pending.waiting:
             settle(future, answer)
 

@@ -14,39 +14,69 @@ from torch import Tensor
 from elephas_torch import optimizers
 from elephas_torch.flat import Vectors
 from elephas_torch.parameter import rules, wire
-from elephas_torch.parameter.wire import Push, Settings
+from elephas_torch.parameter.wire import Body, Push, Settings
+
+
+class Pool:
+    """Buffers for vectors, each used again only after the last view of its memory is gone.
+
+    So what a socket still reads never changes, and no update pays for fresh pages.
+    """
+
+    def __init__(self, sizes: wire.Sizes) -> None:
+        self._sizes = sizes
+        self._spare: list[Body] = []
+        self._lent: dict[int, tuple[Any, Body]] = {}
+
+    def take(self) -> tuple[Body, memoryview]:
+        """Returns a buffer, and read-only memory of it; lent until nothing holds that memory."""
+        try:
+            body = self._spare.pop()
+        except IndexError:
+            body = wire.allocate(self._sizes)
+        view = np.frombuffer(body.buffer, np.uint8)
+        # Not `weakref.finalize`: that takes longer than all the rest of this.
+        gone = weakref.ref(view, self._back)
+        self._lent[id(gone)] = (gone, body)
+        return body, memoryview(view).toreadonly()  # type: ignore[arg-type]
+
+    def _back(self, gone: Any) -> None:
+        self._spare.append(self._lent.pop(id(gone))[1])
 
 
 class Weights:
     """Vectors that change by whole updates, each of which makes a new version.
 
-    Asynchronous and synchronous updates go in under a lock. In hogwild mode there is none
-    around the vectors: concurrent updates may interleave, and a snapshot may have a part of
-    one; only the counting of versions is locked.
+    Asynchronous and synchronous updates go in under a lock; each makes vectors of its own, so
+    that those of a version never change, and are sent as they are. In hogwild mode there is
+    one place that all change without a lock: concurrent updates may interleave, and a snapshot
+    may have a part of one; only the counting of versions is locked.
 
     Args:
         settings: mode, optimizer, staleness.
         initial: the vectors to start from; copied.
+
+    Attributes:
+        vectors: those of the present version.
     """
 
     def __init__(self, settings: Settings, initial: Vectors) -> None:
         wire.check_vectors(initial, settings.sizes, "initial")
         self._settings = settings
-        body = wire.allocate(settings.sizes)
-        self._buffer, self.vectors = body.buffer, body.vectors
-        self.vectors.copy_(initial)
+        self._in_place = settings.mode == "hogwild"
+        self._guard: AbstractContextManager[object]
+        self._guard = nullcontext() if self._in_place else threading.Lock()
+        self._counting = threading.Lock()
+        self._pool = Pool(settings.sizes)
+        self.vectors = initial.clone()
         self.version = 0
         self.optimizer = optimizers.get(settings.optimizer, importing=True)
         self.optimizer.build(self.vectors.parameters)
-        hogwild = settings.mode == "hogwild"
-        self._guard: AbstractContextManager[object] = nullcontext() if hogwild else threading.Lock()
-        self._counting = threading.Lock()
         self._snapshot = (-1, memoryview(b""))
-        self._spare: list[Any] = []
         self._shares: dict[int, tuple[int, Tensor]] = {}
 
     def snapshot(self) -> tuple[int, memoryview]:
-        """Returns a version and its vectors as memory that never changes; made once a version."""
+        """Returns a version and its vectors as memory that never changes."""
         with self._guard:
             return self._frozen()
 
@@ -55,38 +85,23 @@ class Weights:
         if kept[0] == self.version:
             return kept
         # The version is read before the copy: a torn hogwild copy has at least its updates.
-        kept = (self.version, self._copied())
-        self._snapshot = kept
+        version, (body, memory) = self.version, self._pool.take()
+        body.vectors.copy_(self.vectors)
+        self._snapshot = kept = (version, memory)
         return kept
-
-    def _copied(self) -> memoryview:
-        """Returns a copy whose memory is used again only after the last view of it is gone.
-
-        So it never changes while a socket still reads it, and no update pays for fresh pages.
-        """
-        try:
-            whole = self._spare.pop()
-        except IndexError:
-            whole = np.empty(len(self._buffer), np.uint8)
-        view = whole[:]
-        weakref.finalize(view, self._spare.append, whole).atexit = False
-        copied = memoryview(view)
-        copied[:] = self._buffer
-        return copied.toreadonly()
 
     def step(self, push: Push, update: Vectors) -> tuple[int, memoryview, int]:
         """Applies one worker's update at once; returns version, snapshot and staleness.
 
-        The update's memory is overwritten.
+        The update's memory may be overwritten.
         """
         with self._guard:
             stale = self.version - push.base_version
-            if self._settings.staleness is not None:
-                rules.scale_(update.parameters, stale)
-            self._move(update.parameters)
-            self._take_state(push, update.state)
-            rules.raise_counters_(self.vectors.counters, [update.counters])
-            self._count()
+            new, memory = self._room()
+            self._move(new, update.parameters, stale if self._settings.staleness else 0)
+            self._take_state(new, push, update.state)
+            rules.raise_counters_(new.counters, [update.counters])
+            self._publish(new, memory)
             return (*self._frozen(), stale)
 
     def step_round(
@@ -94,26 +109,49 @@ class Weights:
     ) -> tuple[int, memoryview]:
         """Applies a round, given in worker order; returns version and snapshot.
 
-        The updates' memory is overwritten.
+        The updates' memory may be overwritten.
         """
         samples = [push.samples for push in pushes]
         with self._guard:
-            self._move(rules.mean_([one.parameters for one in updates], samples))
-            if self.vectors.state.numel():
-                self.vectors.state.copy_(rules.mean_([one.state for one in updates], samples))
-            rules.raise_counters_(self.vectors.counters, [one.counters for one in updates])
-            self._count()
+            new, memory = self._room()
+            self._move(new, rules.mean_([one.parameters for one in updates], samples), 0)
+            if new.state.numel():
+                new.state.copy_(rules.mean_([one.state for one in updates], samples))
+            rules.raise_counters_(new.counters, [one.counters for one in updates])
+            self._publish(new, memory)
             return self._frozen()
 
-    def _move(self, update: Tensor) -> None:
-        self.optimizer.step(self.vectors.parameters, update, self._settings.weight_sizes)
+    def _room(self) -> tuple[Vectors, memoryview]:
+        """Returns the vectors to change; but for the parameters, they have the present values."""
+        if self._in_place:
+            return self.vectors, memoryview(b"")
+        body, memory = self._pool.take()
+        if body.vectors.counters.numel():
+            body.vectors.counters.copy_(self.vectors.counters)
+        if body.vectors.state.numel():
+            body.vectors.state.copy_(self.vectors.state)
+        return body.vectors, memory
 
-    def _count(self) -> None:
-        with self._counting:
-            self.version += 1
+    def _move(self, new: Vectors, update: Tensor, stale: int) -> None:
+        old = self.vectors.parameters
+        if rules.is_plain_sgd(self.optimizer):
+            rate = self.optimizer.learning_rate
+            rules.plain_sgd(old, update, rate, stale, new.parameters)
+            return
+        if new is not self.vectors:
+            new.parameters.copy_(old)
+        rules.scale_(update, stale)
+        self.optimizer.step(new.parameters, update, self._settings.weight_sizes)
 
-    def _take_state(self, push: Push, state: Tensor) -> None:
+    def _take_state(self, new: Vectors, push: Push, state: Tensor) -> None:
         if state.numel():
             self._shares[push.worker] = (push.samples, state.clone())
             shares = [self._shares[key] for key in sorted(self._shares)]
-            self.vectors.state.copy_(rules.weighted_state(shares))
+            new.state.copy_(rules.weighted_state(shares))
+
+    def _publish(self, new: Vectors, memory: memoryview) -> None:
+        with self._counting:
+            self.vectors = new
+            self.version += 1
+        if not self._in_place:
+            self._snapshot = (self.version, memory)

@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from elephas_torch import optimizers
 from elephas_torch.errors import Refused
 from elephas_torch.flat import Vectors
 from elephas_torch.parameter import rules
@@ -39,6 +40,36 @@ def test_mean_lies_in_the_memory_of_the_first():
 def test_scale_divides_by_the_versions_missed_plus_one(tau, factor):
     scaled = rules.scale_(torch.full((2,), 8.0), tau)
     assert scaled.tolist() == pytest.approx([8.0 * factor] * 2)
+
+
+@pytest.mark.parametrize("tau", [0, 1, 2, 9])
+@pytest.mark.parametrize("in_place", [True, False])
+def test_plain_sgd_is_scaling_and_then_a_step(tau, in_place):
+    w, update = torch.randn(1000), torch.randn(1000)
+    stepped, scaled = w.clone(), rules.scale_(update.clone(), tau)
+    optimizers.SGD(0.3).step(stepped, scaled)
+    out, before = (w if in_place else torch.empty(1000)), update.clone()
+    rules.plain_sgd(w, update, 0.3, tau, out)
+    torch.testing.assert_close(out, stepped, rtol=1e-6, atol=1e-7)
+    assert update.equal(before) and (tau or out.equal(stepped))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "plain"),
+    [
+        (optimizers.SGD(0.1), True),
+        (optimizers.SGD(0.1, momentum=0.5), False),
+        (optimizers.SGD(0.1, decay=0.5), False),
+        (optimizers.SGD(0.1, clipnorm=0.5), False),
+        (optimizers.SGD(0.1, clipvalue=0.5), False),
+        (optimizers.SGD(0.1, global_clipnorm=0.5), False),
+        (optimizers.DiLoCo(), False),
+        (optimizers.Adam(), False),
+        (type("Mine", (optimizers.SGD,), {})(0.1), False),
+    ],
+)
+def test_only_sgd_without_anything_more_is_plain(optimizer, plain):
+    assert rules.is_plain_sgd(optimizer) == plain
 
 
 def test_weighted_state_leaves_the_shares_alone():

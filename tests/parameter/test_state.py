@@ -432,14 +432,14 @@ def test_a_duplicate_waits_while_the_first_is_applied(make):
     state = make("asynchronous", (0.0,))
     join(state, 0)
     inside, go_on = threading.Event(), threading.Event()
-    rule = state.weights.optimizer.step
 
-    def slow(*arguments):
-        inside.set()
-        assert go_on.wait(10)
-        rule(*arguments)
+    class Slow(optimizers.SGD):
+        def step(self, *arguments):
+            inside.set()
+            assert go_on.wait(10)
+            super().step(*arguments)
 
-    state.weights.optimizer.step = slow
+    state.weights.optimizer = Slow(1.0)
     thread = threading.Thread(target=send, args=(state, push(0, 0), [1.0]))
     thread.start()
     assert inside.wait(10)
@@ -616,16 +616,20 @@ def test_a_report_counts_once(make):
 def test_an_optimizer_that_raises_is_an_error_and_the_next_push_works(make, mode):
     state = make(mode, (0.0,))
     join(state, 0)
-    rule = state.weights.optimizer.step
+    rule = state.weights.optimizer
 
-    def broken(*_):
-        raise ArithmeticError("no")
+    class Broken(optimizers.SGD):
+        def step(self, parameters, *_):
+            if mode != "hogwild":
+                parameters.fill_(7.0)
+            raise ArithmeticError("no")
 
-    state.weights.optimizer.step = broken
+    state.weights.optimizer = Broken()
     with pytest.raises(ServerError, match="ArithmeticError: no"):
         send(state, push(0, 0), [1.0]).result(0)
-    state.weights.optimizer.step = rule
-    assert send(state, push(0, 0), [1.0]).result(0).reply.version == 1
+    state.weights.optimizer = rule
+    answer = send(state, push(0, 0), [1.0]).result(0)
+    assert answer.reply.version == 1 and numbers(answer) == [-1.0]
 
 
 def test_clipping_by_weight_uses_the_weights_lengths(make):
@@ -653,3 +657,21 @@ def test_events_are_numbered_and_only_the_last_are_kept(make):
     assert not waiting.done()
     state.events.add("leave", worker=1)
     assert [e["kind"] for e in waiting.result(0)] == ["leave"]
+
+
+@pytest.mark.parametrize("mode", wire.MODES)
+def test_an_answer_never_changes_and_its_memory_is_used_again_when_it_is_gone(make, mode):
+    state = make(mode, (0.0,))
+    join(state, 0)
+    kept = [state.pull()]
+    for seq in range(5):
+        kept.append(send(state, push(0, seq, base=seq), [1.0]).result(0))
+    assert [numbers(one) for one in kept] == [[0.0], [-1.0], [-2.0], [-3.0], [-4.0], [-5.0]]
+    with pytest.raises(TypeError, match="read-only"):
+        kept[0].body[0] = 1
+    kept.clear()
+    for seq in range(5, 100):
+        send(state, push(0, seq, base=seq), [1.0]).result(0)
+    pool = state.weights._pool
+    assert len(pool._lent) == 1 and len(pool._spare) <= 6
+    assert numbers(state.pull()) == [-100.0]
