@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from pyspark import RDD, SparkContext
 
-from elephas_torch import optimizers
+from elephas_torch import cluster, optimizers
 from elephas_torch.errors import unknown, unknown_arguments
 from elephas_torch.keras.models import Model
 from elephas_torch.optimizers import Optimizer
@@ -126,6 +126,7 @@ def checked_rdd(rdd: Any) -> None:
             "SparkModel trains on an RDD of (features, label) pairs; to_simple_rdd(sc, x, y) "
             f"makes one of arrays. Received: {type(rdd).__name__}"
         )
+    cluster.check_running(rdd.context)
 
 
 def checked_seed(seed: Any) -> int | None:

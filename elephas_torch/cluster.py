@@ -60,6 +60,24 @@ def server_port(sc: SparkContext, port: int | None) -> int:
     return int(port or setting(sc, "port") or 0)
 
 
+def python_error(error: BaseException) -> str:
+    """The Python part of a failed Spark job's error, without Java's; or its first line."""
+    java = getattr(error, "java_exception", None)
+    text = (str(java.getMessage()) if java is not None else str(error)).strip()
+    start = text.find("Traceback (most recent call last)")
+    if start < 0:
+        return text.splitlines()[0] if text else type(error).__name__
+    lines = text[start:].splitlines()
+    end = next((i for i, line in enumerate(lines) if line.startswith("\tat ")), len(lines))
+    return "\n".join(line for line in lines[:end] if not line.startswith(" SQLSTATE")).strip()
+
+
+def check_running(sc: SparkContext) -> None:
+    """Raises ValueError where the context was stopped."""
+    if sc._jsc is None:
+        raise ValueError("The RDD's SparkContext was stopped. Make a new one, and a new RDD.")
+
+
 def task_cpus() -> int:
     """The cores that the task which calls this may use."""
     from pyspark import TaskContext

@@ -16,11 +16,15 @@ from torch import Tensor
 
 from elephas_torch.errors import DataError
 from elephas_torch.keras import batches
+from elephas_torch.keras.batches import Samples
+from elephas_torch.keras.losses import check_targets
+from elephas_torch.keras.models import Model
 
 #: Rows that are stacked at once: enough to make stacking cheap, little beside a partition.
 CHUNK = 1024
 
 Block = tuple[Any, Any]
+_ARTICLE = {"features": "", "label": "a "}
 
 
 def blocks_of(pairs: Iterable[Any]) -> Iterator[Block]:
@@ -57,7 +61,7 @@ def _stack(values: Iterable[Any], what: str, first: int) -> np.ndarray:
         shape = arrays[0].shape
         odd = next(i for i, array in enumerate(arrays) if array.shape != shape)
         raise DataError(
-            f"row {first + odd} has a {what} of shape {arrays[odd].shape}, "
+            f"row {first + odd} has {_ARTICLE[what]}{what} of shape {arrays[odd].shape}, "
             f"the rows before it {shape}; all must have one shape"
         ) from None
 
@@ -71,10 +75,10 @@ def _no_pair(chunk: list[Any], first: int) -> str:
     hint = ""
     if type(row).__name__ == "LabeledPoint":
         hint = "; use SparkMLlibModel, or lp_to_simple_rdd(rdd) to make pairs of LabeledPoints"
-    text = repr(row)
+    text = " ".join(repr(row).split())
     text = text if len(text) <= 80 else text[:77] + "..."
     return (
-        f"row {first + number} is no (features, label) pair but a {type(row).__name__}: "
+        f"row {first + number} is no (features, label) pair, but of type {type(row).__name__}: "
         f"{text}{hint}"
     )
 
@@ -104,6 +108,28 @@ def to_tensors(
     return _join(features), _join(labels)
 
 
+def tensors_of(
+    block: Block, input_dtype: torch.dtype, target_dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """The tensors of one block, which has rows; raises as `to_tensors`."""
+    x, y = block
+    return _checked(x, input_dtype, "features", 0, []), _checked(y, target_dtype, "label", 0, [])
+
+
+def fitted(model: Model, x: Tensor, y: Tensor) -> Samples:
+    """Features and labels as samples for a compiled model.
+
+    Raises:
+        DataError: they don't fit its input, its loss or its output.
+    """
+    x = batches.fit_shape(x, model.input_shape, "the RDD")
+    try:
+        check_targets(model.loss, y, model.output_shape)
+    except ValueError as error:
+        raise DataError(str(error)) from None
+    return Samples(x, y)
+
+
 def _checked(
     values: Any, dtype: torch.dtype, what: str, first: int, before: list[Tensor]
 ) -> Tensor:
@@ -111,8 +137,8 @@ def _checked(
     source = batches.as_tensor(values, torch.float64 if whole else dtype, what)
     if before and source.shape[1:] != before[0].shape[1:]:
         raise DataError(
-            f"row {first} has a {what} of shape {tuple(source.shape[1:])}, the rows before it "
-            f"{tuple(before[0].shape[1:])}; all must have one shape"
+            f"row {first} has {_ARTICLE[what]}{what} of shape {tuple(source.shape[1:])}, "
+            f"the rows before it {tuple(before[0].shape[1:])}; all must have one shape"
         )
     _refuse(
         ~torch.isfinite(source), first, f"NaN or an infinite value in its {what}; drop such rows "

@@ -83,3 +83,36 @@ class SparkMLlibModel(SparkModel):
         if isinstance(data, Vector):
             return to_vector(super().predict(from_vector(data)[None], *args, **kwargs)[0])
         return super().predict(data, *args, **kwargs)
+
+    def predict_classes(self, data: Any, batch_size: int | None = None) -> Any:
+        """The class of each row of an MLlib Matrix (an array), of a Vector (a number), or of
+        what `SparkModel.predict_classes` takes."""
+        from pyspark.mllib.linalg import Matrix, Vector
+
+        from elephas_torch.mllib.adapter import from_matrix, from_vector
+
+        if isinstance(data, Matrix):
+            return super().predict_classes(from_matrix(data), batch_size)
+        if isinstance(data, Vector):
+            return super().predict_classes(from_vector(data)[None], batch_size)[0]
+        return super().predict_classes(data, batch_size)
+
+    def evaluate(  # type: ignore[override]
+        self,
+        labeled_points: Any,
+        *args: Any,
+        categorical: bool = False,
+        nb_classes: int | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Loss and metrics on an RDD of LabeledPoints, or on what `SparkModel.evaluate` takes.
+
+        Args:
+            categorical, nb_classes: as in `fit`; `nb_classes` is the model's number of outputs by
+                default.
+        """
+        if isinstance(labeled_points, RDD):
+            if categorical and nb_classes is None:
+                nb_classes = self.master_network.output_shape[-1]
+            labeled_points = lp_to_simple_rdd(labeled_points, categorical, nb_classes)
+        return super().evaluate(labeled_points, *args, **kwargs)

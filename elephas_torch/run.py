@@ -7,17 +7,16 @@ import logging
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-import safetensors.torch
 from pyspark import RDD, InheritableThread
 
 from elephas_torch import cluster, optimizers, worker
 from elephas_torch.errors import DataError, ElephasError, ServerError, WorkerError
 from elephas_torch.flat import Vectors
 from elephas_torch.keras.callbacks import CallbackList
-from elephas_torch.keras.models import Model, all_tensors
+from elephas_torch.keras.models import Model
 from elephas_torch.keras.progress import Progress
 from elephas_torch.keras.step import Step
 from elephas_torch.optimizers import Optimizer
@@ -65,13 +64,6 @@ class Options:
     lease: float
 
 
-@dataclass
-class Outcome:
-    """What came of a fit: what each worker saw, by partition."""
-
-    histories: list[dict[str, list[float]]] = field(default_factory=list)
-
-
 class Run:
     """One fit. `execute()` trains `model` in place.
 
@@ -102,15 +94,22 @@ class Run:
         self._result: list[dict[str, Any]] = []
         self._error: BaseException | None = None
 
-    def execute(self) -> Outcome:
+    def execute(self) -> list[dict[str, list[float]]]:
         """Trains.
+
+        Returns:
+            What each worker saw, by partition.
 
         Raises:
             DataError: a partition's data can't be trained on.
             WorkerError: a worker raised, or the Spark job failed.
             ServerError, WaitTimeout: the server failed, or something was waited for in vain.
         """
-        with self._server() as server, server.client() as client, self._broadcast() as weights:
+        with (
+            self._server() as server,
+            server.client() as client,
+            worker.broadcast(self.sc, self.model) as weights,
+        ):
             self.model.stop_training = False
             self.hooks.on_train_begin()
             self.hooks.on_epoch_begin(self._next)
@@ -123,7 +122,7 @@ class Run:
             client.pull(self.step.flat.vectors)
         self.hooks.on_train_end()
         ordered = sorted(self._result, key=lambda one: one["worker"])
-        return Outcome([one["history"] for one in ordered])
+        return [one["history"] for one in ordered]
 
     @contextmanager
     def _server(self) -> Iterator[ServerProcess]:
@@ -152,15 +151,6 @@ class Run:
         host = cluster.server_host(self.sc, options.host)
         port = cluster.server_port(self.sc, options.port)
         return ServerProcess(settings, Vectors(*flat.vectors), host=host, port=port)
-
-    @contextmanager
-    def _broadcast(self) -> Iterator[Any]:
-        tensors = {name: t.contiguous() for name, t in all_tensors(self.model).items()}
-        weights = self.sc.broadcast(safetensors.torch.save(tensors))
-        try:
-            yield weights
-        finally:
-            weights.destroy()
 
     @contextmanager
     def _job(self, server: ServerProcess, weights: Any) -> Iterator[InheritableThread]:
@@ -284,10 +274,14 @@ class Run:
     def _raise_failures(self, server: ServerProcess) -> None:
         failure = self._failure or next((r for r in self._result if "failure" in r), None)
         if failure is not None:
-            raise _as_error(failure["worker"], failure.get("error") or failure["failure"])
+            raise worker.as_error(
+                f"Worker {failure['worker']}", failure.get("error") or failure["failure"]
+            )
         if self._error is not None:
             server.check()
-            raise WorkerError(f"The Spark job failed: {_first_line(self._error)}") from self._error
+            raise WorkerError(
+                f"The Spark job failed: {cluster.python_error(self._error)}"
+            ) from None
 
 
 class _Epochs:
@@ -345,18 +339,3 @@ def _batches_done(workers: Any, epoch: int) -> int:
 
 def _batches(workers: Any, options: Options) -> int:
     return sum(-(-one["samples"] // options.batch_size) for one in workers)
-
-
-def _as_error(number: int, error: dict[str, Any]) -> ElephasError:
-    if error["kind"] == "data":
-        return DataError(error["message"])
-    return WorkerError(
-        f"Worker {number} raised {error['message']}\n\n"
-        f"The worker's own traceback:\n{error['traceback']}"
-    )
-
-
-def _first_line(error: BaseException) -> str:
-    java = getattr(error, "java_exception", None)
-    text = str(java.getMessage()) if java is not None else str(error)
-    return text.strip().splitlines()[0] if text.strip() else type(error).__name__

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import safetensors.torch
 import torch
 from pyspark import RDD
 
 from elephas_torch import cluster, data
-from elephas_torch.errors import DataError, WorkerError
+from elephas_torch.errors import DataError, ElephasError, WorkerError
 from elephas_torch.keras import batches
 from elephas_torch.keras.batches import Samples
-from elephas_torch.keras.losses import check_targets
-from elephas_torch.keras.models import Model, all_tensors
+from elephas_torch.keras.models import Model
 from elephas_torch.keras.step import Step
-from elephas_torch.worker import drain, load_model
+from elephas_torch.worker import as_error, broadcast, described, drain, load_model, packed
 
 
 @dataclass(frozen=True)
@@ -45,17 +42,16 @@ def predict(model: Model, rdd: RDD[Any], batch_size: int, collect: bool = True) 
         collect: False gives an RDD of outputs, computed when it is used.
 
     Raises:
-        DataError: rows that don't fit, or no rows at all.
+        DataError: rows that don't fit.
+        WorkerError: a worker raised, or the RDD's own functions did.
     """
     model._needs_build()
-    weights = rdd.context.broadcast(_packed(model))
-    scoring = Scoring(model.skeleton(), weights, batch_size)
-    outputs = rdd.mapPartitionsWithIndex(functools.partial(_predicted, scoring))
     if not collect:
-        return outputs.flatMap(_unpacked)
-    with _clean_errors():
-        parts = _collected(outputs)
-    weights.destroy()
+        # Kept for as long as the RDD is: Spark's cleaner takes it away.
+        weights = rdd.context.broadcast(packed(model))
+        return _outputs(Scoring(model.skeleton(), weights, batch_size), rdd).flatMap(_unpacked)
+    with broadcast(rdd.context, model) as weights:
+        parts = _collected(_outputs(Scoring(model.skeleton(), weights, batch_size), rdd))
     return np.concatenate(parts) if parts else model.predict(np.zeros((0, *_row(model))))
 
 
@@ -64,16 +60,14 @@ def evaluate(model: Model, rdd: RDD[Any], batch_size: int) -> dict[str, float]:
 
     Raises:
         DataError: rows that don't fit, or no rows at all.
+        WorkerError: a worker raised, or the RDD's own functions did.
     """
     blocks = getattr(rdd, "_elephas_blocks", None)
     source = rdd if blocks is None else blocks
-    if not model.built:
-        model._needs_build()
-    weights = rdd.context.broadcast(_packed(model))
-    scoring = Scoring(model.skeleton(), weights, batch_size, paired=blocks is None)
-    with _clean_errors():
+    model._needs_build()
+    with broadcast(rdd.context, model) as weights:
+        scoring = Scoring(model.skeleton(), weights, batch_size, paired=blocks is None)
         sums = _collected(source.mapPartitionsWithIndex(functools.partial(_evaluated, scoring)))
-    weights.destroy()
     if not sums:
         raise DataError("The RDD is empty: there is nothing to evaluate.")
     step = model._ready()
@@ -81,8 +75,8 @@ def evaluate(model: Model, rdd: RDD[Any], batch_size: int) -> dict[str, float]:
     return step.logs()
 
 
-def _packed(model: Model) -> bytes:
-    return safetensors.torch.save({k: t.contiguous() for k, t in all_tensors(model).items()})
+def _outputs(scoring: Scoring, rdd: RDD[Any]) -> RDD[Any]:
+    return rdd.mapPartitionsWithIndex(functools.partial(_predicted, scoring))
 
 
 def _row(model: Model) -> list[int]:
@@ -93,8 +87,11 @@ def _row(model: Model) -> list[int]:
 class _Failed:
     """An error as a result, so that Spark doesn't retry it and bury it under its own."""
 
-    message: str
-    data: bool
+    partition: int
+    failure: dict[str, Any]
+
+    def error(self) -> ElephasError:
+        return as_error(f"Partition {self.partition}", self.failure)
 
 
 def _predicted(scoring: Scoring, partition: int, rows: Iterable[Any]) -> Iterator[Any]:
@@ -102,59 +99,45 @@ def _predicted(scoring: Scoring, partition: int, rows: Iterable[Any]) -> Iterato
         model = scoring.model()
         for block in data.features_of(rows):
             yield model.predict(block, batch_size=scoring.batch_size)
-    except ValueError as error:
-        yield _Failed(f"Partition {partition}: {error}", data=True)
+    except Exception as error:
+        yield _failed(partition, error)
     drain(rows)
 
 
 def _evaluated(scoring: Scoring, partition: int, rows: Iterable[Any]) -> Iterator[Any]:
     try:
         model = scoring.model()
-        loss = model.loss
-        blocks = data.blocks_of(rows) if scoring.paired else rows
         step = Step(model)
-        for block in blocks:
-            tensors = data.to_tensors([block], model.input_dtype, loss.target_dtype)
-            if tensors is None:
-                continue
-            x = batches.fit_shape(tensors[0], model.input_shape, "the RDD")
-            check_targets(loss, tensors[1], model.output_shape)
-            for batch in batches.batches(Samples(x, tensors[1]), scoring.batch_size):
+        for block in data.blocks_of(rows) if scoring.paired else rows:
+            for batch in batches.batches(_samples(model, block), scoring.batch_size):
                 step.evaluate(batch)
         if step.sums()["rows"]:
             yield step.sums()
-    except ValueError as error:
-        yield _Failed(f"Partition {partition}: {error}", data=True)
+    except Exception as error:
+        yield _failed(partition, error)
     drain(rows)
+
+
+def _samples(model: Model, block: Any) -> Samples:
+    x, y = data.tensors_of(block, model.input_dtype, model.loss.target_dtype)
+    return data.fitted(model, x, y)
+
+
+def _failed(partition: int, error: Exception) -> _Failed:
+    if isinstance(error, DataError):
+        error = DataError(f"Partition {partition}: {error}")
+    return _Failed(partition, described(error))
 
 
 def _unpacked(part: Any) -> Any:
     if isinstance(part, _Failed):
-        raise DataError(part.message)
+        raise part.error()
     return part
 
 
 def _collected(rdd: RDD[Any]) -> list[Any]:
-    parts = rdd.collect()
-    for part in parts:
-        if isinstance(part, _Failed):
-            raise DataError(part.message)
-    return parts
-
-
-@contextmanager
-def _clean_errors() -> Iterator[None]:
-    """Turns Spark's long Java errors into one line with the Python part."""
     try:
-        yield
-    except DataError:
-        raise
+        parts = rdd.collect()
     except Exception as error:
-        java = getattr(error, "java_exception", None)
-        if java is None:
-            raise
-        text = str(java.getMessage())
-        start = text.find("Traceback (most recent call last)")
-        stop = text.find("\n\tat ", start)
-        python = text[start : stop if stop > 0 else None] if start >= 0 else text.splitlines()[0]
-        raise WorkerError(f"The Spark job failed:\n{python.strip()}") from None
+        raise WorkerError(f"The Spark job failed: {cluster.python_error(error)}") from None
+    return [_unpacked(part) for part in parts]

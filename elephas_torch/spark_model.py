@@ -15,13 +15,14 @@ import numpy as np
 import torch
 from pyspark import RDD, SparkContext
 
-from elephas_torch import arguments, cluster, optimizers, scoring
+from elephas_torch import arguments, cluster, data, optimizers, scoring
 from elephas_torch.errors import ModelFileError
 from elephas_torch.keras import saving
 from elephas_torch.keras.arguments import (
     check_batch_size,
     check_class_weight,
     check_epochs,
+    check_flag,
     check_known,
     check_share,
 )
@@ -152,6 +153,7 @@ class SparkModel:
         size = self.batch_size if batch_size is None else check_batch_size(batch_size)
         check_share("validation_split", validation_split)
         check_class_weight(class_weight)
+        check_flag("shuffle", shuffle)
         source, paired, count = self._partitioned(rdd, arguments.checked_workers(workers))
         self._build(rdd)
         options = Options(
@@ -186,14 +188,15 @@ class SparkModel:
             )
         progress = Progress(epochs, 0, level)
         self.training_histories = []
+        model.history = hooks.history
         if initial_epoch >= epochs:
             return hooks.history
         try:
-            outcome = Run(source, paired, model, options, hooks, progress).execute()
+            run = Run(source, paired, model, options, hooks, progress)
+            self.training_histories = run.execute()
         finally:
             progress.close()
-        self.training_histories = outcome.histories
-        model.history = hooks.history
+            model.eval()
         return hooks.history
 
     def train(
@@ -260,7 +263,8 @@ class SparkModel:
             first = rdd.take(1)
             if not first:
                 raise ValueError("The RDD is empty: there is nothing to train on.")
-            model.build((None, *np.asarray(first[0][0]).shape))
+            features, _ = next(data.blocks_of(first))
+            model.inputs(features)
 
     def predict(
         self, data: Any, batch_size: int | None = None, collect: bool = True, **kwargs: Any
@@ -314,6 +318,11 @@ class SparkModel:
         model = self.master_network
         model._needs_compile()
         size = 256 if batch_size is None else check_batch_size(batch_size)
+        if isinstance(x, RDD) and (y is not None or sample_weight is not None):
+            raise ValueError(
+                "evaluate(rdd) takes the labels from the RDD's (features, label) pairs: `y` and "
+                "`sample_weight` go with arrays."
+            )
         if sample_weight is not None:
             return model.evaluate(x, y, size, verbose, sample_weight, return_dict)
         if not isinstance(x, RDD):

@@ -19,16 +19,16 @@ from typing import Any
 
 import safetensors.torch
 import torch
+from pyspark import SparkContext
 from torch import Tensor
 
 from elephas_torch import data
 from elephas_torch.cluster import task_cpus
-from elephas_torch.errors import DataError, ElephasError, Fenced
+from elephas_torch.errors import DataError, ElephasError, Fenced, WorkerError
 from elephas_torch.flat import Vectors
 from elephas_torch.keras import batches
 from elephas_torch.keras.batches import Samples
-from elephas_torch.keras.losses import check_targets
-from elephas_torch.keras.models import Model
+from elephas_torch.keras.models import Model, all_tensors
 from elephas_torch.keras.step import Step
 from elephas_torch.parameter.client import Client
 from elephas_torch.parameter.wire import Push, Reply
@@ -85,13 +85,29 @@ def train(job: Job, partition: int, rows: Iterable[Any]) -> Iterator[dict[str, A
         # Another attempt of this partition trains on; this one has nothing to say.
         yield {"worker": partition, "rows": 0, "history": {}}
     except Exception as error:
-        failure = _described(error)
+        failure = described(error)
         with contextlib.suppress(ElephasError):  # a server that is gone; the result tells too
             client.fail(partition, attempt, failure)
         yield {"worker": partition, "rows": 0, "history": {}, "failure": failure}
     finally:
         client.close()
         drain(rows)
+
+
+def as_error(where: str, failure: dict[str, Any]) -> ElephasError:
+    """The exception for the driver to raise for what `described` gave.
+
+    Args:
+        where: "Worker 3", "Partition 3".
+    """
+    if failure["kind"] == "data":
+        return DataError(failure["message"])
+    if not failure["traceback"]:
+        return WorkerError(f"{where} failed: {failure['message']}")
+    return WorkerError(
+        f"{where} raised {failure['message']}\n\n"
+        f"The worker's own traceback:\n{failure['traceback']}"
+    )
 
 
 def drain(rows: Iterable[Any]) -> None:
@@ -108,12 +124,12 @@ def _attempt() -> int:
     return context.taskAttemptId() if context is not None else 0
 
 
-def _described(error: Exception) -> dict[str, Any]:
+def described(error: Exception) -> dict[str, Any]:
     kind = "data" if isinstance(error, DataError) else "worker"
     frames = _users(error.__traceback__)
     text = "".join(traceback.format_exception(type(error), error, frames))
-    if isinstance(error, ElephasError):
-        return {"kind": kind, "message": str(error), "traceback": text}
+    if isinstance(error, ElephasError):  # says itself what is to be known
+        return {"kind": kind, "message": str(error), "traceback": ""}
     return {"kind": kind, "message": f"{type(error).__name__}: {error}", "traceback": text}
 
 
@@ -126,6 +142,22 @@ def _users(frames: TracebackType | None) -> TracebackType | None:
             return found
         found = found.tb_next
     return frames
+
+
+def packed(model: Model) -> bytes:
+    """All of a model's tensors, as safetensors."""
+    tensors = {name: one.contiguous() for name, one in all_tensors(model).items()}
+    return safetensors.torch.save(tensors)
+
+
+@contextlib.contextmanager
+def broadcast(sc: SparkContext, model: Model) -> Iterator[Any]:
+    """A broadcast of all of a model's tensors, that leaves no file behind."""
+    weights = sc.broadcast(packed(model))
+    try:
+        yield weights
+    finally:
+        weights.destroy()
 
 
 def load_model(skeleton: Model, weights: bytes) -> Model:
@@ -155,17 +187,12 @@ class _Worker:
         return {"worker": self.partition, "rows": len(training), "history": self.history}
 
     def _samples(self, model: Model, rows: Iterable[Any]) -> Samples | None:
-        loss = model.loss
         try:
             blocks = data.blocks_of(rows) if self.job.paired else rows
-            tensors = data.to_tensors(blocks, model.input_dtype, loss.target_dtype)
-            if tensors is None:
-                return None
-            x = batches.fit_shape(tensors[0], model.input_shape, "the RDD")
-            check_targets(loss, tensors[1], model.output_shape)
-        except ValueError as error:
+            tensors = data.to_tensors(blocks, model.input_dtype, model.loss.target_dtype)
+            return None if tensors is None else data.fitted(model, *tensors)
+        except DataError as error:
             raise DataError(f"Partition {self.partition}: {error}") from None
-        return Samples(x, tensors[1])
 
     def _train(
         self, model: Model, training: Samples, validation: Samples | None, joined: Any

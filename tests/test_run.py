@@ -225,8 +225,8 @@ def test_data_that_does_not_fit(spark_context, nothing_left, x, y, loss, message
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([np.zeros(5)] * 8, "is no .*pair but a ndarray"),
-        ([(np.zeros(5), 1, 2)] * 8, "is no .*pair but a tuple"),
+        ([np.zeros(5)] * 8, "is no .*pair, but of type ndarray"),
+        ([(np.zeros(5), 1, 2)] * 8, "is no .*pair, but of type tuple"),
         ([(np.zeros(5), np.eye(3)[0]), (np.zeros(4), np.eye(3)[0])], r"shape \(4,\), the rows"),
         ([("text", np.eye(3)[0])], "must be numbers"),
     ],

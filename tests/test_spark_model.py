@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from elephas_torch import optimizers
-from elephas_torch.keras.layers import BatchNormalization, Dense, Dropout
+from elephas_torch.errors import DataError, WorkerError
+from elephas_torch.keras.layers import BatchNormalization, Dense, Dropout, Layer
 from elephas_torch.keras.losses import CategoricalCrossentropy
 from elephas_torch.keras.models import Model, Sequential, load_model
 from elephas_torch.keras.optimizers import SGD, Adam
@@ -370,6 +371,14 @@ def test_mllib(spark_context):
     expected = model.predict(x[:4])
     matrix = spark_model.predict(DenseMatrix(4, 5, x[:4].ravel(), isTransposed=True))
     np.testing.assert_allclose(matrix.toArray(), expected, rtol=1e-6)
+    classes = spark_model.predict_classes(DenseMatrix(4, 5, x[:4].ravel(), isTransposed=True))
+    assert classes.tolist() == expected.argmax(1).tolist()
+    exact = model.evaluate(x, y, verbose=0)
+    assert spark_model.evaluate(points, categorical=True) == pytest.approx(exact, rel=1e-6)
+    with pytest.raises(ValueError, match="nb_classes='3'"):
+        spark_model.train(points, categorical=True, nb_classes="3")
+    with pytest.raises(WorkerError, match="must have LabeledPoints"):
+        spark_model.train(to_simple_rdd(spark_context, x, y), verbose=0)
     found = spark_model.predict(Vectors.dense(x[0].tolist()))
     np.testing.assert_allclose(found.toArray(), expected[0], rtol=1e-6)
 
@@ -410,3 +419,59 @@ def test_class_weights_are_plain_fits(spark_context):
     assert distance(model, alone) < 1e-6
     for name, values in expected.history.items():
         assert history.history[name] == pytest.approx(values, rel=1e-5), name
+
+
+def test_models_without_input_shape_are_built_as_the_facade_builds_them(spark_context):
+    x, _ = data(40)
+    model = Sequential([Dense(1)])
+    model.compile(loss="mse", optimizer="sgd")
+    SparkModel(model).fit(to_simple_rdd(spark_context, x[:, 0], x[:, 1]), verbose=0)
+    assert model.input_shape == (None, 1)
+    unbuilt = Sequential([Dense(1)])
+    unbuilt.compile(loss="mse", optimizer="sgd")
+    with pytest.raises(DataError, match=r"is no .* pair"):
+        SparkModel(unbuilt).fit(spark_context.parallelize([1, 2, 3, 4], 2), verbose=0)
+
+
+def test_the_model_is_in_inference_mode_after_a_fit(spark_context):
+    x, y = data(40)
+    net = torch.nn.Sequential(torch.nn.Linear(5, 3), torch.nn.Dropout(0.5))
+    model = Model.from_torch(net, input_shape=(5,))
+    model.compile("sgd", loss=CategoricalCrossentropy(from_logits=True))
+    SparkModel(model).fit(to_simple_rdd(spark_context, x, y), verbose=0)
+    assert not net.training
+
+
+class Boom(Layer):
+    def call(self, inputs):
+        raise ValueError("boom of mine")
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+def test_scoring_shows_a_layers_own_error_once(spark_context, capfd):
+    x, y = data(40)
+    model = Sequential([Dense(3, input_dim=5), Boom()])
+    model.compile(loss="mse", optimizer="sgd")
+    rdd = to_simple_rdd(spark_context, x, y)
+    for score in (SparkModel(model).predict, SparkModel(model).evaluate):
+        with pytest.raises(WorkerError, match="boom of mine") as caught:
+            score(rdd)
+        assert str(caught.value).count("Traceback") == 1
+    assert "org.apache" not in "".join(capfd.readouterr())
+
+
+def test_an_rdd_that_fails_before_a_shuffle_shows_its_traceback(spark_context):
+    rdd = spark_context.parallelize(range(9), 3).map(lambda n: 1 // 0)
+    with pytest.raises(WorkerError, match=r"(?s)1 // 0.*ZeroDivisionError"):
+        SparkModel(small(), num_workers=2).fit(rdd, verbose=0)
+
+
+def test_what_goes_only_with_arrays(spark_context):
+    x, y = data(8)
+    rdd = to_simple_rdd(spark_context, x, y)
+    with pytest.raises(ValueError, match="go with arrays"):
+        SparkModel(small()).evaluate(rdd, y)
+    with pytest.raises(ValueError, match="`shuffle` must be"):
+        SparkModel(small()).fit(rdd, shuffle="no")

@@ -121,7 +121,8 @@ class Progress:
 
     def _print(self, start: str, logs: dict[str, float]) -> None:
         seconds = time.perf_counter() - self._began
-        print(f"{start}{self.total}/{self.total} - {seconds:.1f}s - {line(logs)}", flush=True)
+        steps = f"{self.total}/{self.total} - " if self.total else ""
+        print(f"{start}{steps}{seconds:.1f}s - {line(logs)}", flush=True)
 
     def close(self) -> None:
         """Leaves the terminal in order when training ends early."""

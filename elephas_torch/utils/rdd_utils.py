@@ -15,6 +15,7 @@ from pyspark import RDD, SparkContext
 
 from elephas_torch.cluster import prepare_python
 from elephas_torch.errors import DataError
+from elephas_torch.keras.arguments import check_whole
 from elephas_torch.mllib.adapter import from_vector, to_vector
 
 if TYPE_CHECKING:  # importing MLlib brings pandas and half a second with it
@@ -175,7 +176,7 @@ def from_labeled_point(
     Raises:
         DataError: the RDD is empty, or a label is no class.
     """
-    points = rdd.map(lambda point: (from_vector(point.features), point.label)).collect()
+    points = rdd.map(_pair).collect()
     if not points:
         raise DataError("The RDD of LabeledPoints is empty.")
     features = np.stack([features for features, _ in points])
@@ -231,9 +232,19 @@ def lp_to_simple_rdd(
         DataError: in the job that uses the RDD: a label is no class.
     """
     prepare_python(lp_rdd.context)
+    if nb_classes is not None:
+        check_whole("nb_classes", nb_classes, 1)
+    pairs = lp_rdd.map(_pair)
     if not categorical:
-        return lp_rdd.map(lambda point: (from_vector(point.features), point.label))
-    classes = nb_classes or _classes(lp_rdd.map(lambda point: point.label).max())
-    return lp_rdd.map(
-        lambda point: (from_vector(point.features), encode_label(point.label, classes))
-    )
+        return pairs
+    classes = nb_classes or _classes(pairs.values().max())
+    return pairs.mapValues(lambda label: encode_label(label, classes))
+
+
+def _pair(point: LabeledPoint) -> tuple[np.ndarray, float]:
+    if not (hasattr(point, "features") and hasattr(point, "label")):
+        raise DataError(
+            "The RDD must have LabeledPoints; to_labeled_point(sc, x, y) makes one of arrays. "
+            f"Received: a row of type {type(point).__name__}"
+        )
+    return from_vector(point.features), point.label
