@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Sequence
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import torch
 from pyspark import RDD, SparkContext
 
 from elephas_torch import arguments, cluster, data, optimizers, scoring
-from elephas_torch.errors import ModelFileError
+from elephas_torch.errors import ModelFileError, unknown_arguments
 from elephas_torch.keras import saving
 from elephas_torch.keras.arguments import (
     check_batch_size,
@@ -210,6 +211,10 @@ class SparkModel:
         **kwargs: Any,
     ) -> History:
         """Trains on an RDD, with elephas's arguments and defaults; otherwise the same as `fit`."""
+        known = {**signature(SparkModel.train).parameters, **signature(SparkModel.fit).parameters}
+        if strangers := [name for name in kwargs if name not in known]:
+            names = [name for name in known if name not in ("self", "kwargs")]
+            raise unknown_arguments("train", strangers, names)
         if "epochs" in kwargs:
             nb_epoch = kwargs.pop("epochs")
         return self.fit(
@@ -360,6 +365,12 @@ class SparkModel:
         """
         extra = {_FILE: json.dumps(self.get_config())}
         saving.save_model(self.master_network, file_name, overwrite, extra)
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({self.master_network.name!r}, mode={self.mode!r}, "
+            f"frequency={self.frequency!r}, num_workers={self.num_workers})"
+        )
 
     def __getstate__(self) -> Any:
         raise TypeError(

@@ -127,6 +127,17 @@ def test_files_that_are_none(spark_context, tmp_path):
         load_spark_model(tmp_path / "nothing")
 
 
+def test_train_names_its_own_arguments(spark_context):
+    rdd = to_simple_rdd(spark_context, np.zeros((8, 5)), np.eye(3)[np.zeros(8, int)])
+    with pytest.raises(TypeError, match=r"train got .*'nb_epoc'\. Did you mean 'nb_epoch'"):
+        SparkModel(network()).train(rdd, nb_epoc=2)
+
+
+def test_it_says_what_it_is():
+    text = repr(SparkModel(network(), mode="hogwild", frequency=8, num_workers=3))
+    assert "mode='hogwild', frequency=8, num_workers=3" in text
+
+
 def test_a_spark_model_in_a_spark_function_says_so(spark_context):
     spark_model = SparkModel(network())
     with pytest.raises(Exception, match="can't be used inside a Spark function"):
