@@ -125,12 +125,13 @@ def _attempt() -> int:
 
 
 def described(error: Exception) -> dict[str, Any]:
-    kind = "data" if isinstance(error, DataError) else "worker"
+    """An error as JSON-able data: "data" or "worker", its message, the user's part of its trace."""
+    if isinstance(error, ElephasError):  # says itself what is to be known
+        kind = "data" if isinstance(error, DataError) else "worker"
+        return {"kind": kind, "message": str(error), "traceback": ""}
     frames = _users(error.__traceback__)
     text = "".join(traceback.format_exception(type(error), error, frames))
-    if isinstance(error, ElephasError):  # says itself what is to be known
-        return {"kind": kind, "message": str(error), "traceback": ""}
-    return {"kind": kind, "message": f"{type(error).__name__}: {error}", "traceback": text}
+    return {"kind": "worker", "message": f"{type(error).__name__}: {error}", "traceback": text}
 
 
 def _users(frames: TracebackType | None) -> TracebackType | None:

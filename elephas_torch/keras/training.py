@@ -27,11 +27,6 @@ from elephas_torch.keras.compiled import CompiledModel
 from elephas_torch.keras.progress import Progress, resolve_verbose
 from elephas_torch.keras.results import results, to_classes
 
-__all__ = [
-    "Trainer", "check_batch_size", "check_class_weight", "check_epochs", "check_share",
-    "results", "to_classes",
-]  # fmt: skip
-
 
 class Trainer(CompiledModel):
     """The part of a `Model` that trains it."""
