@@ -74,3 +74,50 @@ def shown_name(function: Any) -> str:
     """Returns the name of a function as Keras shows it in logs: in snake case."""
     own = getattr(function, "name", None) or getattr(function, "__name__", None)
     return snake_case(str(own or type(function).__name__))
+
+
+def resolve(kind: str, identifier: Any, known: Mapping[str, Any], example: str) -> Any:
+    """Returns the object that an identifier stands for: what `get` of a family does.
+
+    Args:
+        kind: what is looked for, as a user would say it: "regularizer".
+        identifier: None (returned), an object or function that can be called (returned), a
+            class, a name, or a config of `described` or of Keras's.
+        known: ours, by name.
+        example: a name to show where the identifier is none of these.
+
+    Raises:
+        ValueError: nobody knows the name; the message has the nearest one.
+        TypeError: `identifier` is none of these.
+    """
+    if identifier is None:
+        return None
+    if isinstance(identifier, str):
+        return made(find(kind, identifier, known))
+    if isinstance(identifier, Mapping) and "class_name" in identifier:
+        config = identifier.get("config")
+        if identifier["class_name"] == "function":
+            return find(kind, str(config), known)
+        return made(find_described(kind, identifier, known), config)
+    if callable(identifier):
+        return made(identifier)
+    article = "An" if kind[0] in "aeiou" else "A"
+    raise TypeError(
+        f"{article} {kind} must be a name such as {example!r}, or {article.lower()} {kind}. "
+        f"Received: {identifier!r} (of type {type(identifier).__name__})"
+    )
+
+
+def made(found: Any, config: Mapping[str, Any] | None = None) -> Any:
+    """Returns an object of a class, made from its config; what is no class as it is."""
+    if not isinstance(found, type):
+        return found
+    settings = dict(config or {})
+    return found.from_config(settings) if hasattr(found, "from_config") else found(**settings)
+
+
+def written(thing: Any, module: str, ours: Iterable[type]) -> dict[str, Any] | str | None:
+    """Returns an object as JSON-able data for `resolve`: `described`, or a function's name."""
+    if thing is None:
+        return None
+    return described(thing, module, ours) if hasattr(thing, "get_config") else name_of(thing)
