@@ -27,7 +27,8 @@ from elephas_torch.keras.arguments import (
     check_known,
     check_share,
 )
-from elephas_torch.keras.callbacks import Callback, CallbackList, History, wants_batches
+from elephas_torch.keras.callbacks import Callback, CallbackList, History
+from elephas_torch.keras.callbacks.several import check_epochwise, wants_batches
 from elephas_torch.keras.models import Model
 from elephas_torch.keras.progress import Progress, resolve_verbose
 from elephas_torch.keras.results import results, to_classes

@@ -50,11 +50,11 @@ class Progress:
 
     Args:
         epochs: how many in all.
-        total: the steps of an epoch.
+        total: the steps of an epoch; None where that isn't known before the first one's end.
         verbose: 0, 1 (a bar) or 2 (a line an epoch).
     """
 
-    def __init__(self, epochs: int, total: int, verbose: int) -> None:
+    def __init__(self, epochs: int, total: int | None, verbose: int) -> None:
         self.epochs, self.total, self.verbose = epochs, total, verbose
         self._bar: tqdm[Any] | None = None
         self._done = 0
@@ -83,9 +83,9 @@ class Progress:
 
     def advance(self, source: HasLogs, steps: int = 1) -> None:
         """Some steps are done; draws at most ten times a second."""
+        self._done += steps
         if self._bar is None:
             return
-        self._done += steps
         now = time.perf_counter()
         if now - self._drawn > 0.1:
             self._drawn = now
@@ -100,11 +100,12 @@ class Progress:
     def _draw(self, logs: dict[str, float]) -> None:
         if self._bar is not None:
             self._bar.set_postfix_str(line(logs), refresh=False)
-            self._bar.n = min(self._done, self.total)
+            self._bar.n = self._done if self.total is None else min(self._done, self.total)
             self._bar.refresh()
 
     def end(self, logs: dict[str, float]) -> None:
         """The epoch is over."""
+        self.total = self._done if self.total is None else self.total
         if self._bar is not None:
             # A bar is cut off at the terminal's edge; what stays is a line with all values.
             self._bar.leave = False
