@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "elephas_torch"
 
 #: From the ground up: a module uses its own floor's room and the floors below.
 FLOORS = [
-    ["_version", "errors", "flat", "optimizers"],
+    ["_version", "constraints", "errors", "flat", "optimizers"],
     ["keras", "parameter"],
     ["cluster", "data", "worker"],
     [
