@@ -4,6 +4,7 @@ from elephas_torch.keras.serialization import (
     custom_object_scope,
     register_keras_serializable,
 )
+from elephas_torch.keras.utils.files import get_file
 from elephas_torch.keras.utils.numerical import normalize, to_categorical
 from elephas_torch.keras.utils.seeds import set_random_seed
 

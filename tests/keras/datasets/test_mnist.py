@@ -14,6 +14,7 @@ import pytest
 
 from elephas_torch.errors import DataError
 from elephas_torch.keras.datasets import files, idx, mnist
+from elephas_torch.keras.utils import downloads
 
 ROOT = Path(__file__).parents[3]
 
@@ -172,7 +173,7 @@ def test_offline_says_what_to_do(cache, monkeypatch):
 
 
 def test_a_server_that_says_nothing_is_given_up(cache, server, monkeypatch):
-    monkeypatch.setattr(files, "TIMEOUT_S", 0.2)
+    monkeypatch.setattr(downloads, "TIMEOUT_S", 0.2)
     answered = threading.Event()
     monkeypatch.setattr(Handler, "do_GET", lambda self: answered.wait(10))
     try:

@@ -1,0 +1,193 @@
+"""Pickles of arrays are read; whatever else they name is refused, and not run."""
+
+import os
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+
+from elephas_torch.errors import DataError
+from elephas_torch.keras.datasets import safe_pickle
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 3, 4, 5])
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"labels": [1, 2, 300], "name": "batch", "raw": b"\x00\xff", 5: (None, True, 1.5)},
+        [[1], [2, 3]],
+        "text",
+    ],
+)
+def test_plain_values_are_read(value, protocol):
+    if protocol < 3 and isinstance(value, dict):
+        value = {key: item for key, item in value.items() if not isinstance(item, bytes)}
+    assert safe_pickle.loads(pickle.dumps(value, protocol), "here") == value
+
+
+@pytest.mark.parametrize("protocol", [3, 4])
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(6, dtype=np.uint8).reshape(2, 3),
+        np.arange(4, dtype=">i4"),
+        np.asfortranarray(np.arange(6, dtype=np.float32).reshape(2, 3)),
+        np.array([True, False]),
+        np.zeros((0, 3)),
+        np.array(7, dtype=np.int64),
+    ],
+)
+def test_arrays_are_read(array, protocol):
+    data = pickle.dumps({"data": array}, protocol)
+    again = safe_pickle.loads(data, "here")["data"]
+    assert type(again) is np.ndarray
+    assert again.dtype == pickle.loads(data)["data"].dtype
+    np.testing.assert_array_equal(again, array)
+
+
+def test_python_2_s_pickles_are_read():
+    # what Python 2 wrote for {"data": numpy.array([1, 2], "uint8"), "labels": [3, 4]}
+    python_2 = (
+        b"\x80\x02}q\x01(U\x04dataq\x02cnumpy.core.multiarray\n_reconstruct\nq\x03cnumpy\nndarray"
+        b"\nq\x04K\x00\x85U\x01b\x87Rq\x05(K\x01K\x02\x85cnumpy\ndtype\nq\x06U\x02u1K\x00K\x01\x87R"
+        b"q\x07(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89U\x02\x01\x02tb"
+        b"U\x06labelsq\x08]q\t(K\x03K\x04eu."
+    )
+    batch = safe_pickle.loads(python_2, "here", encoding="bytes")
+    assert batch[b"data"].tolist() == [1, 2]
+    assert batch[b"data"].dtype == np.uint8
+    assert batch[b"labels"] == [3, 4]
+
+
+def lists(*items):
+    array = np.empty(len(items), dtype=object)
+    array[:] = items
+    return array
+
+
+def npz(tmp_path, **arrays):
+    path = tmp_path / "arrays.npz"
+    np.savez(path, **arrays)
+    return path
+
+
+def test_arrays_of_lists_are_read(tmp_path):
+    path = npz(tmp_path, x=lists([1, 2], [3], []), y=np.array([1, 0, 1]), f=np.ones((2, 2)))
+    arrays = safe_pickle.load_npz(path)
+    assert arrays["x"].tolist() == [[1, 2], [3], []]
+    assert (type(arrays["x"]), arrays["x"].dtype) == (np.ndarray, object)
+    np.testing.assert_array_equal(arrays["y"], [1, 0, 1])
+    np.testing.assert_array_equal(arrays["f"], np.ones((2, 2)))
+
+
+class Runs:
+    """A pickle that makes a file when it is unpickled the common way."""
+
+    def __init__(self, function, *arguments):
+        self.parts = function, arguments
+
+    def __reduce__(self):
+        return self.parts
+
+
+def hostile(mark):
+    command = f"open({str(mark)!r}, 'w')"
+    return {
+        "os.system": Runs(os.system, f"touch {mark}"),
+        "eval": Runs(eval, command),
+        "exec in a list": [1, [Runs(exec, command)]],
+        "getattr": Runs(getattr, "a", "upper"),
+        "open": {"labels": Runs(open, str(mark), "w")},
+        "numpy.load": Runs(np.load, str(mark)),
+        "numpy.frombuffer": Runs(np.frombuffer, b"1"),
+        "bytearray": bytearray(b"1"),
+        "an array of objects": lists(Runs(os.system, f"touch {mark}")),
+    }
+
+
+@pytest.mark.parametrize("name", hostile("x"))
+def test_hostile_pickles_are_refused_and_not_run(tmp_path, name):
+    mark = tmp_path / "ran"
+    data = pickle.dumps(hostile(mark)[name], 3)
+    with pytest.raises(DataError, match=r"somewhere isn't read: .*it names"):
+        safe_pickle.loads(data, "somewhere")
+    assert not mark.exists()
+
+
+def test_the_same_pickle_does_run_when_it_is_unpickled_the_common_way(tmp_path):
+    mark = tmp_path / "ran"
+    pickle.loads(pickle.dumps(hostile(mark)["os.system"]))
+    assert mark.exists()
+
+
+def test_a_hostile_array_of_lists_is_refused(tmp_path):
+    mark = tmp_path / "ran"
+    path = npz(tmp_path, x=lists([1], Runs(os.system, f"touch {mark}")))
+    with pytest.raises(DataError, match=r"arrays\.npz isn't read"):
+        safe_pickle.load_npz(path)
+    assert not mark.exists()
+
+
+ARRAY = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR"
+BYTES = b"(I1\n(I8\ntcnumpy\ndtype\n(S'u1'\nI0\nI1\ntR(I3\nS'|'\nNNNI-1\nI-1\nI0\ntbI00\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "Ran out of input"),
+        (pickle.dumps([1, 2])[:-3], "damaged"),
+        (b"nonsense", "damaged"),
+        (b"cnumpy\nndarray\n(I9\ntR.", "not callable"),
+        (b"cnumpy\ndtype\n(S'V8'\nI0\nI1\ntR.", "dtype"),
+        (b"cnumpy\ndtype\n(S'M8[ns]'\nI0\nI1\ntR.", "dtype"),
+        (b"cnumpy\ndtype\n((lS'u1'\natR.", "dtype"),
+        (b"cnumpy\ndtype\n(S'u1'\nI0\nI1\ntR(I3\nS'!'\ntb.", "byte order"),
+        # what would change the stand-ins themselves
+        (b"cnumpy\ndtype\n(dS'__call__'\nI1\nsb.", "damaged"),
+        (b"cnumpy.core.multiarray\n_reconstruct\n(N(dS'__call__'\nI1\nstb.", "damaged"),
+        # arrays whose parts don't fit each other
+        (ARRAY + BYTES + b"S'1234'\ntb.", "an array's size"),
+        (ARRAY + BYTES + b"(lI1\natb.", "an array's size"),
+        (ARRAY + b"I5\nb.", "damaged"),
+        (ARRAY + b"(I1\n(I1\ntS'O'\nI00\nS'8bytes..'\ntb.", "an array's state"),
+        (ARRAY + BYTES.replace(b"u1", b"O8") + b"S'12345678'\ntb.", "an array's size"),
+        (ARRAY + BYTES.replace(b"I8", b"I-1") + b"(ltb.", "an array's size"),
+    ],
+)
+def test_damaged_and_twisted_pickles_are_refused(data, says):
+    with pytest.raises(DataError, match=says):
+        safe_pickle.loads(data, "somewhere", encoding="bytes")
+
+
+def test_the_array_that_those_are_twisted_from_is_read():
+    data = ARRAY + BYTES + b"S'12345678'\ntb."
+    assert safe_pickle.loads(data, "here", encoding="bytes").tolist() == list(b"12345678")
+
+
+def test_an_object_that_is_no_array_is_refused(tmp_path):
+    path = npz(tmp_path, x=lists([1]))
+    with zipfile.ZipFile(path) as archive:
+        content = archive.read("x.npy")
+    header = content[: content.index(b"\n") + 1]
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.npy", header + pickle.dumps({"a": 1}, 3))
+    with pytest.raises(DataError, match="holds a dict, not an array"):
+        safe_pickle.load_npz(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip at all", b"PK\x03\x04cut"])
+def test_a_file_that_is_no_npz_is_refused(tmp_path, content):
+    path = tmp_path / "x.npz"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"is no \.npz file"):
+        safe_pickle.load_npz(path)
+
+
+def test_a_damaged_array_is_refused(tmp_path):
+    path = npz(tmp_path, x=np.arange(9))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.npy", b"\x93NUMPY\x01\x00nonsense")
+    with pytest.raises(DataError, match=r"is no \.npz file, or is damaged"):
+        safe_pickle.load_npz(path)
