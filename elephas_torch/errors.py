@@ -7,6 +7,7 @@ builtin fits, one of these::
     ├── DataError           (ValueError)    the data can't be trained on; names the partition
     ├── ModelFileError      (ValueError)    a file isn't a model, or is cut off
     ├── WorkerError         (RuntimeError)  a worker raised; shows its traceback
+    │   └── Diverged        a worker's loss or update is NaN or infinite
     ├── WaitTimeout         (TimeoutError)  something that was waited for did not come
     └── ServerError         (RuntimeError)  the parameter server failed, or can't be reached
         └── Refused         the parameter server answered, and said no
@@ -33,6 +34,10 @@ class ModelFileError(ElephasError, ValueError):
 
 class WorkerError(ElephasError, RuntimeError):
     """A worker raised while it trained; the message ends with the worker's own traceback."""
+
+
+class Diverged(WorkerError):
+    """A worker's loss or update is NaN or infinite: training went wrong, or the data is."""
 
 
 class WaitTimeout(ElephasError, TimeoutError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from pyspark import RDD, InheritableThread
 from elephas_torch import cluster, optimizers, worker
 from elephas_torch.errors import DataError, ElephasError, ServerError, WorkerError
 from elephas_torch.flat import Vectors
-from elephas_torch.keras.callbacks import CallbackList
+from elephas_torch.keras.callbacks import CallbackList, TerminateOnNaN
 from elephas_torch.keras.models import Model
 from elephas_torch.keras.progress import Progress
 from elephas_torch.keras.step import Step
@@ -85,10 +86,10 @@ class Run:
         self.rdd, self.paired, self.model, self.options = rdd, paired, model, options
         self.sc = rdd.context
         self.hooks, self.progress = hooks, progress
-        self.step: Step = model._ready()
         self.epochs = _Epochs(options.workers)
         self._callbacks = [c for c in hooks.callbacks if c is not hooks.history]
         self._next = options.initial_epoch
+        self._last: dict[str, float] = {}
         self._seen = 0
         self._failure: dict[str, Any] | None = None
         self._result: list[dict[str, Any]] = []
@@ -105,24 +106,30 @@ class Run:
             WorkerError: a worker raised, or the Spark job failed.
             ServerError, WaitTimeout: the server failed, or something was waited for in vain.
         """
+        self.model.stop_training = False
+        self.hooks.on_train_begin()
+        self._next = self.hooks.start(self.options.initial_epoch)[0]
+        if self._next < self.options.epochs:
+            self._train()
+        self.hooks.on_train_end(self._last)
+        ordered = sorted(self._result, key=lambda one: one["worker"])
+        return [one["history"] for one in ordered]
+
+    def _train(self) -> None:
+        # Before anything is sent: callbacks may change weights and rates here.
+        self.hooks.on_epoch_begin(self._next)
+        self.step: Step = self.model._ready()
         with (
             self._server() as server,
             server.client() as client,
             worker.broadcast(self.sc, self.model) as weights,
         ):
-            self.model.stop_training = False
-            self.hooks.on_train_begin()
-            self.hooks.on_epoch_begin(self._next)
             self.progress.begin(self._next)
             with self._job(server, weights) as thread:
                 self._watch(server, client, thread)
-            self._raise_failures(server)
-            if not any(one["rows"] for one in self._result):
-                raise DataError("The RDD is empty: there is nothing to train on.")
+            if not self._ended_by_nan():
+                self._check_result(server)
             client.pull(self.step.flat.vectors)
-        self.hooks.on_train_end()
-        ordered = sorted(self._result, key=lambda one: one["worker"])
-        return [one["history"] for one in ordered]
 
     @contextmanager
     def _server(self) -> Iterator[ServerProcess]:
@@ -165,7 +172,7 @@ class Run:
             gradients=options.gradients,
             paired=self.paired,
             epochs=options.epochs,
-            initial_epoch=options.initial_epoch,
+            initial_epoch=self._next,
             batch_size=options.batch_size,
             validation_split=options.validation_split,
             shuffle=options.shuffle,
@@ -239,7 +246,7 @@ class Run:
 
     def _end_epoch(self, client: Client) -> None:
         epoch, model = self._next, self.model
-        logs = self._logs(epoch)
+        logs = self._last = self._logs(epoch)
         self.progress.end(logs)
         if self._callbacks:
             client.pull(self.step.flat.vectors)
@@ -256,6 +263,16 @@ class Run:
         elif self._callbacks:
             client.control(learning_rate=changed, release_epoch=epoch)
 
+    def _ended_by_nan(self) -> bool:
+        """Whether a worker's loss is no number, and a `TerminateOnNaN` ends the training so."""
+        diverged = self._failure is not None and self._failure["error"]["kind"] == "diverged"
+        if not diverged or not any(isinstance(c, TerminateOnNaN) for c in self._callbacks):
+            return False
+        self._last = {"loss": math.nan}
+        self.progress.end(self._last)
+        self.hooks.on_epoch_end(self._next, self._last)
+        return True
+
     def _logs(self, epoch: int) -> dict[str, float]:
         reports = self.epochs.reports(epoch)
         logs: dict[str, float] = {}
@@ -271,7 +288,7 @@ class Run:
             workers = client.status()["workers"].values()
             self.progress.show(_batches_done(workers, self._next), _batches(workers, self.options))
 
-    def _raise_failures(self, server: ServerProcess) -> None:
+    def _check_result(self, server: ServerProcess) -> None:
         failure = self._failure or next((r for r in self._result if "failure" in r), None)
         if failure is not None:
             raise worker.as_error(
@@ -282,6 +299,8 @@ class Run:
             raise WorkerError(
                 f"The Spark job failed: {cluster.python_error(self._error)}"
             ) from None
+        if not any(one["rows"] for one in self._result):
+            raise DataError("The RDD is empty: there is nothing to train on.")
 
 
 class _Epochs:

@@ -182,6 +182,7 @@ class SparkModel:
         level = resolve_verbose(verbose)
         params = {"epochs": epochs, "steps": None, "verbose": level}
         hooks = CallbackList(callbacks, model, params)
+        check_epochwise(hooks.callbacks)
         if ignored := wants_batches(hooks.callbacks):
             warnings.warn(
                 f"{', '.join(ignored)}: hooks at batches are not called in SparkModel.fit, whose "

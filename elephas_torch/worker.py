@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import itertools
+import math
 import threading
 import time
 import traceback
@@ -24,7 +25,14 @@ from torch import Tensor
 
 from elephas_torch import data
 from elephas_torch.cluster import task_cpus
-from elephas_torch.errors import DataError, ElephasError, Fenced, WorkerError
+from elephas_torch.errors import (
+    DataError,
+    Diverged,
+    ElephasError,
+    Fenced,
+    Refused,
+    WorkerError,
+)
 from elephas_torch.flat import Vectors
 from elephas_torch.keras import batches
 from elephas_torch.keras.batches import Samples
@@ -103,7 +111,8 @@ def as_error(where: str, failure: dict[str, Any]) -> ElephasError:
     if failure["kind"] == "data":
         return DataError(failure["message"])
     if not failure["traceback"]:
-        return WorkerError(f"{where} failed: {failure['message']}")
+        error = Diverged if failure["kind"] == "diverged" else WorkerError
+        return error(f"{where} failed: {failure['message']}")
     return WorkerError(
         f"{where} raised {failure['message']}\n\n"
         f"The worker's own traceback:\n{failure['traceback']}"
@@ -125,9 +134,14 @@ def _attempt() -> int:
 
 
 def described(error: Exception) -> dict[str, Any]:
-    """An error as JSON-able data: "data" or "worker", its message, the user's part of its trace."""
+    """An error as JSON-able data: its kind, its message, the user's part of its trace.
+
+    Returns:
+        "kind": "data", "diverged" or "worker"; "message"; "traceback".
+    """
     if isinstance(error, ElephasError):  # says itself what is to be known
-        kind = "data" if isinstance(error, DataError) else "worker"
+        kinds = {DataError: "data", Diverged: "diverged"}
+        kind = next((kinds[cls] for cls in kinds if isinstance(error, cls)), "worker")
         return {"kind": kind, "message": str(error), "traceback": ""}
     frames = _users(error.__traceback__)
     text = "".join(traceback.format_exception(type(error), error, frames))
@@ -216,6 +230,11 @@ class _Worker:
             self._local_rate(model, exchange.rate)
             summary: dict[str, Any] = {"train": step.sums()}
             logs = step.logs()
+            if not math.isfinite(logs["loss"]):
+                raise Diverged(
+                    f"The loss is {logs['loss']} in epoch {epoch + 1}. Lower the learning rate, "
+                    "clip gradients (clipnorm=1.0), or look for NaN in the data."
+                )
             model.eval()
             if validation is not None:
                 step.reset()
@@ -281,7 +300,12 @@ class _Exchange:
             torch.sub(self.base, flat.parameters, out=self.update)
         push = Push(worker.partition, worker.attempt, self.seq, self.version, samples, epoch, last)
         update = Vectors(self.update, flat.state, flat.counters)
-        reply = self.client.exchange(push, update, flat.vectors)
+        try:
+            reply = self.client.exchange(push, update, flat.vectors)
+        except Refused as error:
+            if torch.isfinite(self.update).all() and torch.isfinite(flat.state).all():
+                raise
+            raise Diverged(str(error)) from None
         if not self.job.gradients:
             self.base.copy_(flat.parameters)
         self.seq, self.version = self.seq + 1, reply.version
