@@ -19,6 +19,7 @@ from elephas_torch.keras.losses.crossentropies import (
     BinaryFocalCrossentropy,
     CategoricalCrossentropy,
     CategoricalFocalCrossentropy,
+    CategoricalGeneralizedCrossEntropy,
     SparseCategoricalCrossentropy,
 )
 from elephas_torch.keras.losses.functions import (
@@ -26,6 +27,7 @@ from elephas_torch.keras.losses.functions import (
     binary_focal_crossentropy,
     categorical_crossentropy,
     categorical_focal_crossentropy,
+    categorical_generalized_cross_entropy,
     categorical_hinge,
     cosine_similarity,
     hinge,
@@ -40,7 +42,11 @@ from elephas_torch.keras.losses.functions import (
     sparse_categorical_crossentropy,
     squared_hinge,
 )
-from elephas_torch.keras.losses.lookup import get, serialize
+from elephas_torch.keras.losses.lookup import deserialize, get, serialize
+from elephas_torch.keras.losses.reduction import Reduction
+from elephas_torch.keras.losses.segmentation import Dice, Tversky, dice, tversky
+from elephas_torch.keras.losses.sequences import CTC, ctc
+from elephas_torch.keras.losses.similarity import Circle, circle
 from elephas_torch.keras.losses.targets import check_targets
 from elephas_torch.keras.losses.values import (
     CategoricalHinge,
@@ -57,53 +63,30 @@ from elephas_torch.keras.losses.values import (
     SquaredHinge,
 )
 
-__all__ = [
-    "BinaryCrossentropy",
-    "BinaryFocalCrossentropy",
-    "CategoricalCrossentropy",
-    "CategoricalFocalCrossentropy",
-    "CategoricalHinge",
-    "CosineSimilarity",
-    "Hinge",
-    "Huber",
-    "KLDivergence",
-    "LogCosh",
-    "Loss",
-    "LossFunctionWrapper",
-    "MeanAbsoluteError",
-    "MeanAbsolutePercentageError",
-    "MeanSquaredError",
-    "MeanSquaredLogarithmicError",
-    "Poisson",
-    "SparseCategoricalCrossentropy",
-    "SquaredHinge",
-    "binary_crossentropy",
-    "binary_focal_crossentropy",
-    "categorical_crossentropy",
-    "categorical_focal_crossentropy",
-    "categorical_hinge",
-    "check_targets",
-    "cosine_similarity",
-    "get",
-    "hinge",
-    "huber",
-    "kl_divergence",
-    "log_cosh",
-    "mae",
-    "mape",
-    "mean_absolute_error",
-    "mean_absolute_percentage_error",
-    "mean_squared_error",
-    "mean_squared_logarithmic_error",
-    "mse",
-    "msle",
-    "poisson",
-    "serialize",
-    "sparse_categorical_crossentropy",
-    "squared_hinge",
-]  # fmt: skip
+mse = MSE = mean_squared_error
+mae = MAE = mean_absolute_error
+mape = MAPE = mean_absolute_percentage_error
+msle = MSLE = mean_squared_logarithmic_error
+bce = BCE = binary_crossentropy
+kld = KLD = kl_divergence
+# Keras 1's and 2's names.
+kullback_leibler_divergence = kl_divergence
+logcosh = log_cosh
+cosine_proximity = cosine_similarity
 
-mse = mean_squared_error
-mae = mean_absolute_error
-mape = mean_absolute_percentage_error
-msle = mean_squared_logarithmic_error
+__all__ = [
+    "BCE", "CTC", "KLD", "MAE", "MAPE", "MSE", "MSLE", "BinaryCrossentropy",
+    "BinaryFocalCrossentropy", "CategoricalCrossentropy", "CategoricalFocalCrossentropy",
+    "CategoricalGeneralizedCrossEntropy", "CategoricalHinge", "Circle", "CosineSimilarity",
+    "Dice", "Hinge", "Huber", "KLDivergence", "LogCosh", "Loss", "LossFunctionWrapper",
+    "MeanAbsoluteError", "MeanAbsolutePercentageError", "MeanSquaredError",
+    "MeanSquaredLogarithmicError", "Poisson", "Reduction", "SparseCategoricalCrossentropy",
+    "SquaredHinge", "Tversky", "bce", "binary_crossentropy", "binary_focal_crossentropy",
+    "categorical_crossentropy", "categorical_focal_crossentropy",
+    "categorical_generalized_cross_entropy", "categorical_hinge", "check_targets", "circle",
+    "cosine_proximity", "cosine_similarity", "ctc", "deserialize", "dice", "get", "hinge",
+    "huber", "kl_divergence", "kld", "kullback_leibler_divergence", "log_cosh", "logcosh",
+    "mae", "mape", "mean_absolute_error", "mean_absolute_percentage_error",
+    "mean_squared_error", "mean_squared_logarithmic_error", "mse", "msle", "poisson",
+    "serialize", "sparse_categorical_crossentropy", "squared_hinge", "tversky",
+]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +21,7 @@ class BinaryCrossentropy(NamedLoss):
         from_logits: predictions are what goes into the sigmoid, not probabilities.
         label_smoothing: moves the targets this share of the way to 0.5.
         axis: what the mean of a sample is over. Default -1, the last.
-        reduction, name: see `Loss`.
+        reduction, name, dtype: see `Loss`.
     """
 
     function = functions.binary_crossentropy
@@ -34,8 +35,9 @@ class BinaryCrossentropy(NamedLoss):
         axis: int = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        super().__init__(reduction, name)
+        super().__init__(reduction, name, dtype)
         self.from_logits = from_logits
         self.label_smoothing = smoothing(label_smoothing)
         self.axis = axis
@@ -59,7 +61,7 @@ class BinaryFocalCrossentropy(NamedLoss):
         apply_class_balancing: weigh targets 1 with alpha, 0 with 1 - alpha.
         alpha, gamma: Defaults 0.25 and 2.
         from_logits, label_smoothing, axis: see `BinaryCrossentropy`.
-        reduction, name: see `Loss`.
+        reduction, name, dtype: see `Loss`.
     """
 
     function = functions.binary_focal_crossentropy
@@ -78,8 +80,9 @@ class BinaryFocalCrossentropy(NamedLoss):
         axis: int = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        super().__init__(reduction, name)
+        super().__init__(reduction, name, dtype)
         self.apply_class_balancing = apply_class_balancing
         self.alpha = alpha
         self.gamma = gamma
@@ -95,7 +98,7 @@ class CategoricalCrossentropy(NamedLoss):
         from_logits: predictions are what goes into the softmax, not probabilities.
         label_smoothing: moves the targets this share of the way to equal probabilities.
         axis: the classes' axis. Default -1, the last.
-        reduction, name: see `Loss`.
+        reduction, name, dtype: see `Loss`.
     """
 
     function = functions.categorical_crossentropy
@@ -109,8 +112,9 @@ class CategoricalCrossentropy(NamedLoss):
         axis: int = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        super().__init__(reduction, name)
+        super().__init__(reduction, name, dtype)
         self.from_logits = from_logits
         self.label_smoothing = smoothing(label_smoothing)
         self.axis = axis
@@ -135,7 +139,7 @@ class CategoricalFocalCrossentropy(NamedLoss):
     Args:
         alpha, gamma: Defaults 0.25 and 2.
         from_logits, label_smoothing, axis: see `CategoricalCrossentropy`.
-        reduction, name: see `Loss`.
+        reduction, name, dtype: see `Loss`.
     """
 
     function = functions.categorical_focal_crossentropy
@@ -151,8 +155,9 @@ class CategoricalFocalCrossentropy(NamedLoss):
         axis: int = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        super().__init__(reduction, name)
+        super().__init__(reduction, name, dtype)
         self.alpha = alpha
         self.gamma = gamma
         self.from_logits = from_logits
@@ -168,7 +173,7 @@ class SparseCategoricalCrossentropy(NamedLoss):
         ignore_class: samples of this class don't count.
         reduction: see `Loss`.
         axis: the classes' axis. Default -1, the last.
-        name: see `Loss`.
+        name, dtype: see `Loss`.
     """
 
     function = functions.sparse_categorical_crossentropy
@@ -183,14 +188,12 @@ class SparseCategoricalCrossentropy(NamedLoss):
         reduction: str | None = "sum_over_batch_size",
         axis: int = -1,
         name: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        super().__init__(reduction, name)
+        super().__init__(reduction, name, dtype)
         self.from_logits = from_logits
         self.ignore_class = ignore_class
         self.axis = axis
-
-    def mask(self, y_true: Tensor) -> Tensor | None:
-        return None if self.ignore_class is None else y_true != self.ignore_class
 
     def mean(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         if not self.from_logits or self.axis != -1 or self.ignore_class is not None:
@@ -204,6 +207,40 @@ class SparseCategoricalCrossentropy(NamedLoss):
     def fused(self, activation: str) -> Loss | None:
         fits = activation == "softmax" and not self.from_logits and self.axis == -1
         return _on_logits(self) if fits else None
+
+
+class CategoricalGeneralizedCrossEntropy(NamedLoss):
+    """(1 - p^q) / q of the right class: learns less from labels that are wrong.
+
+    Follows https://keras.io/api/losses/probabilistic_losses/. Targets are class numbers,
+    predictions probabilities.
+
+    Args:
+        q: from the crossentropy (near 0) to the absolute error (near 1). Default 0.5.
+        reduction, name, dtype: see `Loss`.
+
+    Raises:
+        ValueError: `q` isn't between 0 and 1.
+    """
+
+    function = functions.categorical_generalized_cross_entropy
+    options = ("q",)
+    targets = "classes"
+    target_dtype = torch.int64
+
+    def __init__(
+        self,
+        q: float = 0.5,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        if not 0 < q < 1:
+            raise ValueError(
+                f"CategoricalGeneralizedCrossEntropy: `q` must be between 0 and 1. Received: q={q}"
+            )
+        super().__init__(reduction, name, dtype)
+        self.q = q
 
 
 def smoothing(value: float) -> float:

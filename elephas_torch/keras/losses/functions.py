@@ -18,6 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from elephas_torch.keras import masks
+
 #: Keras's `epsilon()`: probabilities are kept this far from 0 and 1.
 EPSILON = 1e-7
 
@@ -219,7 +221,7 @@ def sparse_categorical_crossentropy(
         y_pred: probabilities (they are divided by their sum), or with `from_logits` what goes
             into the softmax.
         from_logits: see above. Default False.
-        ignore_class: samples of this class get 0.
+        ignore_class: samples of this class get 0, and are masked in what is returned.
         axis: the classes' axis.
     """
     y_pred = torch.as_tensor(y_pred).movedim(axis, -1)
@@ -230,7 +232,24 @@ def sparse_categorical_crossentropy(
         y_true = y_true.masked_fill(ignored, 0)
     logs = _log_probabilities(y_pred, from_logits, -1)
     losses = -logs.gather(-1, y_true.unsqueeze(-1)).squeeze(-1)
-    return losses if ignored is None else losses.masked_fill(ignored, 0.0)
+    if ignored is not None:
+        losses = losses.masked_fill(ignored, 0.0)
+        masks.put(losses, ~ignored)
+    return losses
+
+
+def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float) -> Tensor:
+    """(1 - p^q) / q, p being the probability of the right class (Zhang and Sabuncu, 2018).
+
+    Args:
+        y_true: class numbers, of `y_pred`'s shape without its last axis (or with 1 there).
+        y_pred: probabilities.
+        q: between 0 and 1.
+    """
+    y_pred = torch.as_tensor(y_pred)
+    y_true = torch.as_tensor(y_true, device=y_pred.device).long().reshape(y_pred.shape[:-1])
+    p = y_pred.gather(-1, y_true.unsqueeze(-1)).squeeze(-1)
+    return (1.0 - p**q) / q
 
 
 def smoothed(y_true: Tensor, label_smoothing: float, classes: int) -> Tensor:

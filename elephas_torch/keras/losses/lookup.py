@@ -11,14 +11,19 @@ from elephas_torch.keras.identifiers import (
     find_described,
     name_of,
 )
-from elephas_torch.keras.losses.base import MEANS, Loss, LossFunctionWrapper, NamedLoss
+from elephas_torch.keras.losses.base import Loss, LossFunctionWrapper, NamedLoss
 from elephas_torch.keras.losses.crossentropies import (
     BinaryCrossentropy,
     BinaryFocalCrossentropy,
     CategoricalCrossentropy,
     CategoricalFocalCrossentropy,
+    CategoricalGeneralizedCrossEntropy,
     SparseCategoricalCrossentropy,
 )
+from elephas_torch.keras.losses.reduction import MEANS
+from elephas_torch.keras.losses.segmentation import Dice, Tversky
+from elephas_torch.keras.losses.sequences import CTC
+from elephas_torch.keras.losses.similarity import Circle
 from elephas_torch.keras.losses.values import (
     CategoricalHinge,
     CosineSimilarity,
@@ -33,12 +38,15 @@ from elephas_torch.keras.losses.values import (
     Poisson,
     SquaredHinge,
 )
+from elephas_torch.keras.losses.wrapped import is_function_config
+from elephas_torch.keras.serialization import custom_object_scope
 
 _CLASSES: tuple[type[Loss], ...] = (
     MeanSquaredError, MeanAbsoluteError, MeanAbsolutePercentageError,
     MeanSquaredLogarithmicError, LogCosh, Hinge, SquaredHinge, CategoricalHinge, KLDivergence,
     Poisson, CosineSimilarity, Huber, BinaryCrossentropy, BinaryFocalCrossentropy,
     CategoricalCrossentropy, CategoricalFocalCrossentropy, SparseCategoricalCrossentropy,
+    CategoricalGeneralizedCrossEntropy, Dice, Tversky, Circle, CTC,
 )  # fmt: skip
 
 _ALIASES: dict[str, type[Loss]] = {
@@ -81,7 +89,7 @@ def get(identifier: Any) -> Loss:
         loss = _made(find("loss", identifier, _BY_NAME))
         loss.identifier = identifier
         return loss
-    if isinstance(identifier, dict) and identifier.get("class_name") == "function":
+    if is_function_config(identifier):
         return get(identifier.get("config"))
     if isinstance(identifier, dict) and "class_name" in identifier:
         found = find_described("loss", identifier, _DESCRIBED)
@@ -116,3 +124,13 @@ def serialize(loss: Loss) -> str | dict[str, Any]:
     if isinstance(loss, LossFunctionWrapper) and not loss.options and loss.reduction in MEANS:
         return name_of(loss.fn)
     return described(loss, "keras.losses", (*_CLASSES, LossFunctionWrapper))
+
+
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Loss:
+    """Makes the loss that `serialize` described; `custom_objects` are found by their names.
+
+    Raises:
+        ValueError, TypeError: as `get`.
+    """
+    with custom_object_scope(custom_objects or {}):
+        return get(config)

@@ -1,9 +1,11 @@
 """Losses on numbers: squared and absolute errors, hinges, and distances of distributions.
 
-For the arguments `reduction` and `name`, which all of them take, see `Loss`.
+For the arguments `reduction`, `name` and `dtype`, which all of them take, see `Loss`.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -88,7 +90,7 @@ class CosineSimilarity(NamedLoss):
 
     Args:
         axis: Default -1, the last.
-        reduction, name: see `Loss`.
+        reduction, name, dtype: see `Loss`.
     """
 
     function = functions.cosine_similarity
@@ -99,8 +101,9 @@ class CosineSimilarity(NamedLoss):
         axis: int = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        super().__init__(reduction, name)
+        super().__init__(reduction, name, dtype)
         self.axis = axis
 
 
@@ -116,6 +119,7 @@ class Huber(NamedLoss):
         delta: float = 1.0,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        super().__init__(reduction, name)
+        super().__init__(reduction, name, dtype)
         self.delta = delta
