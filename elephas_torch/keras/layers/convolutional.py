@@ -1,47 +1,93 @@
-"""Convolutions. Keras 1 had pooling here too, so it can be imported from here."""
+"""Convolutions. Keras 1 and 2 had their relatives here too, so they can be imported from here."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor
 
-from elephas_torch.keras import activations, initializers
+from elephas_torch.keras import initializers
 from elephas_torch.keras.layers import arguments
 from elephas_torch.keras.layers.base import Shape
-from elephas_torch.keras.layers.builtin import KERNEL_EXTRAS, Activated
+from elephas_torch.keras.layers.borders import (
+    Cropping1D,
+    Cropping2D,
+    Cropping3D,
+    ZeroPadding1D,
+    ZeroPadding2D,
+    ZeroPadding3D,
+)
+from elephas_torch.keras.layers.convolving import Convolving
 from elephas_torch.keras.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
+    AveragePooling3D,
     MaxPooling1D,
     MaxPooling2D,
+    MaxPooling3D,
 )
-from elephas_torch.keras.layers.windows import (
-    Windowed,
-    from_image,
-    pad,
-    symmetric,
-    to_image,
-    window_config,
+from elephas_torch.keras.layers.separable import (
+    DepthwiseConv1D,
+    DepthwiseConv2D,
+    SeparableConv1D,
+    SeparableConv2D,
+    SeparableConvolution1D,
+    SeparableConvolution2D,
 )
+from elephas_torch.keras.layers.transposed import (
+    Conv1DTranspose,
+    Conv2DTranspose,
+    Conv3DTranspose,
+    Convolution1DTranspose,
+    Convolution2DTranspose,
+    Convolution3DTranspose,
+    Deconvolution2D,
+    Deconvolution3D,
+)
+from elephas_torch.keras.layers.upsampling import UpSampling1D, UpSampling2D, UpSampling3D
 
 __all__ = [
     "AveragePooling1D",
     "AveragePooling2D",
+    "AveragePooling3D",
     "Conv1D",
+    "Conv1DTranspose",
     "Conv2D",
+    "Conv2DTranspose",
+    "Conv3D",
+    "Conv3DTranspose",
     "Convolution1D",
+    "Convolution1DTranspose",
     "Convolution2D",
+    "Convolution2DTranspose",
+    "Convolution3D",
+    "Convolution3DTranspose",
+    "Cropping1D",
+    "Cropping2D",
+    "Cropping3D",
+    "Deconvolution2D",
+    "Deconvolution3D",
+    "DepthwiseConv1D",
+    "DepthwiseConv2D",
     "MaxPooling1D",
     "MaxPooling2D",
+    "MaxPooling3D",
+    "SeparableConv1D",
+    "SeparableConv2D",
+    "SeparableConvolution1D",
+    "SeparableConvolution2D",
+    "UpSampling1D",
+    "UpSampling2D",
+    "UpSampling3D",
+    "ZeroPadding1D",
+    "ZeroPadding2D",
+    "ZeroPadding3D",
 ]
 
 
-class _Convolution(Activated, Windowed):
-    paddings: ClassVar[tuple[str, ...]] = ("valid", "same")
-    fixed: ClassVar = {**KERNEL_EXTRAS, "activity_regularizer": None}
+class _Convolution(Convolving):
+    regularized = ("kernel", "bias")
 
     def __init__(
         self,
@@ -58,84 +104,37 @@ class _Convolution(Activated, Windowed):
         bias_initializer: Any = "zeros",
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(
+            kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias,
+            bias_initializer, **kwargs,
+        )  # fmt: skip
         owner = type(self).__name__
         self.filters = arguments.positive_integer(owner, "filters", filters)
-        self.size = arguments.integers(owner, "kernel_size", kernel_size, self.axes)
-        self.strides = arguments.integers(owner, "strides", strides, self.axes)
-        self.padding = arguments.padding(padding, self.paddings)
-        self.data_format = arguments.data_format(data_format)
-        self.dilation_rate = arguments.integers(owner, "dilation_rate", dilation_rate, self.axes)
         self.groups = arguments.positive_integer(owner, "groups", groups)
-        self._check_combination(owner)
-        self.activation = activations.get(activation)
-        self.use_bias = bool(use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self._lay_out()
-
-    def _check_combination(self, owner: str) -> None:
         if self.filters % self.groups:
             raise ValueError(
                 f"{owner}: `filters` must be a multiple of `groups`. "
                 f"Received: filters={self.filters}, groups={self.groups}"
             )
-        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
-            raise ValueError(
-                f"{owner}: one of `strides` and `dilation_rate` must be 1. "
-                f"Received: strides={self.strides}, dilation_rate={self.dilation_rate}"
-            )
-
-    @property
-    def kernel_size(self) -> tuple[int, ...]:
-        """The window's lengths."""
-        return self.size
+        self._check_one_of_strides_and_dilation()
 
     def build(self, input_shape: Shape) -> None:
-        axis = -1 if self._channels_last else 1
-        channels = self._length(input_shape, axis)
+        channels = self._channels(input_shape)
         if channels % self.groups:
             raise ValueError(
                 f"{self._label}: the inputs' channels must be a multiple of "
                 f"groups={self.groups}. Received: {channels} channels"
             )
-        self._spatial(input_shape)
         shape = (*self.size, channels // self.groups, self.filters)
         self.add_weight(shape, self.kernel_initializer, name="kernel")
-        if self.use_bias:
-            self.add_weight((self.filters,), self.bias_initializer, name="bias")
-        spec: list[int | None] = [None] * (self.axes + 2)
-        spec[axis] = channels
-        self.input_spec = tuple(spec)
+        self._add_bias(self.filters)
 
     def preactivation(self, inputs: Tensor) -> Tensor:
         weights: dict[str, Any] = self._parameters
-        kernel = weights["kernel"]
-        if self.axes == 1:
-            kernel = kernel.unsqueeze(0)
-        image, pads = self._padded(to_image(inputs, self._channels_last, self.axes))
-        outputs = F.conv2d(
-            image,
-            kernel.permute(3, 2, 0, 1),
-            weights.get("bias"),
-            self._strides,
-            pads,
-            self._dilation,
-            self.groups,
-        )
-        return from_image(outputs, self._channels_last, self.axes)
-
-    def _padded(self, image: Tensor) -> tuple[Tensor, tuple[int, int]]:
-        """The image, and what torch itself is to add on both sides."""
-        if self.padding == "valid":
-            return image, (0, 0)
-        if self.padding == "causal":
-            before = self._dilation[1] * (self._size[1] - 1)
-            return pad(image, [(0, 0), (before, 0)]), (0, 0)
-        pads = self._same_pads(image)
-        if symmetric(pads):
-            return image, (pads[0][0], pads[1][0])
-        return pad(image, pads), (0, 0)
+        kernel = self._torch_kernel(weights["kernel"])
+        image = self._convolved(self._image(inputs), kernel, weights.get("bias"), self.groups)
+        return self._outputs(image)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         self.check_shape(input_shape)
@@ -145,13 +144,8 @@ class _Convolution(Activated, Windowed):
         return {
             **super().get_config(),
             "filters": self.filters,
-            **window_config(self, "kernel_size"),
-            "dilation_rate": self.dilation_rate,
             "groups": self.groups,
-            "activation": activations.serialize(self.activation),
-            "use_bias": self.use_bias,
             "kernel_initializer": initializers.serialize(self.kernel_initializer),
-            "bias_initializer": initializers.serialize(self.bias_initializer),
         }
 
 
@@ -173,7 +167,8 @@ class Conv1D(_Convolution):
         use_bias: Default True.
         kernel_initializer: Default "glorot_uniform".
         bias_initializer: Default "zeros".
-        **kwargs: `input_shape`, `name` …: see `Layer`.
+        **kwargs: `kernel_regularizer`, `bias_regularizer`, `kernel_constraint`,
+            `bias_constraint`: Default None; `input_shape`, `name` …: see `Layer`.
 
     Weights: kernel (kernel_size, channels / groups, filters), bias (filters,).
 
@@ -205,7 +200,8 @@ class Conv2D(_Convolution):
         use_bias: Default True.
         kernel_initializer: Default "glorot_uniform".
         bias_initializer: Default "zeros".
-        **kwargs: `input_shape`, `name` …: see `Layer`.
+        **kwargs: `kernel_regularizer`, `bias_regularizer`, `kernel_constraint`,
+            `bias_constraint`: Default None; `input_shape`, `name` …: see `Layer`.
 
     Weights: kernel (height, width, channels / groups, filters), bias (filters,).
 
@@ -223,5 +219,24 @@ class Conv2D(_Convolution):
     axes = 2
 
 
+class Conv3D(_Convolution):
+    """Convolution over volumes, or over images in time.
+
+    Follows https://keras.io/api/layers/convolution_layers/convolution3d/
+
+    Args: those of `Conv2D`, with three lengths where it has two. Inputs are (batch, depth,
+        height, width, channels), or with "channels_first" (batch, channels, depth, height,
+        width).
+
+    Weights: kernel (depth, height, width, channels / groups, filters), bias (filters,).
+
+    Raises:
+        ValueError: as `Conv2D`.
+    """
+
+    axes = 3
+
+
 Convolution1D = Conv1D
 Convolution2D = Conv2D
+Convolution3D = Conv3D

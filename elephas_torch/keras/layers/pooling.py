@@ -1,27 +1,64 @@
-"""Pooling: the largest value or the mean of each window, or of a whole channel."""
+"""Pooling: the largest value or the mean of each window."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from elephas_torch.keras.layers import arguments
 from elephas_torch.keras.layers.base import Shape
-from elephas_torch.keras.layers.builtin import BuiltIn
+from elephas_torch.keras.layers.global_pooling import (
+    GlobalAveragePooling1D,
+    GlobalAveragePooling2D,
+    GlobalAveragePooling3D,
+    GlobalAvgPool1D,
+    GlobalAvgPool2D,
+    GlobalAvgPool3D,
+    GlobalMaxPool1D,
+    GlobalMaxPool2D,
+    GlobalMaxPool3D,
+    GlobalMaxPooling1D,
+    GlobalMaxPooling2D,
+    GlobalMaxPooling3D,
+)
 from elephas_torch.keras.layers.shapes import same_padding
 from elephas_torch.keras.layers.windows import (
     Pads,
     Windowed,
-    from_image,
     pad,
     symmetric,
-    to_image,
     window_config,
 )
+
+__all__ = [
+    "AveragePooling1D",
+    "AveragePooling2D",
+    "AveragePooling3D",
+    "AvgPool1D",
+    "AvgPool2D",
+    "AvgPool3D",
+    "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D",
+    "GlobalAveragePooling3D",
+    "GlobalAvgPool1D",
+    "GlobalAvgPool2D",
+    "GlobalAvgPool3D",
+    "GlobalMaxPool1D",
+    "GlobalMaxPool2D",
+    "GlobalMaxPool3D",
+    "GlobalMaxPooling1D",
+    "GlobalMaxPooling2D",
+    "GlobalMaxPooling3D",
+    "MaxPool1D",
+    "MaxPool2D",
+    "MaxPool3D",
+    "MaxPooling1D",
+    "MaxPooling2D",
+    "MaxPooling3D",
+]
 
 
 class _Pooling(Windowed):
@@ -39,7 +76,7 @@ class _Pooling(Windowed):
         strides = self.size if strides is None else strides
         self.strides = arguments.integers(owner, "strides", strides, self.axes)
         self.padding = arguments.padding(padding)
-        self.data_format = arguments.data_format(data_format)
+        self._set_format(data_format)
         self.dilation_rate = (1,) * self.axes
         self._lay_out()
 
@@ -52,17 +89,18 @@ class _Pooling(Windowed):
         self.compute_output_shape(input_shape)
 
     def call(self, inputs: Tensor) -> Tensor:
-        image = to_image(inputs, self._channels_last, self.axes)
-        pool = self._pool_same if self.padding == "same" else self._pool
-        return from_image(pool(image), self._channels_last, self.axes)
+        image = self._image(inputs)
+        if self.padding == "same":
+            return self._outputs(self._pool_same(image))
+        return self._outputs(self._pool(image, self._no_pads))
 
     def _pool_same(self, image: Tensor) -> Tensor:
         pads = self._same_pads(image)
         if symmetric(pads):
-            return self._pool(image, (pads[0][0], pads[1][0]))
+            return self._pool(image, tuple(before for before, _ in pads))
         return self._pool_padded(image, pads)
 
-    def _pool(self, image: Tensor, pads: tuple[int, int] = (0, 0)) -> Tensor:
+    def _pool(self, image: Tensor, pads: tuple[int, ...]) -> Tensor:
         raise TypeError(f"{type(self).__name__} must define _pool(image, pads).")
 
     def _pool_padded(self, image: Tensor, pads: Pads) -> Tensor:
@@ -70,29 +108,38 @@ class _Pooling(Windowed):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         self.check_shape(input_shape)
-        return self._shape_with(input_shape, input_shape[-1 if self._channels_last else 1])
+        return self._shape_with(input_shape, input_shape[self._channel_axis])
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **window_config(self, "pool_size")}
 
 
 class _MaxPooling(_Pooling):
-    def _pool(self, image: Tensor, pads: tuple[int, int] = (0, 0)) -> Tensor:
-        return F.max_pool2d(image, self._size, self._strides, pads)
+    def _pool(self, image: Tensor, pads: tuple[int, ...]) -> Tensor:
+        pool = F.max_pool3d if self.axes == 3 else F.max_pool2d
+        return pool(image, self._size, self._strides, pads)
 
     def _pool_padded(self, image: Tensor, pads: Pads) -> Tensor:
-        return self._pool(pad(image, pads, float("-inf")))
+        return self._pool(pad(image, pads, float("-inf")), self._no_pads)
 
 
 class _AveragePooling(_Pooling):
-    def _pool(self, image: Tensor, pads: tuple[int, int] = (0, 0)) -> Tensor:
-        return F.avg_pool2d(image, self._size, self._strides, pads, count_include_pad=False)
+    def _pool(self, image: Tensor, pads: tuple[int, ...]) -> Tensor:
+        pool = F.avg_pool3d if self.axes == 3 else F.avg_pool2d
+        return pool(image, self._size, self._strides, pads, count_include_pad=False)
+
+    def _pool_same(self, image: Tensor) -> Tensor:
+        if self.axes == 3 and any(n < k for n, k in zip(image.shape[2:], self._size, strict=True)):
+            # torch's avg_pool3d refuses windows that only fit with its own padding.
+            return self._pool_padded(image, self._same_pads(image))
+        return super()._pool_same(image)
 
     def _pool_padded(self, image: Tensor, pads: Pads) -> Tensor:
         # torch's mean takes the added zeros in: undo that, so that only real values count.
-        pooled = self._pool(pad(image, pads))
-        height, width = (self._shares(image, axis) for axis in (0, 1))
-        return pooled * (height.unsqueeze(1) * width)
+        outputs = self._pool(pad(image, pads), self._no_pads)
+        for axis in range(len(pads)):
+            outputs = outputs * self._shares(image, axis)
+        return outputs
 
     def _shares(self, image: Tensor, axis: int) -> Tensor:
         """For each window along an axis: its length over the part of it within the image."""
@@ -100,7 +147,8 @@ class _AveragePooling(_Pooling):
         before, _ = same_padding(length, size, stride)
         starts = range(-before, length - before, stride)
         inside = [min(start + size, length) - max(start, 0) for start in starts]
-        return image.new_tensor([size / n for n in inside])
+        shares = image.new_tensor([size / n for n in inside])
+        return shares.view(-1, *(1,) * (len(self._size) - 1 - axis))
 
 
 class MaxPooling1D(_MaxPooling):
@@ -136,6 +184,17 @@ class MaxPooling2D(_MaxPooling):
     axes = 2
 
 
+class MaxPooling3D(_MaxPooling):
+    """The largest value of each window of a volume.
+
+    Follows https://keras.io/api/layers/pooling_layers/max_pooling3d/
+
+    Args: those of `MaxPooling2D`, for three axes.
+    """
+
+    axes = 3
+
+
 class AveragePooling1D(_AveragePooling):
     """The mean of each window over time; padding doesn't count.
 
@@ -158,96 +217,20 @@ class AveragePooling2D(_AveragePooling):
     axes = 2
 
 
-class _GlobalPooling(BuiltIn):
-    axes: ClassVar[int]
+class AveragePooling3D(_AveragePooling):
+    """The mean of each window of a volume; padding doesn't count.
 
-    def __init__(
-        self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        self.data_format = arguments.data_format(data_format)
-        self.keepdims = bool(keepdims)
-        self.input_spec = (None,) * (self.axes + 2)
-        first = 1 if self.data_format == "channels_last" else 2
-        self._pooled = tuple(range(first, first + self.axes))
+    Follows https://keras.io/api/layers/pooling_layers/average_pooling3d/
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        self.check_shape(input_shape)
-        if self.keepdims:
-            return tuple(1 if i in self._pooled else n for i, n in enumerate(input_shape))
-        return tuple(n for i, n in enumerate(input_shape) if i not in self._pooled)
-
-    def get_config(self) -> dict[str, Any]:
-        config = {"data_format": self.data_format, "keepdims": self.keepdims}
-        return {**super().get_config(), **config}
-
-
-class _GlobalAverage(_GlobalPooling):
-    def call(self, inputs: Tensor) -> Tensor:
-        return torch.mean(inputs, self._pooled, self.keepdims)
-
-
-class _GlobalMax(_GlobalPooling):
-    def call(self, inputs: Tensor) -> Tensor:
-        return torch.amax(inputs, self._pooled, self.keepdims)
-
-
-class GlobalAveragePooling1D(_GlobalAverage):
-    """The mean of each channel over time.
-
-    Follows https://keras.io/api/layers/pooling_layers/global_average_pooling1d/
-
-    Args:
-        data_format: "channels_last" (default): (batch, steps, channels), or "channels_first".
-        keepdims: keep the pooled axis with length 1. Default False.
-        **kwargs: see `Layer`.
+    Args: those of `MaxPooling3D`.
     """
 
-    axes = 1
-
-
-class GlobalAveragePooling2D(_GlobalAverage):
-    """The mean of each channel of an image.
-
-    Follows https://keras.io/api/layers/pooling_layers/global_average_pooling2d/
-
-    Args:
-        data_format: "channels_last" (default): (batch, height, width, channels), or
-            "channels_first".
-        keepdims: keep the pooled axes with length 1. Default False.
-        **kwargs: see `Layer`.
-    """
-
-    axes = 2
-
-
-class GlobalMaxPooling1D(_GlobalMax):
-    """The largest value of each channel over time. Equal ones share the gradient.
-
-    Follows https://keras.io/api/layers/pooling_layers/global_max_pooling1d/
-
-    Args: those of `GlobalAveragePooling1D`.
-    """
-
-    axes = 1
-
-
-class GlobalMaxPooling2D(_GlobalMax):
-    """The largest value of each channel of an image. Equal ones share the gradient.
-
-    Follows https://keras.io/api/layers/pooling_layers/global_max_pooling2d/
-
-    Args: those of `GlobalAveragePooling2D`.
-    """
-
-    axes = 2
+    axes = 3
 
 
 MaxPool1D = MaxPooling1D
 MaxPool2D = MaxPooling2D
+MaxPool3D = MaxPooling3D
 AvgPool1D = AveragePooling1D
 AvgPool2D = AveragePooling2D
-GlobalAvgPool1D = GlobalAveragePooling1D
-GlobalAvgPool2D = GlobalAveragePooling2D
-GlobalMaxPool1D = GlobalMaxPooling1D
-GlobalMaxPool2D = GlobalMaxPooling2D
+AvgPool3D = AveragePooling3D

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Integral
 from typing import Any
 
 from torch import Tensor
@@ -53,7 +54,8 @@ class Reshape(BuiltIn):
     Follows https://keras.io/api/layers/reshaping_layers/reshape/
 
     Args:
-        target_shape: without the batch. One of its lengths can be -1: what the others leave.
+        target_shape: without the batch. One of its lengths can be -1 (or None): what the others
+            leave.
         **kwargs: see `Layer`.
 
     Raises:
@@ -61,29 +63,30 @@ class Reshape(BuiltIn):
             known, also a number of elements that differs from theirs.
     """
 
-    def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:
+    def __init__(self, target_shape: int | Sequence[int | None], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.target_shape = _target(target_shape)
+        self._lengths = tuple(-1 if n is None else n for n in self.target_shape)
 
     def build(self, input_shape: Shape) -> None:
         self.compute_output_shape(input_shape)
 
     def call(self, inputs: Tensor) -> Tensor:
-        return inputs.reshape(len(inputs), *self.target_shape)
+        return inputs.reshape(inputs.shape[0], *self._lengths)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         self.check_shape(input_shape)
         batch, *lengths = input_shape
         size = _product(lengths)
-        known = math.prod(n for n in self.target_shape if n != -1)
+        known = math.prod(n for n in self._lengths if n != -1)
         if size is None:
-            return (batch, *(None if n == -1 else n for n in self.target_shape))
-        if size % known or (-1 not in self.target_shape and size != known):
+            return (batch, *(None if n == -1 else n for n in self._lengths))
+        if size % known or (-1 not in self._lengths and size != known):
             raise ValueError(
                 f"{self._label} can't reshape {size} elements a sample into "
                 f"{self.target_shape}. Received: inputs of shape {shown(input_shape)}"
             )
-        return (batch, *(size // known if n == -1 else n for n in self.target_shape))
+        return (batch, *(size // known if n == -1 else n for n in self._lengths))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "target_shape": self.target_shape}
@@ -156,9 +159,10 @@ def _product(lengths: Sequence[int | None]) -> int | None:
     return math.prod(known) if len(known) == len(lengths) else None
 
 
-def _target(value: Any) -> tuple[int, ...]:
-    shape = (value,) if isinstance(value, int) else tuple(value)
-    sizes = [n for n in shape if n != -1]
+def _target(value: Any) -> tuple[int | None, ...]:
+    lengths = value if isinstance(value, Iterable) else (value,)
+    shape = tuple(int(n) if isinstance(n, Integral) else n for n in lengths)
+    sizes = [n for n in shape if n not in (-1, None)]
     if len(shape) - len(sizes) > 1 or not all(isinstance(n, int) and n > 0 for n in sizes):
         raise ValueError(
             "Reshape: `target_shape` must hold positive whole numbers, and -1 at most once. "

@@ -51,6 +51,41 @@ def same_padding(length: int, size: int, stride: int, dilation: int = 1) -> tupl
     return total // 2, total - total // 2
 
 
+def transposed_length(
+    length: int | None,
+    size: int,
+    stride: int,
+    padding: str,
+    output_padding: int | None = None,
+    dilation: int = 1,
+) -> int | None:
+    """How long a transposed convolution makes an axis; None for an unknown length."""
+    if length is None:
+        return None
+    reach = dilation * (size - 1) + 1
+    return (
+        (length - 1) * stride
+        + reach
+        - sum(transposed_crops(size, stride, padding, output_padding, dilation))
+    )
+
+
+def transposed_crops(
+    size: int, stride: int, padding: str, output_padding: int | None = None, dilation: int = 1
+) -> tuple[int, int]:
+    """What is cut off before and after all that a transposed convolution could give.
+
+    Whole, an axis of n is (n - 1) * stride + reach long. A negative number after it says how
+    many zeros (and the bias) come after that.
+    """
+    reach = dilation * (size - 1) + 1
+    if padding == "valid":
+        return 0, -(max(stride - reach, 0) if output_padding is None else output_padding)
+    total = reach - stride if output_padding is None else reach - reach % 2 - output_padding
+    before = max(0, total // 2)
+    return before, total - before
+
+
 def _is_length(n: Any) -> bool:
     return n is None or isinstance(n, int)
 

@@ -1,3 +1,6 @@
+import itertools
+
+import keras
 import pytest
 import torch
 from hypothesis import assume, given, settings
@@ -6,77 +9,134 @@ from hypothesis import strategies as st
 from elephas_torch.keras import layers
 from elephas_torch.keras.layers import convolutional
 
+FORMATS = ["channels_last", "channels_first"]
+
 
 def channels(shape, data_format):
     """A shape with its channels moved to where the format has them."""
     return shape if data_format == "channels_last" else (shape[0], shape[-1], *shape[1:-1])
 
 
-@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
-@pytest.mark.parametrize("padding", ["valid", "same"])
-@pytest.mark.parametrize(
-    "kwargs",
-    [
-        {},
-        {"strides": 2},
-        {"strides": (1, 3)},
-        {"dilation_rate": 2},
-        {"groups": 2},
-        {"use_bias": False, "activation": "relu"},
-    ],
-)
-def test_conv2d_is_keras_s(same, data_format, padding, kwargs):
-    for kernel_size in (3, (2, 4), 1):
-        shape = channels((2, 9, 8, 4), data_format)
+def cases(name, shape, paddings, variants):
+    """(layer, arguments, input shape) for each variant with each padding and format."""
+    return [
+        (
+            name,
+            {"filters": 6, "padding": padding, "data_format": data_format, **variant},
+            channels(shape, data_format),
+        )
+        for padding, data_format, variant in itertools.product(paddings, FORMATS, variants)
+    ]
+
+
+CASES = [
+    *cases(
+        "Conv1D",
+        (2, 11, 4),
+        ["valid", "same", "causal"],
+        [
+            {"kernel_size": 3},
+            {"kernel_size": (2,), "strides": 2},
+            {"kernel_size": 4, "strides": 3, "activation": "tanh"},
+            {"kernel_size": 3, "dilation_rate": 3},
+            {"kernel_size": 2, "groups": 2},
+            {"kernel_size": 1, "use_bias": False},
+        ],
+    ),
+    *cases(
+        "Conv2D",
+        (2, 9, 8, 4),
+        ["valid", "same"],
+        [
+            {"kernel_size": 3},
+            {"kernel_size": (2, 4)},
+            {"kernel_size": 1},
+            {"kernel_size": 3, "strides": 2},
+            {"kernel_size": (2, 4), "strides": 2},
+            {"kernel_size": 3, "strides": (1, 3)},
+            {"kernel_size": 1, "strides": 2},
+            {"kernel_size": 3, "dilation_rate": 2},
+            {"kernel_size": (2, 4), "dilation_rate": (3, 1)},
+            {"kernel_size": 3, "groups": 2},
+            {"kernel_size": (2, 3), "groups": 2, "strides": 2},
+            {"kernel_size": 3, "use_bias": False, "activation": "relu"},
+        ],
+    ),
+    *cases(
+        "Conv3D",
+        (2, 5, 6, 4, 2),
+        ["valid", "same"],
+        [
+            {"kernel_size": 3},
+            {"kernel_size": (2, 3, 1)},
+            {"kernel_size": (3, 2, 2), "strides": 2},
+            {"kernel_size": 2, "strides": (1, 3, 2)},
+            {"kernel_size": 2, "dilation_rate": (1, 2, 3)},
+            {"kernel_size": 3, "groups": 2},
+            {"kernel_size": 2, "use_bias": False, "activation": "relu"},
+        ],
+    ),
+    ("Conv2D", {"filters": 4, "kernel_size": 3, "activation": "relu"}, (2, 8, 8, 1)),
+    ("Conv2D", {"filters": 1, "kernel_size": 3, "padding": "same"}, (2, 8, 8, 1)),
+]
+
+
+@pytest.mark.parametrize(("name", "kwargs", "shape"), CASES)
+def test_is_keras_s(same, name, kwargs, shape):
+    same(name, shape=shape, **kwargs)
+
+
+def test_unknown_lengths_stay_unknown():
+    for name, kwargs, shape in CASES:
+        last = kwargs.get("data_format") != "channels_first"
+        unknown = [None] * len(shape)
+        unknown[-1 if last else 1] = shape[-1 if last else 1]
+        ours, theirs = getattr(layers, name)(**kwargs), getattr(keras.layers, name)(**kwargs)
+        told = ours.compute_output_shape(tuple(unknown))
+        assert told == tuple(theirs.compute_output_shape(tuple(unknown)))
+        assert told.count(None) == len(shape) - 1
+
+
+def test_a_layer_of_unknown_lengths_takes_any():
+    conv = layers.Conv2D(4, 3, strides=2)
+    assert conv.compute_output_shape((None, None, 9, 2)) == (None, None, 4, 4)
+    conv.build((None, None, None, 2))
+    assert conv(torch.ones(1, 5, 7, 2)).shape == (1, 2, 3, 4)
+    assert conv(torch.ones(1, 9, 5, 2)).shape == (1, 4, 2, 4)
+
+
+LENGTHS = {"Conv1D": 1, "Conv2D": 2, "Conv3D": 3}
+
+
+def test_on_more_shapes(same):
+    @settings(max_examples=25, deadline=None)
+    @given(st.data())
+    def check(data):
+        name = data.draw(st.sampled_from(list(LENGTHS)))
+        axes = LENGTHS[name]
+        several = st.tuples(*[st.integers(1, 3)] * axes)
+        lengths = data.draw(st.tuples(*[st.integers(1, 7)] * axes))
+        kernel_size, steps = data.draw(several), data.draw(several)
+        padding = data.draw(st.sampled_from(["valid", "same", *["causal"] * (axes == 1)]))
+        data_format = data.draw(st.sampled_from(FORMATS))
+        groups, multiple = data.draw(st.integers(1, 2)), data.draw(st.integers(1, 2))
+        kind = data.draw(st.sampled_from(["strides", "dilation_rate"]))
+        dilation = steps if kind == "dilation_rate" else (1,) * axes
+        reach = [d * (k - 1) + 1 for k, d in zip(kernel_size, dilation, strict=True)]
+        fits = all(r <= n for r, n in zip(reach, lengths, strict=True))
+        assume(padding != "valid" or fits)
         same(
-            "Conv2D",
-            6,
+            name,
+            2 * groups,
             kernel_size,
             padding=padding,
             data_format=data_format,
-            shape=shape,
-            **kwargs,
+            groups=groups,
+            shape=channels((2, *lengths, groups * multiple), data_format),
+            **{kind: steps},
         )
-
-
-@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
-@pytest.mark.parametrize("padding", ["valid", "same", "causal"])
-@pytest.mark.parametrize(
-    "kwargs", [{}, {"strides": 2}, {"dilation_rate": 3}, {"groups": 2}, {"activation": "tanh"}]
-)
-def test_conv1d_is_keras_s(same, data_format, padding, kwargs):
-    for kernel_size in (3, (2,), 1):
-        shape = channels((2, 11, 4), data_format)
-        same(
-            "Conv1D",
-            6,
-            kernel_size,
-            padding=padding,
-            data_format=data_format,
-            shape=shape,
-            **kwargs,
-        )
-
-
-def test_conv2d_on_more_shapes(same):
-    @settings(max_examples=15, deadline=None)
-    @given(
-        st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9), st.integers(1, 3)),
-        st.tuples(st.integers(1, 4), st.integers(1, 4)),
-        st.tuples(st.integers(1, 3), st.integers(1, 3)),
-        st.sampled_from(["valid", "same"]),
-    )
-    def check(shape, kernel_size, strides, padding):
-        small = kernel_size[0] > shape[1] or kernel_size[1] > shape[2]
-        assume(padding == "same" or not small)
-        same("Conv2D", 2, kernel_size, strides, padding, shape=shape)
 
     check()
-
-
-def test_one_channel_images(same):
-    same("Conv2D", 4, 3, activation="relu", shape=(2, 8, 8, 1))
-    same("Conv2D", 1, 3, padding="same", shape=(2, 8, 8, 1))
 
 
 def test_causal_outputs_see_nothing_later():
@@ -88,34 +148,52 @@ def test_causal_outputs_see_nothing_later():
     assert not torch.allclose(conv(x)[:, 6:], y[:, 6:])
 
 
-def test_unknown_lengths_stay_unknown():
-    conv = layers.Conv2D(4, 3, strides=2)
-    assert conv.compute_output_shape((None, None, 9, 2)) == (None, None, 4, 4)
-    conv.build((None, None, None, 2))
-    assert conv(torch.ones(1, 5, 7, 2)).shape == (1, 2, 3, 4)
-    assert conv(torch.ones(1, 9, 5, 2)).shape == (1, 4, 2, 4)
+@pytest.mark.parametrize(
+    ("name", "size", "shape", "kernel"),
+    [
+        ("Conv1D", 3, (None, 8, 4), (3, 2, 6)),
+        ("Conv2D", (3, 2), (None, 8, 8, 4), (3, 2, 2, 6)),
+        ("Conv3D", (3, 2, 1), (None, 8, 8, 8, 4), (3, 2, 1, 2, 6)),
+    ],
+)
+def test_weights_have_keras_s_names_and_shapes(name, size, shape, kernel):
+    conv = getattr(layers, name)(6, size, groups=2)
+    conv.build(shape)
+    weights = {n: tuple(w.shape) for n, w in conv.named_parameters()}
+    assert weights == {"kernel": kernel, "bias": (6,)}
+    assert conv.kernel_size == kernel[:-2]
 
 
-def test_weights_have_keras_s_names_and_shapes():
-    conv = layers.Conv2D(6, (3, 2), groups=2)
-    conv.build((None, 8, 8, 4))
-    assert {n: tuple(w.shape) for n, w in conv.named_parameters()} == {
-        "kernel": (3, 2, 2, 6),
-        "bias": (6,),
-    }
-    assert conv.kernel_size == (3, 2)
-
-
-def test_channels_last_copies_nothing():
-    conv = layers.Conv2D(4, 3)
-    y = conv(torch.ones(2, 8, 8, 3))
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize(("name", "axes"), LENGTHS.items())
+def test_channels_last_copies_nothing(name, axes, padding):
+    conv = getattr(layers, name)(4, 3, padding=padding)
+    y = conv(torch.ones(2, *[8] * axes, 3))
     assert y.is_contiguous()
 
 
-def test_older_keras_found_pooling_here():
-    assert convolutional.MaxPooling2D is layers.MaxPooling2D
-    assert layers.Convolution2D is layers.Conv2D
-    assert layers.Convolution1D is layers.Conv1D
+@pytest.mark.parametrize("name", LENGTHS)
+def test_regularizers_and_constraints_travel(same, name):
+    found = same(
+        name,
+        2,
+        2,
+        kernel_regularizer="l2",
+        bias_regularizer="l2",
+        kernel_constraint="non_neg",
+        activity_regularizer="l2",
+        shape=(2, *[3] * LENGTHS[name], 2),
+    )
+    assert len(found.ours.regularized_weights()) == 2
+    assert len(found.ours.constrained_weights()) == 1
+
+
+def test_older_keras_found_its_relatives_here():
+    for name in convolutional.__all__:
+        assert getattr(convolutional, name) is getattr(layers, name)
+    for axes in (1, 2, 3):
+        conv = getattr(layers, f"Conv{axes}D")
+        assert getattr(layers, f"Convolution{axes}D") is conv
 
 
 @pytest.mark.parametrize(
@@ -135,7 +213,9 @@ def test_older_keras_found_pooling_here():
         ({"groups": 0}, "groups=0"),
         ({"groups": 3}, "filters=4, groups=3"),
         ({"strides": 2, "dilation_rate": 2}, "one of `strides` and `dilation_rate` must be 1"),
-        ({"kernel_constraint": "max_norm"}, "kernel_constraint='max_norm'"),
+        ({"lora_rank": 2}, "Conv2D: `lora_rank` can only be None. Received: lora_rank=2"),
+        ({"kernel_regularizer": "l3"}, "l3"),
+        ({"kernel_constraint": "max_nrom"}, "max_nrom"),
     ],
 )
 def test_bad_arguments_are_named(kwargs, message):
@@ -164,3 +244,11 @@ def test_shapes_that_do_not_fit_name_the_layer():
         conv(torch.ones(2, 784))
     with pytest.raises(ValueError, match="a window of 5 x 5"):
         conv(torch.ones(2, 4, 4, 1))
+
+
+@pytest.mark.parametrize(("name", "axes"), LENGTHS.items())
+def test_inputs_without_a_batch_are_refused(name, axes):
+    conv = getattr(layers, name)(4, 2, data_format="channels_first")
+    conv.build((None, 3, *[5] * axes))
+    with pytest.raises(ValueError, match=r"expects inputs of shape \(None, 3, None"):
+        conv(torch.ones(3, *[5] * axes))

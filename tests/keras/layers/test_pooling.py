@@ -1,3 +1,6 @@
+import itertools
+
+import keras
 import numpy as np
 import pytest
 import torch
@@ -5,142 +8,172 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from elephas_torch.keras import layers
+from elephas_torch.keras.layers import pooling
+
+FORMATS = ["channels_last", "channels_first"]
+LENGTHS = {1: (8,), 2: (7, 8), 3: (5, 4, 6)}
 
 
 def channels(shape, data_format):
     return shape if data_format == "channels_last" else (shape[0], shape[-1], *shape[1:-1])
 
 
-FORMATS = ["channels_last", "channels_first"]
+def cases(name, lengths, paddings, variants):
+    """(layer, arguments, input shape) for each variant with each padding and format."""
+    return [
+        (
+            name,
+            {"padding": padding, "data_format": data_format, **variant},
+            channels((2, *lengths, 3), data_format),
+        )
+        for padding, data_format, variant in itertools.product(paddings, FORMATS, variants)
+    ]
 
 
-@pytest.mark.parametrize("data_format", FORMATS)
-@pytest.mark.parametrize("padding", ["valid", "same"])
-@pytest.mark.parametrize("kwargs", [{}, {"strides": 1}, {"strides": (2, 3)}])
-@pytest.mark.parametrize("pool_size", [2, 3, (1, 3)])
-def test_max_pooling_2d_is_keras_s(same, data_format, padding, kwargs, pool_size):
-    shape = channels((2, 7, 8, 3), data_format)
-    kwargs = {"padding": padding, "data_format": data_format, **kwargs}
-    same("MaxPooling2D", pool_size, shape=shape, **kwargs)
-
-
-@pytest.mark.parametrize("data_format", FORMATS)
-@pytest.mark.parametrize("padding", ["valid", "same"])
-@pytest.mark.parametrize("kwargs", [{}, {"strides": 1}, {"strides": 3}])
-@pytest.mark.parametrize("pool_size", [2, (3,)])
-def test_max_pooling_1d_is_keras_s(same, data_format, padding, kwargs, pool_size):
-    shape = channels((2, 8, 3), data_format)
-    kwargs = {"padding": padding, "data_format": data_format, **kwargs}
-    same("MaxPooling1D", pool_size, shape=shape, **kwargs)
-
-
-# With odd pads Keras's torch backend counts the padding in as copies of the edge, which Keras
-# with TensorFlow, and its documentation, don't: those cases are held against NumPy below.
-@pytest.mark.parametrize("data_format", FORMATS)
-@pytest.mark.parametrize(
-    ("pool_size", "strides", "padding", "size"),
-    [
-        (2, None, "valid", 7),
-        (3, 2, "valid", 8),
-        (3, 1, "same", 6),
-        (2, None, "same", 8),
-        (3, 3, "same", 7),
+ONE_AXIS = [
+    {"pool_size": 2},
+    {"pool_size": (3,)},
+    {"pool_size": 2, "strides": 1},
+    {"pool_size": 3, "strides": 2},
+    {"pool_size": 2, "strides": 3},
+]
+TWO_AXES = [
+    {"pool_size": 2},
+    {"pool_size": 3},
+    {"pool_size": (1, 3)},
+    {"pool_size": 2, "strides": 1},
+    {"pool_size": 3, "strides": (2, 3)},
+    {"pool_size": (1, 3), "strides": (2, 3)},
+]
+THREE_AXES = [
+    {"pool_size": 2},
+    {"pool_size": (1, 3, 2)},
+    {"pool_size": 2, "strides": 1},
+    {"pool_size": 3, "strides": (2, 1, 3)},
+]
+BOTH = ["valid", "same"]
+CASES = [
+    *cases("MaxPooling1D", LENGTHS[1], BOTH, ONE_AXIS),
+    *cases("MaxPooling2D", LENGTHS[2], BOTH, TWO_AXES),
+    *cases("MaxPooling3D", LENGTHS[3], BOTH, THREE_AXES),
+    *cases("AveragePooling1D", LENGTHS[1], ["valid"], ONE_AXIS),
+    *cases("AveragePooling2D", LENGTHS[2], ["valid"], TWO_AXES),
+    *cases("AveragePooling3D", LENGTHS[3], ["valid"], THREE_AXES),
+    # With odd pads Keras's torch backend counts the padding in as copies of the edge, which
+    # Keras with TensorFlow, and its documentation, don't: those are held against NumPy below.
+    *[
+        case
+        for axes in (1, 2, 3)
+        for size, pool in (
+            (6, {"pool_size": 3, "strides": 1}),
+            (8, {"pool_size": 2}),
+            (7, {"pool_size": 3, "strides": 3}),
+        )
+        for case in cases(f"AveragePooling{axes}D", (size,) * axes, ["same"], [pool])
     ],
-)
-def test_average_pooling_is_keras_s(same, data_format, pool_size, strides, padding, size):
-    for name, shape in (
-        ("AveragePooling2D", (2, size, size, 3)),
-        ("AveragePooling1D", (2, size, 3)),
-    ):
-        shape = channels(shape, data_format)
-        same(name, pool_size, strides, padding, data_format, shape=shape)
+]
+
+
+@pytest.mark.parametrize(("name", "kwargs", "shape"), CASES)
+def test_is_keras_s(same, name, kwargs, shape):
+    same(name, shape=shape, **kwargs)
+
+
+def test_unknown_lengths_stay_unknown():
+    for name, kwargs, shape in CASES:
+        axis = -1 if kwargs["data_format"] == "channels_last" else 1
+        unknown = [None] * len(shape)
+        unknown[axis] = shape[axis]
+        ours, theirs = getattr(layers, name)(**kwargs), getattr(keras.layers, name)(**kwargs)
+        told = ours.compute_output_shape(tuple(unknown))
+        assert told == tuple(theirs.compute_output_shape(tuple(unknown)))
+        assert told.count(None) == len(shape) - 1
+
+
+def test_some_unknown_lengths():
+    assert layers.MaxPooling2D(2).compute_output_shape((None, None, 9, 2)) == (None, None, 4, 2)
+
+
+def test_max_pooling_on_more_shapes(same):
+    @settings(max_examples=25, deadline=None)
+    @given(st.data())
+    def check(data):
+        axes = data.draw(st.integers(1, 3))
+        lengths = data.draw(st.tuples(*[st.integers(1, 8)] * axes))
+        size = data.draw(st.tuples(*[st.integers(1, 4)] * axes))
+        padding = data.draw(st.sampled_from(BOTH))
+        assume(padding == "same" or all(k <= n for k, n in zip(size, lengths, strict=True)))
+        data_format = data.draw(st.sampled_from(FORMATS))
+        shape = channels((2, *lengths, data.draw(st.integers(1, 3))), data_format)
+        strides = data.draw(st.tuples(*[st.integers(1, 4)] * axes))
+        same(f"MaxPooling{axes}D", size, strides, padding, data_format, shape=shape)
+
+    check()
 
 
 def numpy_average(x, size, strides):
-    """'same' average pooling over (batch, height, width, channels), from its definition."""
-    outputs = [-(-n // s) for n, s in zip(x.shape[1:3], strides, strict=True)]
-    pads = [
-        max(0, (w - 1) * s + k - n) // 2
-        for w, s, k, n in zip(outputs, strides, size, x.shape[1:3], strict=True)
+    """'same' average pooling over (batch, …, channels), from its definition."""
+    settings_ = list(zip(x.shape[1:-1], size, strides, strict=True))
+    outputs = [-(-n // s) for n, _, s in settings_]
+    before = [
+        max(0, (w - 1) * s + k - n) // 2 for w, (n, k, s) in zip(outputs, settings_, strict=True)
     ]
-    result = np.empty((x.shape[0], *outputs, x.shape[3]), x.dtype)
-    for i in range(outputs[0]):
-        for j in range(outputs[1]):
-            top, left = i * strides[0] - pads[0], j * strides[1] - pads[1]
-            rows = slice(max(top, 0), top + size[0])
-            columns = slice(max(left, 0), left + size[1])
-            result[:, i, j] = x[:, rows, columns].mean((1, 2))
+    result = np.empty((x.shape[0], *outputs, x.shape[-1]), x.dtype)
+    for window in itertools.product(*map(range, outputs)):
+        starts = [i * s - b for i, b, s in zip(window, before, strides, strict=True)]
+        inside = tuple(slice(max(a, 0), a + k) for a, k in zip(starts, size, strict=True))
+        part = x[(slice(None), *inside)]
+        result[(slice(None), *window)] = part.mean(tuple(range(1, x.ndim - 1)))
     return result
 
 
 def test_average_pooling_counts_no_padding(close_to):
     @settings(max_examples=30, deadline=None)
-    @given(
-        st.tuples(st.integers(1, 9), st.integers(1, 9)),
-        st.tuples(st.integers(1, 4), st.integers(1, 4)),
-        st.tuples(st.integers(1, 4), st.integers(1, 4)),
-    )
-    def check(lengths, size, strides):
+    @given(st.data())
+    def check(data):
+        axes = data.draw(st.integers(1, 3))
+        lengths = data.draw(st.tuples(*[st.integers(1, 7)] * axes))
+        size, strides = (data.draw(st.tuples(*[st.integers(1, 4)] * axes)) for _ in "12")
+        average = getattr(layers, f"AveragePooling{axes}D")
         x = torch.randn(2, *lengths, 3, dtype=torch.float32)
-        y = layers.AveragePooling2D(size, strides, "same")(x)
+        y = average(size, strides, "same")(x)
         close_to(y, numpy_average(x.numpy(), size, strides))
-        first = layers.AveragePooling2D(size, strides, "same", "channels_first")
-        close_to(first(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1), y)
+        first = average(size, strides, "same", "channels_first")
+        close_to(first(x.movedim(-1, 1)).movedim(1, -1), y)
 
     check()
 
 
-def test_average_pooling_1d_counts_no_padding(close_to):
-    x = torch.randn(2, 8, 3)
-    y = layers.AveragePooling1D(3, 2, "same")(x)
-    close_to(y, numpy_average(x[:, None].numpy(), (1, 3), (1, 2))[:, 0])
-
-
-def test_average_pooling_with_odd_pads_has_right_gradients():
-    layer = layers.AveragePooling2D((2, 3), (1, 2), "same")
-    x = torch.randn(1, 4, 6, 2, dtype=torch.float64, requires_grad=True)
+@pytest.mark.parametrize(
+    ("name", "size", "strides", "lengths"),
+    [
+        ("AveragePooling1D", 2, 1, (4,)),
+        ("AveragePooling2D", (2, 3), (1, 2), (4, 6)),
+        ("AveragePooling3D", (2, 1, 3), (1, 1, 2), (3, 2, 4)),
+    ],
+)
+def test_average_pooling_with_odd_pads_has_right_gradients(name, size, strides, lengths):
+    layer = getattr(layers, name)(size, strides, "same")
+    x = torch.randn(1, *lengths, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(layer, (x,))
 
 
-def test_max_pooling_on_more_shapes(same):
-    @settings(max_examples=15, deadline=None)
-    @given(
-        st.tuples(st.integers(1, 2), st.integers(1, 9), st.integers(1, 9), st.integers(1, 3)),
-        st.tuples(st.integers(1, 4), st.integers(1, 4)),
-        st.integers(1, 4),
-        st.sampled_from(["valid", "same"]),
-    )
-    def check(shape, size, strides, padding):
-        assume(padding == "same" or (size[0] <= shape[1] and size[1] <= shape[2]))
-        same("MaxPooling2D", size, strides, padding, shape=shape)
-
-    check()
-
-
-@pytest.mark.parametrize("data_format", FORMATS)
-@pytest.mark.parametrize("keepdims", [False, True])
-@pytest.mark.parametrize("kind", ["Average", "Max"])
-def test_global_pooling_is_keras_s(same, data_format, keepdims, kind):
-    for axes, shape in ((1, (2, 5, 3)), (2, (2, 5, 4, 3))):
-        shape = channels(shape, data_format)
-        same(f"Global{kind}Pooling{axes}D", data_format, keepdims, shape=shape)
-
-
-def test_unknown_lengths_stay_unknown():
-    assert layers.MaxPooling2D(2).compute_output_shape((None, None, 9, 2)) == (None, None, 4, 2)
-    assert layers.GlobalAveragePooling1D().compute_output_shape((None, None, 2)) == (None, 2)
+@pytest.mark.parametrize("axes", LENGTHS)
+def test_channels_last_copies_nothing(axes):
+    layer = getattr(layers, f"MaxPooling{axes}D")(2)
+    assert layer(torch.ones(2, *LENGTHS[axes], 3)).is_contiguous()
 
 
 def test_shorter_names_are_the_same_classes():
-    for kind in ("Average", "Max"):
-        short = "Avg" if kind == "Average" else "Max"
-        for axes in (1, 2):
-            assert getattr(layers, f"{short}Pool{axes}D") is getattr(
-                layers, f"{kind}Pooling{axes}D"
-            )
-            assert getattr(layers, f"Global{short}Pool{axes}D") is getattr(
-                layers, f"Global{kind}Pooling{axes}D"
-            )
+    for kind, short in (("Average", "Avg"), ("Max", "Max")):
+        for axes in LENGTHS:
+            long = getattr(layers, f"{kind}Pooling{axes}D")
+            assert getattr(layers, f"{short}Pool{axes}D") is long
+
+
+def test_older_keras_found_its_relatives_here():
+    for name in pooling.__all__:
+        assert getattr(pooling, name) is getattr(layers, name)
 
 
 @pytest.mark.parametrize(
@@ -150,6 +183,7 @@ def test_shorter_names_are_the_same_classes():
         ({"pool_size": (2, 2, 2)}, r"pool_size=\(2, 2, 2\)"),
         ({"strides": 0}, "strides=0"),
         ({"padding": "vaild"}, "Did you mean 'valid'"),
+        ({"padding": "causal"}, "Unknown padding: 'causal'"),
         ({"data_format": "last"}, "Unknown data_format: 'last'"),
     ],
 )
@@ -165,5 +199,12 @@ def test_shapes_that_do_not_fit_name_the_layer():
         layers.MaxPooling2D(2, name="p").build((None, 4, 4))
     with pytest.raises(ValueError, match="a window of 3 x 3 doesn't fit"):
         layers.AveragePooling2D(3)(torch.ones(1, 2, 5, 1))
-    with pytest.raises(ValueError, match=r"expects inputs of shape \(None, None, None, None\)"):
-        layers.GlobalAveragePooling2D()(torch.ones(2, 3, 4))
+
+
+@pytest.mark.parametrize("axes", LENGTHS)
+@pytest.mark.parametrize("kind", ["Average", "Max"])
+def test_inputs_without_a_batch_are_refused(kind, axes):
+    layer = getattr(layers, f"{kind}Pooling{axes}D")(2, data_format="channels_first")
+    layer.build((None, 3, *LENGTHS[axes]))
+    with pytest.raises(ValueError, match=r"expects inputs of shape \(None, None, None"):
+        layer(torch.ones(3, *LENGTHS[axes]))
