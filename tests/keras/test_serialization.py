@@ -1,15 +1,21 @@
 import json
 import threading
 
+import keras
 import numpy as np
 import pytest
+import torch
 
+from elephas_torch.keras import activations
 from elephas_torch.keras.layers import Dense, Layer
 from elephas_torch.keras.serialization import (
     custom_object_scope,
     deserialize_keras_object,
     find_class,
     find_custom,
+    get_custom_objects,
+    get_registered_name,
+    get_registered_object,
     is_own,
     register_keras_serializable,
     registered_name,
@@ -101,10 +107,124 @@ def test_unknown_classes():
         find_class("X", kind="model")
 
 
-@pytest.mark.parametrize("config", [None, 3, "Dense", [], {}, {"class_name": 3}, {"config": {}}])
+@pytest.mark.parametrize("plain", [None, 3, 1.5, True, "Dense", [], {}, [1, {"a": [None]}]])
+def test_plain_values_stay_what_they_are(plain):
+    assert deserialize_keras_object(plain) == plain
+    assert serialize_keras_object(plain) == plain
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [b"bytes", slice(1, None, 2), Ellipsis, (1, "two")],
+    ids=["bytes", "slice", "ellipsis", "tuple"],
+)
+def test_python_s_own_things(thing):
+    ours = json.loads(json.dumps(serialize_keras_object(thing)))
+    assert ours == json.loads(json.dumps(keras.saving.serialize_keras_object(thing)))
+    again = deserialize_keras_object(ours)
+    assert again == (list(thing) if isinstance(thing, tuple) else thing)
+
+
+def test_arrays_and_tensors():
+    for thing in (np.arange(6, dtype="int32").reshape(2, 3), torch.tensor([1.5, 2.0])):
+        ours = json.loads(json.dumps(serialize_keras_object(thing)))
+        assert ours == json.loads(json.dumps(keras.saving.serialize_keras_object(thing)))
+        again = deserialize_keras_object(ours)
+        assert type(again) is type(thing) and again.dtype == thing.dtype
+        assert (again == thing).all()
+    assert serialize_keras_object(np.float32(2.5)) == 2.5
+    assert serialize_keras_object(np.float32(0)) == 0
+    assert serialize_keras_object(np.array(3)) == 3
+
+
+@pytest.mark.parametrize(
+    ("family", "name"),
+    [
+        ("losses", "Huber"),
+        ("metrics", "MeanSquaredError"),
+        ("optimizers", "Adam"),
+        ("initializers", "HeNormal"),
+        ("regularizers", "L2"),
+        ("constraints", "NonNeg"),
+    ],
+)
+def test_objects_of_every_family(family, name):
+    theirs = keras.saving.serialize_keras_object(getattr(getattr(keras, family), name)())
+    again = deserialize_keras_object(json.loads(json.dumps(theirs)))
+    assert type(again).__name__ == name
+    assert type(again).__module__.startswith(f"elephas_torch.keras.{family}")
+    back = json.loads(json.dumps(serialize_keras_object(again)))
+    assert type(keras.saving.deserialize_keras_object(back)).__name__ == name
+
+
+def test_functions_are_found_by_their_names():
+    relu = {"module": "keras.activations", "class_name": "function", "config": "relu"}
+    assert deserialize_keras_object(relu) is activations.relu
+
+    @register_keras_serializable(package="functions")
+    def double(x):
+        return 2 * x
+
+    described = serialize_keras_object(double)
+    assert described["config"] == "functions>double"
+    assert deserialize_keras_object(described) is double
+    with pytest.raises(ValueError, match=r"Unknown function: 'triple'.*custom_objects"):
+        deserialize_keras_object({**relu, "config": "triple"})
+
+
+def test_code_is_refused():
+    described = serialize_keras_object(lambda x, n=2: x * n)
+    assert described["class_name"] == "__lambda__"
+    described = json.loads(json.dumps(described))
+    with pytest.raises(ValueError, match=r"Python lambda.*safe_mode=False.*custom_objects"):
+        deserialize_keras_object(described)
+    with pytest.raises(ValueError, match="Python lambda"):
+        deserialize_keras_object({"a": [described]})
+    trusted = deserialize_keras_object(described, safe_mode=False)
+    assert trusted(3) == 6 and trusted(3, 4) == 12
+    with pytest.raises(ValueError, match="Python lambda"):
+        deserialize_keras_object(described)
+    for broken in ("", "AAAA", "=", described["config"]["code"][:40]):
+        damaged = {"class_name": "__lambda__", "config": {"code": broken}}
+        with pytest.raises(ValueError, match="code can't be read"):
+            deserialize_keras_object(damaged, safe_mode=False)
+
+
+def test_closures_travel_with_their_values():
+    factor = 5
+    described = json.loads(json.dumps(serialize_keras_object(lambda x: x * factor)))
+    assert deserialize_keras_object(described, safe_mode=False)(3) == 15
+
+
+@pytest.mark.parametrize("config", [{"class_name": 3, "config": {}}, {"class_name": "Dense", "config": 3}])
 def test_what_is_no_config(config):
-    with pytest.raises(ValueError, match=r"Not the config of a layer: .*Received: "):
+    with pytest.raises(ValueError, match=r"Not the config of a layer|config of 'Dense' is no dict"):
         deserialize_keras_object(config)
+
+
+def test_things_without_a_config():
+    with pytest.raises(TypeError, match=r"object objects can't be described.*get_config"):
+        serialize_keras_object(object())
+    with pytest.raises(ValueError, match=r"'Bare' has no get_config"):
+        register_keras_serializable()(type("Bare", (), {}))
+
+
+def test_registered_objects():
+    @register_keras_serializable(package="registry")
+    class Thing(Layer):
+        pass
+
+    assert get_registered_name(Thing) == "registry>Thing"
+    assert get_registered_name(Mine) == "Mine"
+    assert get_registered_object("registry>Thing") is Thing
+    assert get_registered_object("x", {"x": 1}, {"x": 2}) == 1
+    assert get_registered_object("x", module_objects={"x": 2}) == 2
+    assert get_registered_object("nobody") is None
+    get_custom_objects()["by_hand"] = Thing
+    try:
+        assert find_custom("by_hand") is Thing
+    finally:
+        del get_custom_objects()["by_hand"]
 
 
 @pytest.mark.parametrize("objects", [3, ["x"], {3: Dense}])

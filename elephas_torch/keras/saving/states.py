@@ -1,0 +1,149 @@
+"""The states of a model's parts, to arrays and back.
+
+States are plain data: path -> (name of the part, {name of the variable: array}); see `layout.py`
+for the paths. A layer may keep its state in its own way, with Keras's `save_own_variables(store)`
+and `load_own_variables(store)`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from elephas_torch.errors import ModelFileError
+from elephas_torch.keras.layers.base import Layer
+from elephas_torch.keras.saving import layout
+from elephas_torch.keras.saving.hdf5 import Stored
+
+Arrays = dict[str, np.ndarray]
+States = dict[str, tuple[str, Arrays]]
+
+
+def array(value: Any) -> np.ndarray:
+    """A variable's elements as an array; bfloat16, which NumPy doesn't know, as float32."""
+    if isinstance(value, Tensor):
+        value = value.detach().cpu().as_subclass(Tensor)
+        value = (value.float() if value.dtype is torch.bfloat16 else value).numpy()
+    return np.asarray(value)
+
+
+def own_variables(part: nn.Module) -> dict[str, Tensor]:
+    """A part's own variables by name, those of its parts left out, in Keras's order."""
+    if not isinstance(part, Layer):
+        return {n: t for n, t in part.state_dict(keep_vars=True).items() if isinstance(t, Tensor)}
+    names = [*part._trainable_names, *part._parameters, *part._frozen_names]
+    found = {**part._parameters, **part._buffers}
+    return {name: found[name] for name in dict.fromkeys(names) if found[name] is not None}  # type: ignore[misc]
+
+
+def collected(model: nn.Module) -> States:
+    """The states of a model and all of its parts."""
+    states: States = {}
+    for path, part in layout.parts(model):
+        store: dict[str, Any] = {}
+        _save(part, store)
+        place = layout.own_place(part, path)
+        if place != path:
+            states[path] = _name(part), {}
+        states[place] = _name(part), {key: array(value) for key, value in store.items()}
+    return states
+
+
+def _name(part: nn.Module) -> str:
+    return part.name if isinstance(part, Layer) else type(part).__name__
+
+
+def _save(part: nn.Module, store: dict[str, Any]) -> None:
+    if _has_own(part, "save_own_variables"):
+        cast(Any, part).save_own_variables(store)
+    else:
+        keep(part, store)
+
+
+def keep(part: nn.Module, store: dict[str, Any]) -> None:
+    """Puts a part's own variables into a store: what `save_own_variables` does by default."""
+    named = not isinstance(part, Layer)
+    for number, (name, variable) in enumerate(own_variables(part).items()):
+        store[name if named else str(number)] = variable
+
+
+def _has_own(part: nn.Module, method: str) -> bool:
+    return getattr(type(part), method, None) not in (None, getattr(Layer, method, None))
+
+
+def distribute(
+    model: nn.Module,
+    stored: Callable[[str], Stored],
+    source: Any,
+    skip_mismatch: bool = False,
+) -> None:
+    """Gives a built model's parts their states.
+
+    Args:
+        stored: the arrays at a path.
+        source: the file, for messages.
+        skip_mismatch: leave out parts that don't fit, with a warning.
+
+    Raises:
+        ModelFileError: a part's state isn't there, or has other shapes; nothing is taken then.
+    """
+    several = [(part, stored(layout.own_place(part, path))) for path, part in layout.parts(model)]
+    problems = {id(part): why for part, store in several if (why := _misfit(part, store))}
+    if problems:
+        message = f"{str(source)!r} doesn't fit the model: {' '.join(problems.values())}"
+        if not skip_mismatch:
+            raise ModelFileError(message)
+        warnings.warn(f"{message} These keep their weights.", stacklevel=3)
+    for part, store in several:
+        if id(part) not in problems:
+            _load(part, store, source)
+
+
+def _misfit(part: nn.Module, store: Stored) -> str | None:
+    if _has_own(part, "load_own_variables"):
+        return None
+    mine = own_variables(part)
+    if len(mine) != len(store):
+        return f"{_label(part)} has {len(mine)} weights in the model and {len(store)} in the file."
+    for key, (name, variable) in zip(_keys(part, mine), mine.items(), strict=True):
+        if key not in store:
+            return f"{_label(part)}: the file has no {key!r}."
+        if tuple(variable.shape) != store.shape(key):
+            return (
+                f"{_label(part)}: {name!r} has shape {tuple(variable.shape)} in the model and "
+                f"{store.shape(key)} in the file."
+            )
+    return None
+
+
+def _keys(part: nn.Module, mine: Mapping[str, Any]) -> list[str]:
+    return list(map(str, range(len(mine)))) if isinstance(part, Layer) else list(mine)
+
+
+def _label(part: nn.Module) -> str:
+    return part._label if isinstance(part, Layer) else f"The module {type(part).__name__}"
+
+
+def _load(part: nn.Module, store: Stored, source: Any) -> None:
+    if not _has_own(part, "load_own_variables"):
+        take(part, store)
+        return
+    try:
+        cast(Any, part).load_own_variables(store)
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise ModelFileError(f"{str(source)!r} doesn't fit {_label(part)}: {error}") from error
+
+
+def take(part: nn.Module, store: Mapping[str, np.ndarray]) -> None:
+    """Takes a part's own variables from a store: what `load_own_variables` does by default."""
+    mine = own_variables(part)
+    with torch.no_grad():
+        for key, variable in zip(_keys(part, mine), mine.values(), strict=True):
+            variable.copy_(torch.as_tensor(np.array(store[key])))
+    if mine and hasattr(part, "finalize_state"):
+        cast(Any, part).finalize_state()
