@@ -52,7 +52,7 @@ def predict(model: Model, rdd: RDD[Any], batch_size: int, collect: bool = True) 
         return _outputs(Scoring(model.skeleton(), weights, batch_size), rdd).flatMap(_unpacked)
     with broadcast(rdd.context, model) as weights:
         parts = _collected(_outputs(Scoring(model.skeleton(), weights, batch_size), rdd))
-    return np.concatenate(parts) if parts else model.predict(np.zeros((0, *_row(model))))
+    return np.concatenate(parts) if parts else model.predict(np.zeros((0, *_row(model))), verbose=0)
 
 
 def evaluate(model: Model, rdd: RDD[Any], batch_size: int) -> dict[str, float]:
@@ -98,7 +98,7 @@ def _predicted(scoring: Scoring, partition: int, rows: Iterable[Any]) -> Iterato
     try:
         model = scoring.model()
         for block in data.features_of(rows):
-            yield model.predict(block, batch_size=scoring.batch_size)
+            yield model.predict(block, batch_size=scoring.batch_size, verbose=0)
     except Exception as error:
         yield _failed(partition, error)
     drain(rows)
@@ -108,6 +108,7 @@ def _evaluated(scoring: Scoring, partition: int, rows: Iterable[Any]) -> Iterato
     try:
         model = scoring.model()
         step = Step(model)
+        step.reset()
         for block in data.blocks_of(rows) if scoring.paired else rows:
             for batch in batches.batches(_samples(model, block), scoring.batch_size):
                 step.evaluate(batch)

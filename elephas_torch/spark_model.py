@@ -271,7 +271,7 @@ class SparkModel:
             if not first:
                 raise ValueError("The RDD is empty: there is nothing to train on.")
             features, _ = next(data.blocks_of(first))
-            model.inputs(features)
+            model.features(features)
 
     def predict(
         self, data: Any, batch_size: int | None = None, collect: bool = True, **kwargs: Any
@@ -291,7 +291,7 @@ class SparkModel:
         check_known(SparkModel.predict, kwargs)
         size = 256 if batch_size is None else check_batch_size(batch_size)
         if not isinstance(data, RDD):
-            return self.master_network.predict(data, batch_size=size)
+            return self.master_network.predict(data, batch_size=size, verbose=0)
         cluster.prepare_python(data.context)
         return scoring.predict(self.master_network, data, size, collect)
 
@@ -331,14 +331,16 @@ class SparkModel:
                 "`sample_weight` go with arrays."
             )
         if sample_weight is not None:
-            return model.evaluate(x, y, size, verbose, sample_weight, return_dict)
+            return model.evaluate(
+                x, y, size, verbose, sample_weight=sample_weight, return_dict=return_dict
+            )
         if not isinstance(x, RDD):
             model.samples(x, y)
             x = to_simple_rdd(self.sc, x, y)
         cluster.prepare_python(x.context)
         logs = scoring.evaluate(model, x, size)
         Progress(1, 1, resolve_verbose(verbose)).result(logs)
-        return results(logs, return_dict)
+        return results(logs, return_dict, model.metrics_names)
 
     def get_config(self) -> dict[str, Any]:
         """How it trains, JSON-able; what `save` keeps beside the model."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -49,6 +50,69 @@ def check_flag(argument: str, value: Any) -> None:
     """Raises ValueError unless `value` is True or False (or 1 or 0)."""
     if not isinstance(value, bool | np.bool_ | int) or value not in (0, 1):
         raise ValueError(f"`{argument}` must be True or False. Received: {argument}={value!r}")
+
+
+def check_steps(argument: str, steps: Any) -> None:
+    """Raises ValueError unless `steps` is None or a whole number, 1 or more."""
+    if steps is not None:
+        check_whole(argument, steps, 1)
+
+
+def check_shuffle(shuffle: Any) -> None:
+    """Raises ValueError unless `shuffle` is True, False or "batch"."""
+    flag = isinstance(shuffle, bool | np.bool_ | int) and shuffle in (0, 1)
+    if not flag and not (isinstance(shuffle, str) and shuffle == "batch"):
+        raise ValueError(
+            f"`shuffle` must be True or False, or 'batch'. Received: shuffle={shuffle!r}"
+        )
+
+
+def check_validation_freq(freq: Any) -> Callable[[int], bool]:
+    """Returns what tells whether to validate after an epoch (the first is 1).
+
+    Raises:
+        ValueError: it is neither a whole number, 1 or more, nor a list of such.
+    """
+    if isinstance(freq, list | tuple | set | frozenset | range):
+        for one in freq:
+            check_whole("validation_freq", one, 1)
+        return lambda epoch: epoch in freq
+    check_whole("validation_freq", freq, 1)
+    return lambda epoch: epoch % freq == 0
+
+
+def check_loss_weights(weights: Any) -> None:
+    """Raises TypeError unless `weights` is None, a number, or a list or dict of numbers."""
+    if isinstance(weights, Mapping):
+        parts = list(weights.values())
+    else:
+        parts = list(weights) if isinstance(weights, list | tuple) else [weights]
+    for one in parts:
+        if isinstance(one, list | tuple | Mapping):
+            check_loss_weights(one)
+        elif one is not None and not _is_number(one):
+            raise TypeError(
+                "`loss_weights` must be numbers: a list with one for each output, or a dict by "
+                f"their names. Received: loss_weights={weights!r}"
+            )
+
+
+#: What Keras 2 took to say how data is to be read ahead.
+_READING = ("workers", "use_multiprocessing", "max_queue_size")
+
+
+def without_workers(kwargs: dict[str, Any], owner: str) -> None:
+    """Takes Keras 2's arguments of workers out of the arguments; warns of them."""
+    found = [name for name in _READING if name in kwargs]
+    for name in found:
+        del kwargs[name]
+    if found:
+        warnings.warn(
+            f"{owner}({found[0]}=…) is old and has no effect: a PyDataset takes it, or use a "
+            "torch.utils.data.DataLoader with num_workers=….",
+            DeprecationWarning,
+            stacklevel=3,
+        )
 
 
 def check_class_weight(weights: Any) -> None:

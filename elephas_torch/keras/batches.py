@@ -11,43 +11,92 @@ import torch
 from torch import Tensor
 
 from elephas_torch.errors import DataError
+from elephas_torch.keras import trees
 from elephas_torch.keras.arguments import check_class_weight
 
 
 @dataclass(slots=True)
 class Samples:
-    """Rows to train on or to evaluate: tensors with one entry a row.
+    """Rows to train on or to evaluate: tensors with one entry a row, or trees of them.
 
     Attributes:
-        x: inputs, shape (n, ...).
-        y: targets, shape (n, ...), or None where there are none.
-        weight: float32, shape (n,), or None where every row counts the same.
+        x: inputs, shape (n, ...); or a list or dict of such, as the model takes them.
+        y: targets, shape (n, ...); for a model of several outputs a list with an entry for each,
+            None for those without; None where there are none at all.
+        weight: float32, shape (n,), or (n, steps) for weights of steps; a list as `y` is; None
+            where every row counts the same.
     """
 
-    x: Tensor
-    y: Tensor | None = None
-    weight: Tensor | None = None
+    x: Any
+    y: Any = None
+    weight: Any = None
 
     def __len__(self) -> int:
-        return self.x.shape[0]
+        x = self.x
+        if not isinstance(x, Tensor):
+            x = next(one for one in trees.leaves((x, self.y)) if one is not None)
+        return int(x.shape[0])
 
     def rows(self, start: int, stop: int) -> Samples:
         """A view of some rows in order."""
-        y, weight = self.y, self.weight
+        x, y, weight = self.x, self.y, self.weight
         return Samples(
-            self.x[start:stop],
-            None if y is None else y[start:stop],
-            None if weight is None else weight[start:stop],
+            x[start:stop] if isinstance(x, Tensor) else _rows(x, start, stop),
+            y[start:stop] if isinstance(y, Tensor) else _rows(y, start, stop),
+            None if weight is None else _rows(weight, start, stop),
         )
 
     def take(self, index: Tensor) -> Samples:
         """A copy of the rows with these numbers."""
-        y, weight = self.y, self.weight
+        x, y, weight = self.x, self.y, self.weight
         return Samples(
-            self.x.index_select(0, index),
-            None if y is None else y.index_select(0, index),
-            None if weight is None else weight.index_select(0, index),
+            x.index_select(0, index) if isinstance(x, Tensor) else _take(x, index),
+            y.index_select(0, index) if isinstance(y, Tensor) else _take(y, index),
+            None if weight is None else _take(weight, index),
         )
+
+    def packed(self) -> Any:
+        """What `train_step` is given: x; or (x, y) or (x, y, weight), as far as they are there."""
+        return pack_x_y_sample_weight(self.x, self.y, self.weight)
+
+
+def _rows(tree: Any, start: int, stop: int) -> Any:
+    return trees.map_leaves(lambda one: None if one is None else one[start:stop], tree)
+
+
+def _take(tree: Any, index: Tensor) -> Any:
+    return trees.map_leaves(lambda one: None if one is None else one.index_select(0, index), tree)
+
+
+def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+    """One batch as `train_step` takes it.
+
+    Follows https://keras.io/guides/custom_train_step_in_torch/: x alone where there is nothing
+    else (in a tuple where x is a list or tuple), else (x, y) or (x, y, sample_weight).
+    """
+    if y is None and sample_weight is None:
+        return (x,) if isinstance(x, list | tuple) else x
+    return (x, y) if sample_weight is None else (x, y, sample_weight)
+
+
+def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
+    """(x, y, sample_weight) of a batch: None where it doesn't have one.
+
+    Args:
+        data: x, (x,), (x, y) or (x, y, sample_weight); lists count as tuples.
+
+    Raises:
+        ValueError: it has more than three parts.
+    """
+    if not isinstance(data, list | tuple):
+        return data, None, None
+    if not 1 <= len(data) <= 3:
+        raise ValueError(
+            "A batch must be x, (x,), (x, y) or (x, y, sample_weight). "
+            f"Received: a {type(data).__name__} of {len(data)} items"
+        )
+    x, y, weight = (*data, None, None)[:3]
+    return x, y, weight
 
 
 def as_tensor(data: Any, dtype: torch.dtype, argument: str) -> Tensor:
@@ -100,16 +149,38 @@ def _check_whole(source: Tensor, tensor: Tensor, argument: str) -> None:
         )
 
 
+def any_tensor(data: Any, argument: str) -> Tensor:
+    """The same for data whose dtype nobody asks for: floats become float32, others stay."""
+    source = data.detach() if isinstance(data, Tensor) else _from_array(data, argument)
+    return as_tensor(
+        source, torch.float32 if source.is_floating_point() else source.dtype, argument
+    )
+
+
 def check_lengths(samples: Samples, names: tuple[str, str, str]) -> None:
     """Raises DataError where x, y and weights have different numbers of rows, or none."""
-    if len(samples) == 0:
+    rows = len(samples)
+    if rows == 0:
         raise DataError(f"`{names[0]}` is empty: there is nothing to work on.")
-    for name, tensor in zip(names[1:], (samples.y, samples.weight), strict=True):
-        if tensor is not None and tensor.shape[0] != len(samples):
-            raise DataError(
-                f"`{names[0]}` has {len(samples)} rows, `{name}` has {tensor.shape[0]}: "
-                "there must be one for each."
-            )
+    for name, tree in zip(names, (samples.x, samples.y, samples.weight), strict=True):
+        for where, tensor in _named(name, tree):
+            if tensor is not None and tensor.shape[0] != rows:
+                first = next(where for where, one in _named(names[0], samples.x))
+                raise DataError(
+                    f"`{first}` has {rows} rows, `{where}` has {tensor.shape[0]}: "
+                    "there must be one for each."
+                )
+
+
+def _named(name: str, tree: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(tree, dict):
+        for key, one in tree.items():
+            yield from _named(f"{name}[{key!r}]", one)
+    elif isinstance(tree, list | tuple):
+        for number, one in enumerate(tree):
+            yield from _named(f"{name}[{number}]", one)
+    else:
+        yield name, tree
 
 
 def fit_shape(x: Tensor, shape: tuple[int | None, ...] | None, where: str) -> Tensor:
@@ -168,12 +239,24 @@ def split_checked(samples: Samples, validation_split: float) -> tuple[Samples, S
 
 
 def weigh_classes(samples: Samples, weights: Mapping[int, float] | None) -> Samples:
-    """Returns the samples with their weights multiplied by their classes' weights."""
-    table = class_weights(cast(Tensor, samples.y), weights)
-    if table is None:
+    """Returns the samples with their weights multiplied by their classes' weights.
+
+    Raises:
+        ValueError: `class_weight` is no dict of class numbers and weights, or there are several
+            outputs.
+    """
+    if weights is None:
         return samples
-    weight = table if samples.weight is None else samples.weight * table
-    return Samples(samples.x, samples.y, weight)
+    if not isinstance(samples.y, Tensor):
+        raise ValueError(
+            "`class_weight` is for models of one output with targets. Give `sample_weight`, a "
+            "list or dict with an entry for each output, in its place."
+        )
+    table = cast(Tensor, class_weights(samples.y, weights))
+    weight = samples.weight
+    if weight is not None:
+        table = weight * table.reshape(-1, *(1,) * (weight.dim() - 1))
+    return Samples(samples.x, samples.y, table)
 
 
 def class_weights(y: Tensor, weights: Mapping[int, float] | None) -> Tensor | None:

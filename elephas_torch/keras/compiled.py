@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import torch
 from torch import Tensor
 
-from elephas_torch.keras import batches, legacy, losses, optimizers
+from elephas_torch.keras import intake, legacy, losses, optimizers
 from elephas_torch.keras import metrics as metric_objects
-from elephas_torch.keras.arguments import check_class_weight, check_known
+from elephas_torch.keras.arguments import check_flag, check_known, check_loss_weights, check_whole
 from elephas_torch.keras.batches import Samples
+from elephas_torch.keras.goals import Goals, checked_metrics, is_metric
 from elephas_torch.keras.layers.base import Layer, Shape
+from elephas_torch.keras.results import in_order
 from elephas_torch.keras.serialization import find_custom
 from elephas_torch.keras.step import Step
+from elephas_torch.keras.structure import Structure
 from elephas_torch.optimizers import Optimizer
 
 if TYPE_CHECKING:
@@ -29,96 +32,103 @@ class Compiled:
 
     Attributes:
         optimizer: of `elephas_torch.optimizers` or `elephas_torch.keras.optimizers`.
-        loss: the loss object.
-        metrics: as given: names, objects or functions; looked up when the shapes are known.
+        loss: the loss object; or a list or dict of them, None for outputs without; or None.
+        loss_weights: None, a number, or a list or dict of numbers.
+        metrics, weighted_metrics: trees as given: names, objects or functions; looked up when the
+            shapes are known.
+        run_eagerly, steps_per_execution: kept for configs; nothing depends on them.
+        jit_compile: whether the forward pass goes through `torch.compile`.
     """
 
     optimizer: Optimizer
-    loss: losses.Loss
-    metrics: list[Any] = field(default_factory=list)
+    loss: Any
+    metrics: Any = None
+    loss_weights: Any = None
+    weighted_metrics: Any = None
+    run_eagerly: bool = False
+    steps_per_execution: int = 1
+    jit_compile: bool = False
 
-    def resolved_metrics(
-        self, output_shape: Sequence[int | None] | None
-    ) -> list[metric_objects.Metric]:
-        """The metric objects; 'accuracy' is chosen by the loss and the model's output."""
-        found = [
-            metric_objects.get(m, loss=self.loss, output_shape=output_shape) for m in self.metrics
-        ]
-        counts = Counter(["loss", *(metric.name for metric in found)])
-        twice = [name for name, count in counts.items() if count > 1]
-        if twice:
-            raise ValueError(
-                f'`metrics` has two values of the name {twice[0]!r} ("loss" is always there). '
-                "Give one of them another, such as MeanSquaredError(name='squares')."
-            )
-        return found
+    def goals(self) -> Goals:
+        """The losses and metrics, still to be resolved for a model's outputs."""
+        return Goals(self.loss, self.loss_weights, self.metrics, self.weighted_metrics)
 
     def get_config(self) -> dict[str, Any]:
         """JSON-able; what Keras calls the compile config."""
         return {
             "optimizer": optimizers.serialize(self.optimizer),
-            "loss": losses.serialize(self.loss),
-            "metrics": [metric_objects.serialize(m) for m in self.metrics],
+            "loss": _mapped(losses.serialize, self.loss),
+            "loss_weights": self.loss_weights,
+            "metrics": _mapped(metric_objects.serialize, self.metrics),
+            "weighted_metrics": _mapped(metric_objects.serialize, self.weighted_metrics),
+            "run_eagerly": self.run_eagerly,
+            "steps_per_execution": self.steps_per_execution,
+            "jit_compile": self.jit_compile,
         }
 
 
-def look_up(optimizer: Any, loss: Any, metrics: Any) -> Compiled:
+def look_up(
+    optimizer: Any,
+    loss: Any,
+    metrics: Any = None,
+    loss_weights: Any = None,
+    weighted_metrics: Any = None,
+) -> Compiled:
     """What `compile` makes of its arguments.
 
     Raises:
-        ValueError: there is no loss, one that gives a value a row, or a name that is unknown.
+        ValueError: a loss gives a value a row, or a name is unknown.
         TypeError: an argument is nothing that stands for an optimizer, loss or metric.
     """
+    check_loss_weights(loss_weights)
+    return Compiled(
+        optimizers.get(optimizer),
+        _looked_up(loss),
+        checked_metrics(metrics, "metrics", _known_metric),
+        loss_weights,
+        checked_metrics(weighted_metrics, "weighted_metrics", _known_metric),
+    )
+
+
+def _looked_up(loss: Any) -> Any:
     if loss is None:
-        raise ValueError(
-            "compile() needs a loss, such as loss='categorical_crossentropy'. Received: loss=None"
-        )
+        return None
+    if isinstance(loss, list | tuple):
+        return [_looked_up(one) for one in loss]
+    if isinstance(loss, Mapping) and "class_name" not in loss:
+        return {key: _looked_up(one) for key, one in loss.items()}
     found = losses.get(loss)
     if found.reduction in (None, "none"):
         raise ValueError(
             "The loss must give one number a batch: its `reduction` must be "
             f"'sum_over_batch_size' or another than none. Received: loss={found!r}"
         )
+    return found
+
+
+def _known_metric(one: Any) -> Any:
     # Names of custom objects now: the scope that knows them may be over when metrics are made.
-    several = [
-        (find_custom(one) or one) if isinstance(one, str) else one for one in metric_list(metrics)
-    ]
-    return Compiled(optimizers.get(optimizer), found, several)
+    found = (find_custom(one) or one) if isinstance(one, str) else one
+    if str(one).lower() not in ("crossentropy", "ce"):  # these need a loss to be told
+        metric_objects.get(found)
+    return found
 
 
-def metric_list(metrics: Any) -> list[Any]:
-    """The forms that `compile(metrics=…)` takes, as a list.
-
-    Args:
-        metrics: None, a metric, a list of metrics; or, as Keras has it for models of one output,
-            a list with such a list in it, or a dict of the output's name and one of these.
-
-    Raises:
-        TypeError: it is none of these.
-    """
-    if metrics is None:
-        return []
-    if isinstance(metrics, str | metric_objects.Metric) or callable(metrics):
-        return [metrics]
-    if isinstance(metrics, Mapping) and "class_name" not in metrics:
-        if len(metrics) > 1:
-            raise ValueError(
-                "A model has one output, so `metrics` can have one entry. "
-                f"Received: metrics={dict(metrics)!r}"
-            )
-        return metric_list(next(iter(metrics.values()), None))
-    if isinstance(metrics, list | tuple | set):
-        several = list(metrics)
-        inner = several[0] if len(several) == 1 else None
-        return metric_list(inner) if isinstance(inner, list | tuple) else several
-    raise TypeError(
-        "`metrics` must be a list of names such as 'accuracy', metrics or functions. "
-        f"Received: metrics={metrics!r}"
-    )
+def _mapped(function: Callable[[Any], Any], tree: Any) -> Any:
+    if tree is None:
+        return None
+    if isinstance(tree, Mapping) and not is_metric(tree):
+        return {key: _mapped(function, one) for key, one in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_mapped(function, one) for one in tree]
+    return function(tree)
 
 
 class CompiledModel(Layer):
     """The part of a `Model` that `compile` and the shapes of data concern."""
+
+    #: Whether the model takes one tensor, so that a list is data and no list of inputs.
+    one_input: ClassVar[bool] = False
 
     def __init__(self, *, name: str | None = None, trainable: bool = True, **kwargs: Any) -> None:
         super().__init__(name=name, trainable=trainable, **kwargs)
@@ -128,6 +138,7 @@ class CompiledModel(Layer):
         #: The `History` of the last `fit`.
         self.history: History | None = None
         self._step: Step | None = None
+        self._goals: Goals | None = None
         self._input_shape: Shape | None = None
         self._output_shape: Shape | None = None
 
@@ -135,56 +146,183 @@ class CompiledModel(Layer):
         self,
         optimizer: Any = "rmsprop",
         loss: Any = None,
-        metrics: Iterable[Any] | None = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str = "auto",
+        auto_scale_loss: bool = True,
         **kwargs: Any,
     ) -> None:
         """Says how the model is to be trained.
+
+        Follows https://keras.io/api/models/model_training_apis/#compile-method
 
         Args:
             optimizer: a name (with Keras 3's defaults) or an object of
                 `elephas_torch.keras.optimizers` or `elephas_torch.optimizers`.
             loss: a name, an object of `elephas_torch.keras.losses`, or a function of
-                (y_true, y_pred) that returns one value a row.
+                (y_true, y_pred) that returns one value a row. For several outputs a list, or a
+                dict by the outputs' names, None for those without; one alone counts for all.
+                None (default): what layers add with `add_loss` is all.
+            loss_weights: factors of the outputs' losses, a list or dict. Default 1.
             metrics: a list of names ("accuracy", "mse"), objects or functions; one of them alone
-                will do.
+                will do. For several outputs a list or dict with an entry for each.
+            weighted_metrics: the same, of metrics that sample and class weights count in.
+            run_eagerly: True keeps `jit_compile` off. Default False.
+            steps_per_execution: whole number; accepted, each step is one by itself.
+            jit_compile: True sends the forward pass through `torch.compile`; where that finds no
+                compiler, it warns and goes on without. Default "auto": off.
+            auto_scale_loss: with the dtype policy "mixed_float16" the optimizer becomes a
+                `LossScaleOptimizer`. Default True.
 
         Raises:
-            ValueError: a name that doesn't exist; the message has the nearest one.
+            ValueError: a name that doesn't exist, the message has the nearest one; or entries
+                that don't fit the model's outputs.
             TypeError: an argument that `compile` doesn't take.
         """
+        loss_weights, metrics = _in_old_order(loss_weights, metrics)
         legacy.ignore(kwargs)
         check_known(CompiledModel.compile, kwargs)
-        found = look_up(optimizer, loss, metrics)
-        found.resolved_metrics(self._output_shape if self.built else None)
+        check_flag("run_eagerly", run_eagerly)
+        check_flag("auto_scale_loss", auto_scale_loss)
+        check_whole("steps_per_execution", steps_per_execution, 1)
+        found = look_up(optimizer, loss, metrics, loss_weights, weighted_metrics)
+        found.run_eagerly = bool(run_eagerly)
+        found.steps_per_execution = steps_per_execution
+        found.jit_compile = _jit(jit_compile, run_eagerly)
+        if auto_scale_loss and self.dtype_policy.name == "mixed_float16":
+            found.optimizer = _scaling(found.optimizer)
+        goals = found.goals()
+        if self.built and self._output_shape is not None:
+            goals.resolve(self._output_shape, self._output_names())
         self.compiled = found
+        self._goals = goals
         self._step = None
+
+    def compile_from_config(self, config: Mapping[str, Any]) -> None:
+        """Compiles the model with what `get_compile_config` gave."""
+        known = ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics",
+                 "run_eagerly", "steps_per_execution", "jit_compile")  # fmt: skip
+        self.compile(**{name: config[name] for name in known if name in config})
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """How the model is compiled, JSON-able; {} where it isn't."""
+        return {} if self.compiled is None else self.compiled.get_config()
 
     @property
     def optimizer(self) -> Optimizer:
         """The compiled optimizer."""
         return self._needs_compile().optimizer
 
+    @optimizer.setter
+    def optimizer(self, value: Any) -> None:
+        self._needs_compile().optimizer = optimizers.get(value)
+        self._step = None
+
     @property
-    def loss(self) -> losses.Loss:
-        """The compiled loss."""
+    def loss(self) -> Any:
+        """The compiled loss; a list or dict of them where there are several."""
         return self._needs_compile().loss
+
+    @property
+    def jit_compile(self) -> bool:
+        """Whether the forward pass goes through `torch.compile`."""
+        return self._needs_compile().jit_compile
+
+    @property
+    def metrics(self) -> list[Any]:
+        """What is measured in training: the running loss, called "loss"; all compiled metrics as
+        one, called "compile_metrics"; the losses of single outputs, where there are several; and
+        the metrics that are attributes of the model or its layers.
+
+        Each has `update_state`, `result` and `reset_state`.
+        """
+        found: list[Any] = []
+        if self.compiled is not None:
+            goals = self._tracked()
+            found = [goals.loss, *([goals.metrics] if goals.measured else []), *goals.trackers]
+        return found + self._own_metrics()
+
+    def _own_metrics(self) -> list[Any]:
+        layers = [one for one in self.modules() if isinstance(one, Layer)]
+        owners = [one for one in layers if one is self or not isinstance(one, CompiledModel)]
+        found = [metric for owner in owners for metric in _metrics_in(vars(owner))]
+        return list({id(metric): metric for metric in found}.values())
 
     @property
     def metrics_names(self) -> list[str]:
         """Names of what `evaluate` returns, in order."""
-        return list(self._ready().logs())
+        return in_order(self._resolved().logs(), self.metrics)
+
+    def reset_metrics(self) -> None:
+        """Sets the running loss and all metrics to zero."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    def add_metric(self, value: Any, name: str | None = None, aggregation: Any = None) -> None:
+        """Not there, as in Keras 3.
+
+        Raises:
+            TypeError: always; the message says what to use.
+        """
+        raise TypeError(
+            "add_metric is of Keras 2; Keras 3 has none. Make a metric in the constructor, "
+            f"self.{name or 'mine'} = metrics.Mean(name={name or 'mine'!r}), and call its "
+            "update_state(value) in `call`: what it says comes into the logs."
+        )
 
     @property
-    def input_shape(self) -> Shape:
-        """Shape of the inputs, batch (None) first."""
+    def input_shape(self) -> Any:
+        """Shape of the inputs, batch (None) first; a list or dict of them for several."""
         self._needs_build()
         return cast(Shape, self._input_shape)
 
     @property
-    def output_shape(self) -> Shape:
-        """Shape of the outputs, batch (None) first."""
+    def output_shape(self) -> Any:
+        """Shape of the outputs, batch (None) first; a list or dict of them for several."""
         self._needs_build()
         return cast(Shape, self._output_shape)
+
+    @property
+    def input_structure(self) -> Structure:
+        """The form of the inputs, with their names."""
+        return Structure.of_shapes(self.input_shape, getattr(self, "input_names", None))
+
+    @property
+    def input_dtypes(self) -> list[torch.dtype]:
+        """What the inputs are converted to, in the order of their tree."""
+        return [self.input_dtype] * len(self.input_structure)
+
+    def _output_names(self) -> Any:
+        # Outputs of a model that is no graph have no names of their own.
+        graph = getattr(self, "_graph", None)
+        return None if graph is None else getattr(self, "output_names", None)
+
+    @property
+    def has_call(self) -> bool:
+        """Whether the model can be called: a model with a `train_step` alone needs no `call`."""
+        return type(self).call is not Layer.call
+
+    def last_activations(self) -> list[Any]:
+        """For each output, in the order of its tree, the activation function that it ends with;
+        None where that isn't known or there is none.
+
+        A model of several outputs overrides this and `preactivations`; one of a single output
+        `last_activation` and `preactivation`.
+        """
+        return [self.last_activation()]
+
+    def preactivations(self, inputs: Any, which: Iterable[int]) -> Any:
+        """The outputs in their structure, with their masks.
+
+        Args:
+            inputs: as `call` takes them.
+            which: the numbers of outputs, in the order of `last_activations`, that are wanted
+                without their last activation: logits.
+        """
+        return self.preactivation(inputs) if list(which) else self(inputs)
 
     def last_activation(self) -> Any:
         """The activation function that the model ends with, or None if that isn't known."""
@@ -208,6 +346,26 @@ class CompiledModel(Layer):
             )
         return self.compiled
 
+    def _no_loss(self) -> ValueError:
+        return ValueError(
+            f"Model {self.name!r} has nothing to train for: give compile() a loss, or add one "
+            "with add_loss in a layer's `call`."
+        )
+
+    def _tracked(self) -> Goals:
+        """Losses and metrics with their running sums; resolved where the outputs are known."""
+        compiled = self._needs_compile()
+        if self._goals is None:
+            self._goals = compiled.goals()
+        shapes = self._output_shape if self.built else None
+        if shapes is not None and self._goals.shapes != shapes:
+            self._goals.resolve(shapes, self._output_names())
+        return self._goals
+
+    def _resolved(self) -> Goals:
+        self._needs_build()
+        return self._tracked()
+
     def _ready(self) -> Step:
         """The step of the built and compiled model; made anew when its weights have moved."""
         self._needs_compile()
@@ -217,49 +375,74 @@ class CompiledModel(Layer):
         return self._step
 
     def _add_accuracy(self) -> None:
-        metrics = self._needs_compile().metrics
+        compiled = self._needs_compile()
+        metrics = compiled.metrics if isinstance(compiled.metrics, list) else []
         if not any(one in ("accuracy", "acc") for one in metrics if isinstance(one, str)):
-            metrics.append("accuracy")
-            self._step = None
+            compiled.metrics = [*metrics, "accuracy"]
+            self._goals = self._step = None
 
-    def inputs(self, x: Any, name: str = "x") -> Tensor:
-        """Array-like features as a tensor that fits the model; builds a model without shape.
+    def features(self, x: Any, name: str = "x") -> Any:
+        """Array-like features as tensors that fit the model; builds a model without shape.
+
+        Args:
+            x: an array; for a model of several inputs a list of arrays, or a dict by their names.
 
         Raises:
             DataError: they don't fit.
         """
-        tensor = batches.as_tensor(x, self.input_dtype, name)
-        if not self.built:
-            if tensor.dim() == 1:
-                tensor = tensor.unsqueeze(-1)
-            self.build((None, *tensor.shape[1:]))
-        return batches.fit_shape(tensor, self.input_shape, f"`{name}`")
+        return intake.features(self, x, name)
 
     def samples(
         self,
         x: Any,
-        y: Any,
+        y: Any = None,
         sample_weight: Any = None,
         class_weight: Mapping[int, float] | None = None,
-        names: tuple[str, str, str] = ("x", "y", "sample_weight"),
+        names: intake.Names = ("x", "y", "sample_weight"),
     ) -> Samples:
         """Array-likes as tensors that fit the compiled model, checked.
 
         Raises:
             DataError: shapes or labels don't fit the model or its loss.
         """
-        loss = self._needs_compile().loss
-        check_class_weight(class_weight)
-        if x is None or y is None:
-            missing, what = (names[0], "features") if x is None else (names[1], "targets")
-            raise ValueError(f"`{missing}` is missing: training and evaluation need {what}.")
-        features = batches.as_tensor(x, self.input_dtype, names[0])
-        targets = batches.as_tensor(y, loss.target_dtype, names[1])
-        weights = None
-        if sample_weight is not None:
-            weights = batches.as_tensor(sample_weight, torch.float32, names[2]).reshape(-1)
-        samples = Samples(features, targets, weights)
-        batches.check_lengths(samples, names)
-        samples.x = self.inputs(features, names[0])
-        losses.check_targets(loss, targets, self.output_shape)
-        return batches.weigh_classes(samples, class_weight)
+        return intake.samples(self, x, y, sample_weight, class_weight, names)
+
+
+def _in_old_order(loss_weights: Any, metrics: Any) -> tuple[Any, Any]:
+    """Keras 2 had `metrics` before `loss_weights`: compile("sgd", "mse", ["accuracy"])."""
+    names = is_metric(loss_weights) or (
+        isinstance(loss_weights, list | tuple)
+        and bool(loss_weights)
+        and all(map(is_metric, loss_weights))
+    )
+    if not names or metrics is not None:
+        return loss_weights, metrics
+    warnings.warn(
+        "compile(optimizer, loss, metrics) by position is Keras 2's order: use metrics=….",
+        DeprecationWarning,
+        stacklevel=3,
+    )
+    return None, loss_weights
+
+
+def _scaling(optimizer: Optimizer) -> Optimizer:
+    scaling: Any = optimizers.LossScaleOptimizer
+    return optimizer if isinstance(optimizer, scaling) else scaling(optimizer)
+
+
+def _jit(jit_compile: Any, run_eagerly: Any) -> bool:
+    if jit_compile == "auto":
+        return False
+    check_flag("jit_compile", jit_compile)
+    if jit_compile and run_eagerly:
+        warnings.warn("run_eagerly=True turns jit_compile=True off.", stacklevel=3)
+        return False
+    return bool(jit_compile)
+
+
+def _metrics_in(attributes: Mapping[str, Any]) -> list[Any]:
+    found = []
+    for value in attributes.values():
+        parts = value if isinstance(value, list | tuple) else [value]
+        found += [one for one in parts if isinstance(one, metric_objects.Metric)]
+    return found

@@ -61,15 +61,16 @@ class Progress:
         self._epoch = ""
         self._began = self._drawn = time.perf_counter()
 
-    def begin(self, epoch: int) -> None:
-        """An epoch begins; counted from 0."""
+    def begin(self, epoch: int | None) -> None:
+        """An epoch begins; counted from 0. None: what begins is no epoch and has no title."""
         if not self.verbose:
             return
         self._done = 0
         self._began = self._drawn = time.perf_counter()
-        self._epoch = f"Epoch {epoch + 1}/{self.epochs}"
+        self._epoch = "" if epoch is None else f"Epoch {epoch + 1}/{self.epochs}"
         if self.verbose == 1:
-            print(self._epoch, flush=True)
+            if self._epoch:
+                print(self._epoch, flush=True)
             # tqdm shows nothing in a terminal that doesn't tell its size.
             columns, lines = shutil.get_terminal_size()
             self._bar = _Bar(
@@ -113,7 +114,7 @@ class Progress:
             self._bar = None
             self._print("", logs)
         elif self.verbose:
-            self._print(f"{self._epoch} - ", logs)
+            self._print(self._epoch, logs)
 
     def result(self, logs: dict[str, float]) -> None:
         """Prints one line: steps, seconds, values."""
@@ -122,8 +123,9 @@ class Progress:
 
     def _print(self, start: str, logs: dict[str, float]) -> None:
         seconds = time.perf_counter() - self._began
-        steps = f"{self.total}/{self.total} - " if self.total else ""
-        print(f"{start}{steps}{seconds:.1f}s - {line(logs)}", flush=True)
+        steps = f"{self.total}/{self.total}" if self.total else ""
+        parts = [start, steps, f"{seconds:.1f}s", line(logs)]
+        print(" - ".join(part for part in parts if part), flush=True)
 
     def close(self) -> None:
         """Leaves the terminal in order when training ends early."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -10,7 +10,11 @@ from torch import Tensor
 from elephas_torch.flat import Flat
 from elephas_torch.keras import activations
 from elephas_torch.keras.batches import Samples
-from elephas_torch.keras.metrics import Metric
+from elephas_torch.keras.compiled_metrics import detached
+from elephas_torch.keras.forward import Forward
+from elephas_torch.keras.goals import Goals, total
+from elephas_torch.keras.layers.base import collected_losses
+from elephas_torch.keras.losses import Loss
 
 if TYPE_CHECKING:
     from elephas_torch.keras.compiled import CompiledModel
@@ -28,38 +32,73 @@ class Step:
 
     Attributes:
         flat: the model's weights and gradients as flat vectors.
-        metrics: the compiled metrics, in order; `reset()` sets them and the loss to zero.
+        goals: losses and metrics of each output, with their running sums.
+        losses: for each output what its loss is taken with, None where it has none.
     """
 
     def __init__(self, model: CompiledModel) -> None:
-        compiled = model._needs_compile()
         self.model = model
         self.flat = Flat(model)
-        self.loss = compiled.loss
-        self.metrics: list[Metric] = compiled.resolved_metrics(model.output_shape)
-        self._total = 0.0
-        self._rows = 0
-        self._activation: Any = None
-        last = model.last_activation()
-        if last is not None:
-            fused = self.loss.fused(activations.serialize(last))
+        self.goals: Goals = model._resolved()
+        self.losses = list(self.goals.losses)
+        self._activations: list[Any] = [None] * len(self.losses)
+        self._fuse(model)
+        self._forward = Forward(model, self._raw(), model._needs_compile().jit_compile)
+        self._penalties = model.regularized_weights()
+        self._constraints = model.constrained_weights()
+        outputs = self.goals.outputs
+        self._single = outputs is not None and outputs.single and self.goals.weights == [None]
+
+    def _fuse(self, model: CompiledModel) -> None:
+        last = model.last_activations()
+        if self.goals.outputs is None or len(last) != len(self.losses):
+            return
+        last = self.goals.outputs.from_tree_order(last)
+        for number, (loss, activation) in enumerate(zip(self.losses, last, strict=True)):
+            if loss is None or activation is None:
+                continue
+            fused = loss.fused(activations.serialize(activation))
             if fused is not None:
-                self.loss, self._activation = fused, last
+                self.losses[number], self._activations[number] = fused, activation
+
+    def _raw(self) -> list[int]:
+        """The numbers of outputs, in the tree's order, whose activation goes into the loss."""
+        outputs = self.goals.outputs
+        numbers = outputs.numbers if outputs is not None else []
+        return [place for place, n in enumerate(numbers) if self._activations[n] is not None]
+
+    @property
+    def loss(self) -> Loss | None:
+        """The loss of a model of one output: the fused one, where it is."""
+        return self.losses[0]
 
     @property
     def target_dtype(self) -> torch.dtype:
-        """What targets must be converted to."""
-        return self.loss.target_dtype
+        """What the targets of a model of one output must be converted to."""
+        return self.losses[0].target_dtype if self.losses[0] is not None else torch.float32
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The compiled metrics, in order; `reset()` sets them and the loss to zero."""
+        return self.goals.metrics.metrics
 
     def reset(self) -> None:
         """Sets the running loss and metrics to zero: at the start of an epoch."""
-        self._total = 0.0
-        self._rows = 0
-        for metric in self.metrics:
-            metric.reset_state()
+        self.goals.reset()
 
-    def gradients(self, batch: Samples) -> Tensor:
-        """Computes the gradient of the batch's mean loss into `flat.gradients`.
+    def train(self, batch: Samples) -> None:
+        """Makes an update from one batch with the compiled optimizer."""
+        self.gradients(batch, scaled=True)
+        flat = self.flat
+        self.model.optimizer.step(flat.parameters, flat.gradients, flat.sizes)
+        if self._constraints:
+            self.constrain()
+
+    def gradients(self, batch: Samples, scaled: bool = False) -> Tensor:
+        """Computes the gradient of the batch's loss into `flat.gradients`.
+
+        Args:
+            scaled: times the factor of an optimizer that scales losses (`LossScaleOptimizer`).
 
         Returns:
             The loss, a scalar tensor without history.
@@ -67,60 +106,86 @@ class Step:
         if not self.flat.sizes:
             return self.evaluate(batch)  # all weights are frozen
         self.flat.zero_gradients()
-        outputs = self._outputs(batch.x)
-        loss = self.loss(batch.y, outputs, batch.weight)
-        loss.backward()
+        outputs, loss = self._computed(batch)
+        (self.model.optimizer.scale_loss(loss) if scaled else loss).backward()
         loss = loss.detach()
         self._record(loss, batch, outputs)
         return loss
 
+    @torch.no_grad()
+    def constrain(self) -> None:
+        """Applies the weights' constraints; to be called after each update."""
+        for weight, constraint in self._constraints:
+            weight.copy_(constraint(weight))
+
     def evaluate(self, batch: Samples) -> Tensor:
         """Computes and records the loss and metrics of a batch, without gradients."""
         with torch.no_grad():
-            outputs = self._outputs(batch.x)
-            loss = self.loss(batch.y, outputs, batch.weight)
+            outputs, loss = self._computed(batch)
             self._record(loss, batch, outputs)
         return loss
 
-    def _outputs(self, x: Tensor) -> Tensor:
-        if self._activation is None:
-            return cast(Tensor, self.model(x))
-        return self.model.preactivation(x)
+    def _computed(self, batch: Samples) -> tuple[Any, Tensor]:
+        with collected_losses() as added:
+            outputs = self._forward(batch.x)
+        loss = self.losses[0]
+        if self._single and loss is not None:
+            value: Tensor | None = loss(batch.y, outputs, batch.weight)
+        else:
+            value = self._several(batch, outputs)
+        if not added and not self._penalties:
+            return outputs, value if value is not None else self._nothing()
+        more = [one.sum() for one in added]
+        more += [rule(weight) for weight, rule in self._penalties]
+        found = total(more if value is None else [value, *more])
+        return outputs, found if found is not None else self._nothing()
 
-    def _record(self, loss: Tensor, batch: Samples, outputs: Tensor) -> None:
-        self._rows += len(batch)
-        self._total += loss.item() * len(batch)
-        if self.metrics:
+    def _several(self, batch: Samples, outputs: Any) -> Tensor | None:
+        form = self.goals.outputs
+        assert form is not None
+        none = [None] * len(form)
+        y = none if batch.y is None else form_list(form.single, batch.y)
+        weights = none if batch.weight is None else form_list(form.single, batch.weight)
+        return self.goals.value(y, form.leaves(outputs), weights, len(batch), self.losses)
+
+    def _nothing(self) -> Tensor:
+        raise self.model._no_loss()
+
+    def _record(self, loss: Tensor, batch: Samples, outputs: Any) -> None:
+        goals = self.goals
+        rows = len(batch)
+        goals.loss.total += loss.item() * rows
+        goals.loss.count += rows
+        if goals.metrics.entries:
             with torch.no_grad():
-                outputs = outputs.detach()
-                if self._activation is not None:
-                    outputs = self._activation(outputs)
-                for metric in self.metrics:
-                    metric.update_state(batch.y, outputs)
+                self._measure(batch, outputs)
 
-    def logs(self) -> dict[str, float]:
+    def _measure(self, batch: Samples, outputs: Any) -> None:
+        form = self.goals.outputs
+        assert form is not None
+        leaves = [
+            detached(one, activation)
+            for one, activation in zip(form.leaves(outputs), self._activations, strict=True)
+        ]
+        y = form_list(form.single, batch.y)
+        weights = [None] * len(leaves)
+        if batch.weight is not None:
+            weights = form_list(form.single, batch.weight)
+        self.goals.metrics.update(y, leaves, weights)
+
+    def logs(self) -> dict[str, Any]:
         """The loss, the mean over rows since `reset()`, and the metrics, by name."""
-        logs = {"loss": self._total / max(self._rows, 1)}
-        for metric in self.metrics:
-            logs[metric.name] = float(metric.result())
-        return logs
+        return self.goals.logs()
 
     def sums(self) -> dict[str, Any]:
         """What `logs` is made from, as numbers that add up over workers."""
-        return {
-            "rows": self._rows,
-            "loss": self._total,
-            "metrics": [metric.state.tolist() for metric in self.metrics],
-        }
+        return self.goals.sums()
 
     def load_sums(self, parts: list[dict[str, Any]]) -> None:
         """Takes the sums of several workers: `logs()` is then exact over all their rows."""
-        self.reset()
-        if not parts:
-            return
-        for part in parts:
-            self._rows += int(part["rows"])
-            self._total += float(part["loss"])
-        for number, metric in enumerate(self.metrics):
-            states = [torch.tensor(p["metrics"][number], dtype=torch.float64) for p in parts]
-            metric.load(torch.stack(states).sum(0))
+        self.goals.load_sums(parts)
+
+
+def form_list(single: bool, part: Any) -> list[Any]:
+    """A part of samples as a list with an entry for each output."""
+    return [part] if single else part

@@ -5,7 +5,8 @@ Follows https://keras.io/api/models/model_training_apis/
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,19 +17,27 @@ from elephas_torch.keras.arguments import (
     check_batch_size,
     check_class_weight,
     check_epochs,
-    check_flag,
     check_known,
     check_share,
-    check_whole,
+    check_shuffle,
+    check_steps,
+    check_validation_freq,
+    without_workers,
 )
 from elephas_torch.keras.batches import Samples
 from elephas_torch.keras.callbacks import Callback, CallbackList, History
-from elephas_torch.keras.compiled import CompiledModel
+from elephas_torch.keras.feeding import Feeding
+from elephas_torch.keras.generators import Generators
+from elephas_torch.keras.own_steps import OwnStep
 from elephas_torch.keras.progress import Progress, resolve_verbose
-from elephas_torch.keras.results import results, to_classes
+from elephas_torch.keras.results import as_arrays, empty, in_order, joined, results, to_classes
+from elephas_torch.keras.sources import Arrays, Source
+from elephas_torch.keras.step import Step
+
+Callbacks = Sequence[Callback] | Callback | None
 
 
-class Trainer(CompiledModel):
+class Trainer(Feeding, Generators):
     """The part of a `Model` that trains it."""
 
     def fit(
@@ -38,35 +47,49 @@ class Trainer(CompiledModel):
         batch_size: int | None = None,
         epochs: int = 1,
         verbose: int | str = "auto",
-        callbacks: Sequence[Callback] | Callback | None = None,
+        callbacks: Callbacks = None,
         validation_split: float = 0.0,
-        validation_data: Sequence[Any] | None = None,
-        shuffle: bool = True,
+        validation_data: Any = None,
+        shuffle: bool | str = True,
         class_weight: Mapping[int, float] | None = None,
         sample_weight: Any = None,
         initial_epoch: int = 0,
-        *,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
         validation_batch_size: int | None = None,
-        validation_freq: int = 1,
+        validation_freq: int | Sequence[int] = 1,
         **kwargs: Any,
     ) -> History:
-        """Trains the model on arrays.
+        """Trains the model.
+
+        Follows https://keras.io/api/models/model_training_apis/#fit-method
 
         Args:
-            x: features, shape (rows, ...): NumPy, torch or lists.
-            y: targets, shape (rows, ...).
-            batch_size: rows a step. Default 32.
+            x: features, shape (rows, ...): NumPy, torch, pandas or lists; for several inputs a
+                list, or a dict by their names. Or batches of (x, y) or (x, y, sample_weight): a
+                generator or iterator, a `keras.utils.PyDataset`, a
+                `torch.utils.data.DataLoader`, any iterable that can be gone through again. Or a
+                `torch.utils.data.Dataset` of such samples, which `batch_size` makes batches of.
+            y: targets, shape (rows, ...); for several outputs a list, or a dict by their names.
+                With batches they are in x.
+            batch_size: rows a step. Default 32; with `steps_per_epoch`, what makes so many steps.
             epochs: the number of the epoch to stop at. Default 1.
             verbose: 0 silent, 1 a bar, 2 a line an epoch, "auto" 1 in a terminal, else 2.
             callbacks: see `elephas_torch.keras.callbacks`.
-            validation_split: the share of rows, taken from the end, to validate with.
-            validation_data: (x, y) or (x, y, sample_weight) to validate with instead.
-            shuffle: a new order each epoch. Default True.
+            validation_split: the share of rows, taken from the end, to validate with; of arrays.
+            validation_data: (x, y) or (x, y, sample_weight) to validate with instead; or batches,
+                as `x` takes them.
+            shuffle: a new order each epoch, of rows, of a `PyDataset`'s batches, of a dataset's
+                samples; "batch" shuffles rows within batches alone. Default True.
             class_weight: class number -> weight of its rows in the loss of training.
-            sample_weight: weight of each row in the loss, shape (rows,).
+            sample_weight: weight of each row in the loss, shape (rows,), or of each step, shape
+                (rows, steps); for several outputs also a list or dict.
             initial_epoch: the number of the first epoch. Default 0.
+            steps_per_epoch: batches an epoch. Default all; needed where batches never end.
+            validation_steps: batches a validation. Default all.
             validation_batch_size: Default `batch_size`.
-            validation_freq: validate each so many epochs. Default 1.
+            validation_freq: validate each so many epochs, or after the epochs in a list (the
+                first is 1). Default 1.
 
         Returns:
             A `History`: `history.history["loss"]` has a value an epoch.
@@ -78,112 +101,138 @@ class Trainer(CompiledModel):
         """
         epochs = legacy.renamed(kwargs, "fit", "nb_epoch", "epochs", epochs)
         accuracy = legacy.show_accuracy(kwargs, "fit")
+        rows = kwargs.pop("_rows", (None, None))
+        without_workers(kwargs, "fit")
         check_known(Trainer.fit, kwargs)
         self._needs_compile()
         check_epochs(epochs, initial_epoch)
-        size = check_batch_size(batch_size)
-        validation_size = check_batch_size(validation_batch_size or size, "validation_batch_size")
         check_share("validation_split", validation_split)
-        check_flag("shuffle", shuffle)
-        check_whole("validation_freq", validation_freq, 1)
+        check_shuffle(shuffle)
+        check_steps("steps_per_epoch", steps_per_epoch)
+        check_steps("validation_steps", validation_steps)
+        validates = check_validation_freq(validation_freq)
         check_class_weight(class_weight)
+        if batch_size is not None:
+            check_batch_size(batch_size)
+        if validation_batch_size is not None:
+            check_batch_size(validation_batch_size, "validation_batch_size")
         verbose = resolve_verbose(verbose)
-        training = self.samples(x, y, sample_weight)
-        validation = None if validation_data is None else self._validation(validation_data)
-        if validation_split and validation is None:
-            training, validation = batches.split_checked(training, validation_split)
-        training = batches.weigh_classes(training, class_weight)
+        training, parted = self._fed(
+            x, y, sample_weight, class_weight, batch_size, shuffle, steps_per_epoch,
+            0.0 if validation_data is not None else validation_split, rows[0],
+        )  # fmt: skip
+        validation: Source | None = parted
+        size = validation_batch_size or batch_size
+        if validation_data is not None:
+            validation = self._validation(validation_data, size, validation_steps, rows[1])
+        elif parted is not None:
+            validation = parted.with_steps(size, validation_steps)
         if accuracy:
             self._add_accuracy()
-        steps = -(-len(training) // size)
         hooks = CallbackList(
-            callbacks, self, {"epochs": epochs, "steps": steps, "verbose": verbose}
+            callbacks, self, {"epochs": epochs, "steps": training.steps, "verbose": verbose}
         )
-        progress = Progress(epochs, steps, verbose)
+        progress = Progress(epochs, training.steps, verbose)
 
-        def run(epoch: int) -> dict[str, float]:
-            logs = self._run_epoch(training, size, shuffle, hooks, progress)
-            if validation is not None and (epoch + 1) % validation_freq == 0:
-                values = self._test(validation, validation_size)
+        def run(epoch: int, skip: int) -> dict[str, Any] | None:
+            logs = self._run_epoch(training, skip, hooks, progress)
+            if logs is not None and validation is not None and validates(epoch + 1):
+                values = self._test(validation, hooks)
                 logs |= {f"val_{name}": value for name, value in values.items()}
-            return logs
+            return None if logs is None else dict(sorted(logs.items()))
 
-        return self._run_epochs(range(initial_epoch, epochs), run, hooks, progress)
+        return self._run_epochs(initial_epoch, epochs, run, hooks, progress)
 
     def _run_epochs(
         self,
-        epochs: range,
-        run: Callable[[int], dict[str, float]],
+        initial_epoch: int,
+        epochs: int,
+        run: Callable[[int, int], dict[str, Any] | None],
         hooks: CallbackList,
         progress: Progress,
     ) -> History:
         self.stop_training = False
         self.history = hooks.history
-        logs: dict[str, float] = {}
+        logs: dict[str, Any] = {}
         try:
             hooks.on_train_begin()
-            for epoch in epochs:
+            first, skip = hooks.start(initial_epoch)
+            for epoch in range(first, epochs):
                 hooks.on_epoch_begin(epoch)
                 progress.begin(epoch)
-                logs = run(epoch)
+                found = run(epoch, skip if epoch == first else 0)
+                if found is None:
+                    break
+                logs = found
                 progress.end(logs)
                 hooks.on_epoch_end(epoch, logs)
                 if self.stop_training:
                     break
+            self._finish_training()
             hooks.on_train_end(logs)
         finally:
             progress.close()
             self.eval()
         return hooks.history
 
-    def _validation(self, data: Sequence[Any]) -> Samples:
-        if not isinstance(data, tuple | list) or len(data) not in (2, 3):
-            found = f"{len(data)} items" if isinstance(data, tuple | list) else type(data).__name__
-            raise ValueError(
-                "`validation_data` must be (x, y) or (x, y, sample_weight). "
-                f"Received: validation_data of {found}"
-            )
-        names = ("validation_data[0]", "validation_data[1]", "validation_data[2]")
-        x, y, weight = (*data, None)[:3]
-        return self.samples(x, y, weight, names=names)
+    def _finish_training(self) -> None:
+        finish = getattr(self.optimizer, "finalize_variable_values", None)
+        if finish is not None and not self.steps_by_itself and self.built:
+            finish(self.trainable_weights)
+
+    def _stepping(self) -> Any:
+        return OwnStep(self) if self.steps_by_itself else self._ready()
 
     def _run_epoch(
-        self,
-        samples: Samples,
-        batch_size: int,
-        shuffle: bool,
-        hooks: CallbackList,
-        progress: Progress,
-    ) -> dict[str, float]:
+        self, source: Source, skip: int, hooks: CallbackList, progress: Progress
+    ) -> dict[str, Any] | None:
+        """One epoch; returns its logs, or None where the source had no batch left."""
         # Asked anew each epoch: a callback may have frozen, replaced or compiled something.
-        step, optimizer = self._ready(), self.optimizer
-        flat = step.flat
+        step = self._stepping()
         self.train()
         step.reset()
-        rows = batches.order(len(samples), True) if shuffle else None
-        for number, batch in enumerate(batches.batches(samples, batch_size, rows)):
+        number = -1
+        for number, batch in enumerate(source.epoch()):
+            if number < skip:
+                continue
             if hooks.wants_batches:
                 hooks.on_train_batch_begin(number)
-            step.gradients(batch)
-            optimizer.step(flat.parameters, flat.gradients, flat.sizes)
+            step.train(batch)
             if hooks.wants_batches:
                 hooks.on_train_batch_end(number, step.logs())
                 if self.stop_training:
                     break
             progress.advance(step)
         self.eval()
-        return step.logs()
+        if number < 0:
+            source.warn_empty()
+            return None
+        return dict(step.logs())
 
-    def _test(self, samples: Samples, batch_size: int) -> dict[str, float]:
+    def _test(
+        self, source: Source, hooks: CallbackList, progress: Progress | None = None
+    ) -> dict[str, Any]:
         # A callback may evaluate in the middle of an epoch, whose sums must then go on.
-        step, training = self._ready(), self.training
+        step, training = self._stepping(), self.training
         before = step.sums()
         self.eval()
         step.reset()
+        self.stop_evaluating = False
         try:
-            for batch in batches.batches(samples, batch_size):
+            hooks.on_test_begin()
+            for number, batch in enumerate(source.epoch()):
+                if hooks.wants_test_batches:
+                    hooks.on_test_batch_begin(number)
                 step.evaluate(batch)
-            return step.logs()
+                if hooks.wants_test_batches:
+                    hooks.on_test_batch_end(number, step.logs())
+                    if self.stop_evaluating:
+                        break
+                if progress is not None:
+                    progress.advance(step)
+            logs = step.logs()
+            hooks.on_test_end(logs)
+            return logs
         finally:
             step.load_sums([before])
             self.train(training)
@@ -195,66 +244,122 @@ class Trainer(CompiledModel):
         batch_size: int | None = None,
         verbose: int | str = "auto",
         sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Callbacks = None,
         return_dict: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """Loss and metrics on arrays, without training.
+        """Loss and metrics, without training.
+
+        Follows https://keras.io/api/models/model_training_apis/#evaluate-method
 
         Args:
             x, y, sample_weight, batch_size: as in `fit`.
-            verbose: 0 silent, else a line with the result.
+            verbose: 0 silent, 1 a bar, 2 a line with the result, "auto" 1 in a terminal, else 2.
+            steps: batches to take. Default all; needed where batches never end.
+            callbacks: their hooks of tests are called.
             return_dict: a dict of names and values in place of a list.
 
         Returns:
-            The loss, or [loss, metric, ...] where there are metrics, or the dict.
+            The loss, or [loss, metric, ...] where there are metrics or several outputs, in the
+            order of `metrics_names`; or the dict.
         """
         accuracy = legacy.show_accuracy(kwargs, "evaluate")
+        rows = kwargs.pop("_rows", None)
+        without_workers(kwargs, "evaluate")
         check_known(Trainer.evaluate, kwargs)
         self._needs_compile()
-        size = check_batch_size(batch_size)
+        if batch_size is not None:
+            check_batch_size(batch_size)
+        check_steps("steps", steps)
         verbose = resolve_verbose(verbose)
-        samples = self.samples(x, y, sample_weight)
+        source = self._fed(x, y, sample_weight, None, batch_size, False, steps, rows=rows)[0]
         if accuracy:
             self._add_accuracy()
-        progress = Progress(1, -(-len(samples) // size), verbose)
-        logs = self._test(samples, size)
-        progress.result(logs)
-        return results(logs, return_dict)
+        with self._shown("evaluate", source, verbose, callbacks) as (hooks, progress):
+            logs = self._test(source, hooks, progress)
+            progress.end(logs)
+        return results(logs, return_dict, in_order(logs, self.metrics))
+
+    @contextmanager
+    def _shown(
+        self, name: str, source: Source, verbose: int, callbacks: Callbacks
+    ) -> Iterator[tuple[CallbackList, Progress]]:
+        params = {"epochs": 1, "steps": source.steps, "verbose": verbose}
+        progress = Progress(1, source.steps, verbose)
+        progress.begin(None)
+        try:
+            yield CallbackList(callbacks, self, params, add_history=False), progress
+        finally:
+            progress.close()
 
     def predict(
         self,
         x: Any,
         batch_size: int | None = None,
         verbose: int | str = "auto",
+        steps: int | None = None,
+        callbacks: Callbacks = None,
         **kwargs: Any,
-    ) -> np.ndarray:
-        """Outputs for arrays, in order.
+    ) -> Any:
+        """Outputs, in order.
+
+        Follows https://keras.io/api/models/model_training_apis/#predict-method
 
         Args:
-            x: features, shape (rows, ...).
+            x: features, as in `fit`; of batches the first part is taken.
             batch_size: rows at once. Default 32.
-            verbose: accepted for Keras's sake; nothing is shown.
+            verbose: 0 silent, 1 a bar, 2 a line at the end, "auto" 1 in a terminal, else 2.
+            steps: batches to take. Default all; needed where batches never end.
+            callbacks: their hooks of predictions are called.
 
         Returns:
-            A NumPy array, shape (rows, ...) of the model's output.
+            A NumPy array, shape (rows, ...) of the model's output; for several outputs a list or
+            dict of them, as the model gives them.
         """
+        rows = kwargs.pop("_rows", None)
+        without_workers(kwargs, "predict")
         check_known(Trainer.predict, kwargs)
-        size = check_batch_size(batch_size)
-        features = self.inputs(x)
-        if len(features) == 0:
-            return np.zeros((0, *(n or 0 for n in self.output_shape[1:])), dtype=np.float32)
+        if batch_size is not None:
+            check_batch_size(batch_size)
+        check_steps("steps", steps)
+        verbose = resolve_verbose(verbose)
+        source = self._features_source(x, batch_size, steps, rows)
+        if isinstance(source, Arrays) and len(source.samples) == 0:
+            return empty(self.output_shape)
+        with self._shown("predict", source, verbose, callbacks) as (hooks, progress):
+            outputs = self._predicted(source, hooks, progress)
+            progress.end({})
+        return as_arrays(outputs)
+
+    def _predicted(self, source: Source, hooks: CallbackList, progress: Progress) -> Any:
+        compute = self.predict_step if self.overrides("predict_step") else None
         training = self.training
         self.eval()
+        self.stop_predicting = False
+        parts: list[Any] = []
         try:
+            hooks.on_predict_begin()
             with torch.no_grad():
-                parts = [self(part) for part in features.split(size)]
-                return torch.cat(parts).cpu().numpy()
+                for number, batch in enumerate(source.epoch()):
+                    if hooks.wants_predict_batches:
+                        hooks.on_predict_batch_begin(number)
+                    parts.append(compute(batch.packed()) if compute else self(batch.x))
+                    if hooks.wants_predict_batches:
+                        hooks.on_predict_batch_end(number, {"outputs": parts[-1]})
+                        if self.stop_predicting:
+                            break
+                    progress.advance(_NoLogs)
+            hooks.on_predict_end()
         finally:
             self.train(training)
+        if not parts:
+            raise source.nothing()
+        return joined(parts)
 
-    def predict_proba(self, x: Any, batch_size: int | None = None, verbose: Any = 0) -> np.ndarray:
+    def predict_proba(self, x: Any, batch_size: int | None = None, verbose: Any = 0) -> Any:
         """The same as `predict`, under Keras 1's name."""
-        return self.predict(x, batch_size)
+        return self.predict(x, batch_size, verbose)
 
     def predict_classes(
         self, x: Any, batch_size: int | None = None, verbose: Any = 0
@@ -265,11 +370,18 @@ class Trainer(CompiledModel):
             int64, shape (rows,): the largest output's number; or for a single output, shape
             (rows, 1): whether it is above 0.5.
         """
-        return to_classes(self.predict(x, batch_size))
+        return to_classes(self.predict(x, batch_size, verbose))
 
-    def predict_on_batch(self, x: Any) -> np.ndarray:
-        """Outputs for one batch."""
-        return self.predict(x, batch_size=max(len(x), 1))
+    def predict_on_batch(self, x: Any) -> Any:
+        """Outputs for one batch; returned as `predict` does."""
+        batch = self._features_source(x, None, None, None)
+        whole = batch.samples if isinstance(batch, Arrays) else None
+        if whole is None:
+            raise TypeError(
+                "predict_on_batch takes arrays; predict takes batches. "
+                f"Received: x of type {type(x).__name__}"
+            )
+        return self.predict(x, batch_size=max(len(whole), 1), verbose=0)
 
     def train_on_batch(
         self,
@@ -281,18 +393,25 @@ class Trainer(CompiledModel):
     ) -> Any:
         """One update on one batch.
 
+        Follows https://keras.io/api/models/model_training_apis/#trainonbatch-method
+
+        Args:
+            x, y, sample_weight, class_weight: as in `fit`, arrays of one batch.
+            return_dict: a dict of names and values in place of a list.
+
         Returns:
-            This batch's loss and metrics, as `evaluate` returns them. (Keras 3 gives running
-            means since `reset_metrics()`; Keras 1 and 2 gave the batch's, as here.)
+            This batch's loss and metrics, as `evaluate` returns them. (Some versions of Keras 3
+            give running means since `reset_metrics()`; Keras 1, 2 and 3.15 the batch's, as here.)
         """
-        samples = self.samples(x, y, sample_weight, class_weight)
-        step = self._ready()
+        samples = self._one_batch(x, y, sample_weight, class_weight)
+        step = self._stepping()
         self.train()
         step.reset()
-        step.gradients(samples)
-        self.optimizer.step(step.flat.parameters, step.flat.gradients, step.flat.sizes)
-        self.eval()
-        return results(step.logs(), return_dict)
+        try:
+            step.train(samples)
+        finally:
+            self.eval()
+        return self._results(step, return_dict)
 
     def test_on_batch(
         self,
@@ -302,5 +421,24 @@ class Trainer(CompiledModel):
         return_dict: bool = False,
     ) -> Any:
         """Loss and metrics of one batch, without training; returned as `evaluate` does."""
-        samples = self.samples(x, y, sample_weight)
-        return results(self._test(samples, len(samples)), return_dict)
+        samples = self._one_batch(x, y, sample_weight, None)
+        source = Arrays("x", samples, len(samples))
+        logs = self._test(source, CallbackList(None, self, {}, add_history=False))
+        return results(logs, return_dict, in_order(logs, self.metrics))
+
+    def _one_batch(self, x: Any, y: Any, weight: Any, class_weight: Any) -> Samples:
+        self._needs_compile()
+        check_class_weight(class_weight)
+        return batches.weigh_classes(self._converted()(x, y, weight), class_weight)
+
+    def _results(self, step: Step | OwnStep, return_dict: bool) -> Any:
+        logs = step.logs()
+        return results(logs, return_dict, in_order(logs, self.metrics))
+
+
+class _NoLogs:
+    """What a bar shows of a prediction: nothing."""
+
+    @staticmethod
+    def logs() -> dict[str, Any]:
+        return {}

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from elephas_torch.errors import DataError
-from elephas_torch.keras import Sequential, layers, losses
+from elephas_torch.keras import Sequential, layers, losses, metrics
 from elephas_torch.keras.layers import Dense, Embedding
 
 X = np.random.default_rng(0).normal(size=(20, 4)).astype("float32")
@@ -43,7 +43,9 @@ def test_a_model_that_is_not_compiled(use):
     ("options", "error", "message"),
     [
         ({"loss": "mean_sqared_error"}, ValueError, "loss: .*Did you mean 'mean_squared_error'"),
-        ({"loss": None}, ValueError, "needs a loss"),
+        ({"loss": [None, 3]}, TypeError, "Received: loss=3"),
+        ({"loss": ["mse", "mae"]}, ValueError, "`loss` needs an entry for each of .* 1 outputs"),
+        ({"loss": {"a": "mse", "b": "mae"}}, ValueError, "one output"),
         ({"loss": 3}, TypeError, "Received: loss=3"),
         ({"loss": losses.MeanSquaredError(reduction=None)}, ValueError, "one number a batch"),
         ({"optimizer": "sdg"}, ValueError, "optimizer: 'sdg'. Did you mean 'sgd'"),
@@ -53,9 +55,17 @@ def test_a_model_that_is_not_compiled(use):
         ({"metrics": [3]}, TypeError, "Received: 3"),
         ({"metrics": 3}, TypeError, "`metrics` must be a list .*Received: metrics=3"),
         ({"metrics": {"a": "mse", "b": "mae"}}, ValueError, "one output"),
-        ({"metrics": ["mse", "mse"]}, ValueError, "two values of the name 'mse'"),
+        ({"weighted_metrics": 3}, TypeError, "Received: weighted_metrics=3"),
+        ({"weighted_metrics": ["acuracy"]}, ValueError, "metric: 'acuracy'. Did you mean"),
+        ({"metrics": [metrics.MeanSquaredError(name="loss")]}, ValueError, 'of the name "loss"'),
         ({"metric": ["mse"]}, TypeError, "'metric'. Did you mean 'metrics'"),
-        ({"loss_weights": [1.0]}, TypeError, "doesn't know: 'loss_weights'"),
+        ({"loss_weights": [1.0, 2.0]}, ValueError, "`loss_weights` needs an entry .* 2 entries"),
+        ({"loss_weights": {"a": "much"}}, TypeError, "must be numbers.*loss_weights={'a': 'much'}"),
+        ({"loss_weights": [1.0, ["a"]]}, TypeError, "must be numbers"),
+        ({"loss_weight": [1.0]}, TypeError, "'loss_weight'. Did you mean 'loss_weights'"),
+        ({"steps_per_execution": 0}, ValueError, "`steps_per_execution` must be a whole number"),
+        ({"run_eagerly": "yes"}, ValueError, "`run_eagerly` must be True or False"),
+        ({"jit_compile": "yes"}, ValueError, "`jit_compile` must be True or False"),
     ],
 )
 def test_compile(options, error, message):
@@ -91,7 +101,12 @@ ARGUMENTS = [
     ({"validation_split": 0.99}, "20 rows can't be split"),
     ({"validation_freq": 0}, "validation_freq=0"),
     ({"validation_batch_size": -3}, "`validation_batch_size` must be .*validation_batch_size=-3"),
-    ({"shuffle": "batch"}, "`shuffle` must be True or False"),
+    ({"validation_freq": [1, 0]}, "validation_freq=0"),
+    ({"validation_freq": "often"}, "validation_freq='often'"),
+    ({"steps_per_epoch": 0}, "`steps_per_epoch` must be a whole number, 1 or more"),
+    ({"steps_per_epoch": 1.5}, "steps_per_epoch=1.5"),
+    ({"validation_steps": -1}, "validation_steps=-1"),
+    ({"shuffle": "batches"}, "`shuffle` must be True or False, or 'batch'"),
     ({"verbose": 3}, "Unknown verbose: 3"),
     ({"verbose": "yes"}, "Unknown verbose: 'yes'"),
     ({"verbose": None}, "Unknown verbose: None"),
@@ -108,7 +123,8 @@ ARGUMENTS = [
     ({"class_weight": {0: -1.0}}, "class 0 has -1.0"),
     ({"class_weight": {0: float("nan")}}, "class 0 has nan"),
     ({"sample_weight": np.ones(19)}, "`x` has 20 rows, `sample_weight` has 19"),
-    ({"sample_weight": np.ones((20, 2))}, "`x` has 20 rows, `sample_weight` has 40"),
+    ({"sample_weight": np.ones((20, 2))}, r"has shape \(20, 2\); .* one weight a row, .*\(20,\)"),
+    ({"sample_weight": [np.ones(20), np.ones(20)]}, "`x` has 20 rows, `sample_weight` has 2"),
     ({"sample_weight": "heavy"}, "`sample_weight` must be numbers"),
 ]
 
@@ -164,8 +180,7 @@ FEATURES = [
     (X[:, :3], r"takes features of shape \(4,\) a row; `x` has rows of shape \(3,\)"),
     (X[:, None], r"`x` has rows of shape \(1, 4\)"),
     (X[:, 0], r"`x` has rows of shape \(\)"),
-    ((row for row in X), "`x` must be numbers.*Received: generator"),
-    ({"x": X}, "`x` must be numbers.*Received: dict"),
+    ({"a": X, "b": X}, "Unknown input in `x`: 'a'. Known: input_layer"),
 ]
 
 
