@@ -18,15 +18,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from elephas_torch.keras.identifiers import find, name_of
+from elephas_torch.keras.operations import op
 
 Activation = Callable[..., Tensor]
 
 
+@op
 def linear(x: Tensor) -> Tensor:
     """x itself."""
     return x
 
 
+@op
 def relu(
     x: Tensor,
     negative_slope: float = 0.0,
@@ -51,141 +54,169 @@ def relu(
     return y
 
 
+@op
 def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
     """x, or `negative_slope * x` where x is negative."""
     return F.leaky_relu(x, negative_slope)
 
 
+@op
 def relu6(x: Tensor) -> Tensor:
     """x cut to [0, 6]."""
     return F.relu6(x)
 
 
+@op
 def softmax(x: Tensor, axis: int = -1) -> Tensor:
     """exp(x) / sum(exp(x)) along `axis`: positive, and 1 in sum."""
     return torch.softmax(x, axis)
 
 
+@op
 def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
     """The logarithm of `softmax`."""
     return torch.log_softmax(x, axis)
 
 
+@op
 def sigmoid(x: Tensor) -> Tensor:
     """1 / (1 + exp(-x))."""
     return torch.sigmoid(x)
 
 
+@op
 def log_sigmoid(x: Tensor) -> Tensor:
     """The logarithm of `sigmoid`."""
     return F.logsigmoid(x)
 
 
+@op
 def hard_sigmoid(x: Tensor) -> Tensor:
     """relu6(x + 3) / 6."""
     return F.hardsigmoid(x)
 
 
+@op
 def sparse_sigmoid(x: Tensor) -> Tensor:
     """(x + 1) / 2 cut to [0, 1]."""
     return torch.where(x <= -1, 0.0, torch.where(x >= 1, 1.0, 0.5 * (x + 1)))
 
 
+@op
 def tanh(x: Tensor) -> Tensor:
     """The hyperbolic tangent."""
     return torch.tanh(x)
 
 
+@op
 def hard_tanh(x: Tensor) -> Tensor:
     """x cut to [-1, 1]."""
     return F.hardtanh(x)
 
 
+@op
 def tanh_shrink(x: Tensor) -> Tensor:
     """x - tanh(x)."""
     return x - torch.tanh(x)
 
 
+@op
 def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
     """x, or `alpha * (exp(x) - 1)` where x is negative."""
     return F.elu(x, alpha)
 
 
+@op
 def celu(x: Tensor, alpha: float = 1.0) -> Tensor:
     """x, or `alpha * (exp(x / alpha) - 1)` where x is negative."""
     return F.celu(x, alpha)
 
 
+@op
 def selu(x: Tensor) -> Tensor:
     """1.0507 * elu(x, 1.6733), which keeps mean and variance (Klambauer et al., 2017)."""
     return torch.selu(x)
 
 
+@op
 def softplus(x: Tensor) -> Tensor:
     """log(exp(x) + 1)."""
     return F.softplus(x)
 
 
+@op
 def sparse_plus(x: Tensor) -> Tensor:
     """0 up to -1, (x + 1)^2 / 4 up to 1, then x."""
     return torch.where(x <= -1, 0.0, torch.where(x < 1, 0.25 * (x + 1) ** 2, x))
 
 
+@op
 def squareplus(x: Tensor, b: float = 4) -> Tensor:
     """(x + sqrt(x^2 + b)) / 2."""
     return (x + torch.sqrt(x * x + b)) / 2
 
 
+@op
 def softsign(x: Tensor) -> Tensor:
     """x / (1 + |x|)."""
     return F.softsign(x)
 
 
+@op
 def exponential(x: Tensor) -> Tensor:
     """exp(x)."""
     return torch.exp(x)
 
 
+@op
 def silu(x: Tensor) -> Tensor:
     """x * sigmoid(x), also called swish."""
     return F.silu(x)
 
 
+@op
 def hard_silu(x: Tensor) -> Tensor:
     """x * relu6(x + 3) / 6, also called hard_swish."""
     return F.hardswish(x)
 
 
+@op
 def gelu(x: Tensor, approximate: bool = False) -> Tensor:
     """x times the normal distribution's P(X <= x); `approximate` takes a tanh for it."""
     return F.gelu(x, approximate="tanh" if approximate else "none")
 
 
+@op
 def mish(x: Tensor) -> Tensor:
     """x * tanh(softplus(x)) (Misra, 2019)."""
     return F.mish(x)
 
 
+@op
 def glu(x: Tensor, axis: int = -1) -> Tensor:
     """The first half of `axis`, times the sigmoid of its second half."""
     return F.glu(x, axis)
 
 
+@op
 def soft_shrink(x: Tensor, threshold: float = 0.5) -> Tensor:
     """x moved towards 0 by `threshold`, and 0 within it."""
     return F.softshrink(x, threshold)
 
 
+@op
 def hard_shrink(x: Tensor, threshold: float = 0.5) -> Tensor:
     """x, or 0 where |x| <= threshold."""
     return F.hardshrink(x, threshold)
 
 
+@op
 def threshold(x: Tensor, threshold: float, default_value: float) -> Tensor:
     """x, or `default_value` where x <= threshold."""
     return F.threshold(x, threshold, default_value)
 
 
+@op
 def sparsemax(x: Tensor, axis: int = -1) -> Tensor:
     """The nearest point to x of those that are 0 or more with 1 in sum along `axis`
     (Martins and Astudillo, 2016)."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from elephas_torch.errors import unknown
+from elephas_torch.keras import config
 
 
 def positive_integer(owner: str, argument: str, value: Any) -> int:
@@ -75,8 +76,8 @@ def padding(value: Any, known: tuple[str, ...] = ("valid", "same")) -> str:
 
 
 def data_format(value: Any) -> str:
-    """Returns the `data_format` argument, checked; None is "channels_last"."""
-    return choice("data_format", value or "channels_last", ("channels_last", "channels_first"))
+    """Returns the `data_format` argument, checked; None is the global setting."""
+    return config.checked_data_format(value)
 
 
 def _is_integer(value: Any) -> bool:
