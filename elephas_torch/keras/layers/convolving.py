@@ -10,7 +10,7 @@ from torch import Tensor
 
 from elephas_torch.keras import activations, initializers
 from elephas_torch.keras.layers import arguments
-from elephas_torch.keras.layers.base import Shape
+from elephas_torch.keras.layers.base import Layer, Shape
 from elephas_torch.keras.layers.builtin import Activated
 from elephas_torch.keras.layers.windows import Windowed, pad, symmetric, window_config
 
@@ -20,6 +20,8 @@ class Convolving(Activated, Windowed):
 
     paddings: ClassVar[tuple[str, ...]] = ("valid", "same")
     writes_activity_regularizer = True
+    #: What Keras 2 wrote into configs of such layers and made no use of.
+    unused: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -92,6 +94,11 @@ class Convolving(Activated, Windowed):
         if symmetric(pads):
             return image, tuple(before for before, _ in pads)
         return pad(image, pads), self._no_pads
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        """Makes the layer that `get_config` described, Keras 2's too; not built."""
+        return super().from_config({n: v for n, v in config.items() if n not in cls.unused})
 
     def get_config(self) -> dict[str, Any]:
         return {

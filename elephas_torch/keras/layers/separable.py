@@ -17,6 +17,8 @@ from elephas_torch.keras.layers.convolving import Convolving
 class _ChannelWise(Convolving):
     """What the two families share: a kernel (window, channels, depth_multiplier)."""
 
+    unused = ("groups", "kernel_initializer", "kernel_regularizer", "kernel_constraint")
+
     def _set_depth(self, depth_multiplier: int, depthwise_initializer: Any) -> None:
         owner = type(self).__name__
         self.depth_multiplier = arguments.positive_integer(

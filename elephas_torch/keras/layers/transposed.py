@@ -18,6 +18,7 @@ from elephas_torch.keras.layers.spatial import spread
 
 class _Transposed(Convolving):
     regularized = ("kernel", "bias")
+    unused = ("groups",)
 
     def __init__(
         self,
@@ -192,12 +193,17 @@ class Conv3DTranspose(_Transposed):
         padding: str = "valid",
         data_format: str | None = None,
         output_padding: int | Sequence[int] | None = None,
-        *args: Any,
+        dilation_rate: int | Sequence[int] = 1,
+        activation: str | Callable[..., Tensor] | None = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            filters, kernel_size, strides, padding, output_padding, data_format, *args, **kwargs
-        )
+            filters, kernel_size, strides, padding, output_padding, data_format, dilation_rate,
+            activation, use_bias, kernel_initializer, bias_initializer, **kwargs,
+        )  # fmt: skip
 
 
 def _output_padding(owner: str, value: Any, strides: tuple[int, ...]) -> tuple[int, ...] | None:

@@ -159,6 +159,17 @@ def test_channels_last_copies_nothing(name):
     assert layer(torch.ones(2, *[8] * LENGTHS[name], 3)).is_contiguous()
 
 
+@pytest.mark.parametrize("name", LENGTHS)
+def test_configs_of_keras_2_are_read(name):
+    """They have what these layers had from Conv, and real Keras 3 refuses that."""
+    filters = {"filters": 4} if name.startswith("Separable") else {}
+    config = getattr(layers, name)(kernel_size=3, **filters).get_config()
+    glorot = {"class_name": "GlorotUniform", "config": {"seed": None}}
+    of_conv = {"groups": 1, "kernel_initializer": glorot, "kernel_regularizer": None}
+    again = getattr(layers, name).from_config({**config, **of_conv, "kernel_constraint": None})
+    assert again.get_config() == config
+
+
 def test_other_names_are_the_same_classes():
     assert layers.SeparableConvolution1D is layers.SeparableConv1D
     assert layers.SeparableConvolution2D is layers.SeparableConv2D

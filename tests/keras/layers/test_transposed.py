@@ -167,6 +167,13 @@ def test_regularizers_and_constraints_travel(same, name):
     assert len(found.ours.constrained_weights()) == 1
 
 
+@pytest.mark.parametrize("name", LENGTHS)
+def test_configs_of_keras_2_are_read(name):
+    """They have `groups`, which real Keras 3 refuses."""
+    config = getattr(layers, name)(4, 3).get_config()
+    assert getattr(layers, name).from_config({**config, "groups": 1}).get_config() == config
+
+
 def test_other_names_are_the_same_classes():
     for axes in (1, 2, 3):
         conv = getattr(layers, f"Conv{axes}DTranspose")
