@@ -123,6 +123,11 @@ def serialize(loss: Loss) -> str | dict[str, Any]:
         return loss.identifier
     if isinstance(loss, LossFunctionWrapper) and not loss.options and loss.reduction in MEANS:
         return name_of(loss.fn)
+    return describe(loss)
+
+
+def describe(loss: Loss) -> dict[str, Any]:
+    """Returns Keras's description of a loss: its class and its config."""
     return described(loss, "keras.losses", (*_CLASSES, LossFunctionWrapper))
 
 

@@ -43,10 +43,8 @@ def reduce_weighted(
     """
     weights = masked_weights(sample_weight, mask, reduction, values.dtype, values.device)
     if weights is not None:
-        several, weights = aligned(values, weights)
-        if several.numel() > 1 and weights.numel() > several.numel():
-            raise _misfit(weights, values)
-        values = several * weights
+        # A loss of one number a batch, such as Dice, counts for each weight.
+        values = values * (spread(weights, values) if values.ndim else weights)
     if reduction in (None, "none"):
         return values
     if reduction == "sum":
@@ -97,6 +95,18 @@ def aligned(values: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     if any(a != b and 1 not in (a, b) for a, b in zip(several.shape, weight.shape, strict=True)):
         raise _misfit(weights, values)
     return several, weight
+
+
+def spread(weights: Tensor, values: Tensor) -> Tensor:
+    """Returns the weights in the values' shape, as a view where it can be one.
+
+    Raises:
+        ValueError: they don't fit.
+    """
+    several, weight = aligned(values, weights)
+    if weight.numel() > several.numel():
+        raise _misfit(weights, values)
+    return weight.expand(several.shape).reshape(values.shape)
 
 
 def _with_axes(x: Tensor, rank: int) -> Tensor:

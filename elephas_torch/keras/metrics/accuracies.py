@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from elephas_torch.keras.arguments import check_whole
 from elephas_torch.keras.losses.functions import paired, same_rank
-from elephas_torch.keras.metrics.base import NamedMetric
+from elephas_torch.keras.metrics.reductions import NamedMetric
 
 
 def accuracy(y_true: Any, y_pred: Any) -> Tensor:
@@ -40,10 +41,21 @@ def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Tensor:
     return sparse_top_k_categorical_accuracy(torch.as_tensor(y_true).argmax(-1), y_pred, k)
 
 
-def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Tensor:
-    """1 where the target, a class number, is among the k most probable ones, else 0."""
+def sparse_top_k_categorical_accuracy(
+    y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False
+) -> Tensor:
+    """1 where the target, a class number, is among the k most probable ones, else 0.
+
+    Args:
+        y_true: class numbers, of `y_pred`'s shape without its last axis (or with 1 there).
+        y_pred: probabilities or logits; with `from_sorted_ids` class numbers, the likeliest first.
+        k: how many are looked at. Default 5.
+        from_sorted_ids: see above. Default False.
+    """
     y_pred = torch.as_tensor(y_pred)
     y_true = _classes(y_true, y_pred).long()
+    if from_sorted_ids:
+        return (y_pred[..., :k] == y_true.unsqueeze(-1)).any(-1).float()
     # As Keras: whoever is as probable as the k-th is among them.
     last = y_pred.topk(min(k, y_pred.shape[-1]), -1).values[..., -1]
     return (y_pred.gather(-1, y_true.unsqueeze(-1)).squeeze(-1) >= last).float()
@@ -63,48 +75,106 @@ def accuracy_by_shape(y_true: Tensor, y_pred: Tensor) -> Tensor:
     return categorical_accuracy(y_true, y_pred)
 
 
-class Accuracy(NamedMetric):
-    """The share of predictions that equal their target."""
+class _Accuracy(NamedMetric):
+    _direction = "up"
+    function = accuracy
+
+
+class Accuracy(_Accuracy):
+    """The share of predictions that equal their target.
+
+    Follows https://keras.io/api/metrics/accuracy_metrics/#accuracy-class
+    """
 
     function = accuracy
 
 
-class CategoricalAccuracy(NamedMetric):
-    """The share of samples whose most probable class is that of the one-hot target."""
+class CategoricalAccuracy(_Accuracy):
+    """The share of samples whose most probable class is that of the one-hot target.
+
+    Follows https://keras.io/api/metrics/accuracy_metrics/#categoricalaccuracy-class
+    """
 
     function = categorical_accuracy
 
 
-class SparseCategoricalAccuracy(NamedMetric):
-    """The share of samples whose most probable class is the target, a class number."""
+class SparseCategoricalAccuracy(_Accuracy):
+    """The share of samples whose most probable class is the target, a class number.
+
+    Follows https://keras.io/api/metrics/accuracy_metrics/#sparsecategoricalaccuracy-class
+    """
 
     function = sparse_categorical_accuracy
 
 
-class BinaryAccuracy(NamedMetric):
-    """The share of predictions on their target's side of `threshold` (default 0.5)."""
+class BinaryAccuracy(_Accuracy):
+    """The share of predictions on their target's side of a threshold.
+
+    Follows https://keras.io/api/metrics/accuracy_metrics/#binaryaccuracy-class
+
+    Args:
+        name, dtype: see `Metric`.
+        threshold: from 0 to 1. Default 0.5.
+
+    Raises:
+        ValueError: `threshold` is outside.
+    """
 
     function = binary_accuracy
 
-    def __init__(self, name: str | None = None, threshold: float = 0.5) -> None:
+    def __init__(self, name: str | None = None, dtype: Any = None, threshold: float = 0.5) -> None:
         if not 0 <= threshold <= 1:
-            raise ValueError(f"`threshold` must be from 0 to 1. Received: threshold={threshold}")
-        super().__init__(name, threshold=threshold)
+            raise ValueError(
+                f"BinaryAccuracy: `threshold` must be from 0 to 1. Received: threshold={threshold}"
+            )
+        super().__init__(name, dtype)
+        self.options = {"threshold": threshold}
 
 
-class TopKCategoricalAccuracy(NamedMetric):
-    """The share of samples whose one-hot target is among the `k` (5) most probable classes."""
+class TopKCategoricalAccuracy(_Accuracy):
+    """The share of samples whose one-hot target is among the k most probable classes.
+
+    Follows https://keras.io/api/metrics/accuracy_metrics/#topkcategoricalaccuracy-class
+
+    Args:
+        k: how many are looked at. Default 5.
+        name, dtype: see `Metric`.
+
+    Raises:
+        ValueError: `k` isn't a whole number above 0.
+    """
 
     function = top_k_categorical_accuracy
 
-    def __init__(self, k: int = 5, name: str | None = None) -> None:
-        super().__init__(name, k=k)
+    def __init__(self, k: int = 5, name: str | None = None, dtype: Any = None) -> None:
+        check_whole("k", k, 1)
+        super().__init__(name, dtype)
+        self.options = {"k": k}
 
 
-class SparseTopKCategoricalAccuracy(NamedMetric):
-    """The share of samples whose class number is among the `k` (5) most probable classes."""
+class SparseTopKCategoricalAccuracy(_Accuracy):
+    """The share of samples whose class number is among the k most probable classes.
+
+    Follows https://keras.io/api/metrics/accuracy_metrics/#sparsetopkcategoricalaccuracy-class
+
+    Args:
+        k: how many are looked at. Default 5.
+        name, dtype: see `Metric`.
+        from_sorted_ids: predictions are class numbers, the likeliest first. Default False.
+
+    Raises:
+        ValueError: `k` isn't a whole number above 0.
+    """
 
     function = sparse_top_k_categorical_accuracy
 
-    def __init__(self, k: int = 5, name: str | None = None) -> None:
-        super().__init__(name, k=k)
+    def __init__(
+        self,
+        k: int = 5,
+        name: str | None = None,
+        dtype: Any = None,
+        from_sorted_ids: bool = False,
+    ) -> None:
+        check_whole("k", k, 1)
+        super().__init__(name, dtype)
+        self.options = {"k": k, "from_sorted_ids": from_sorted_ids}

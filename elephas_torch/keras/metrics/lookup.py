@@ -14,70 +14,70 @@ from elephas_torch.keras.identifiers import (
     shown_name,
 )
 from elephas_torch.keras.losses import Loss
-from elephas_torch.keras.metrics.accuracies import (
-    Accuracy,
-    BinaryAccuracy,
-    CategoricalAccuracy,
-    SparseCategoricalAccuracy,
-    SparseTopKCategoricalAccuracy,
-    TopKCategoricalAccuracy,
-    accuracy_by_shape,
+from elephas_torch.keras.losses.wrapped import function_config, is_function_config
+from elephas_torch.keras.metrics import (
+    accuracies,
+    confusion,
+    correlations,
+    errors,
+    fscores,
+    iou,
+    operating_points,
 )
-from elephas_torch.keras.metrics.base import Mean, MeanMetricWrapper, Metric
-from elephas_torch.keras.metrics.errors import (
-    BinaryCrossentropy,
-    CategoricalCrossentropy,
-    CategoricalHinge,
-    CosineSimilarity,
-    Hinge,
-    KLDivergence,
-    LogCoshError,
-    MeanAbsoluteError,
-    MeanAbsolutePercentageError,
-    MeanSquaredError,
-    MeanSquaredLogarithmicError,
-    Poisson,
-    RootMeanSquaredError,
-    SparseCategoricalCrossentropy,
-    SquaredHinge,
-)
+from elephas_torch.keras.metrics.auc import AUC
+from elephas_torch.keras.metrics.base import Metric
+from elephas_torch.keras.metrics.r2 import R2Score
+from elephas_torch.keras.metrics.reductions import Mean, MeanMetricWrapper, Sum
+from elephas_torch.keras.serialization import custom_object_scope
+
+
+def _classes(module: Any) -> tuple[type[Metric], ...]:
+    """Returns the metrics that a module defines for others, in its order."""
+    return tuple(
+        item
+        for name, item in vars(module).items()
+        if isinstance(item, type)
+        and issubclass(item, Metric)
+        and item.__module__ == module.__name__
+        and not name.startswith("_")
+    )
+
 
 _CLASSES: tuple[type[Metric], ...] = (
-    Mean, MeanMetricWrapper, Accuracy, CategoricalAccuracy, SparseCategoricalAccuracy,
-    BinaryAccuracy, TopKCategoricalAccuracy, SparseTopKCategoricalAccuracy, MeanSquaredError,
-    RootMeanSquaredError, MeanAbsoluteError, MeanAbsolutePercentageError,
-    MeanSquaredLogarithmicError, LogCoshError, CosineSimilarity, Hinge, SquaredHinge,
-    CategoricalHinge, KLDivergence, Poisson, BinaryCrossentropy, CategoricalCrossentropy,
-    SparseCategoricalCrossentropy,
+    Mean, Sum, MeanMetricWrapper, AUC, R2Score, *_classes(accuracies), *_classes(errors),
+    *_classes(correlations), *_classes(confusion), *_classes(operating_points),
+    *_classes(fscores), *_classes(iou),
 )  # fmt: skip
 
 _ALIASES: dict[str, type[Metric]] = {
-    "mse": MeanSquaredError,
-    "mae": MeanAbsoluteError,
-    "mape": MeanAbsolutePercentageError,
-    "msle": MeanSquaredLogarithmicError,
-    "bce": BinaryCrossentropy,
-    "kld": KLDivergence,
+    "mse": errors.MeanSquaredError,
+    "mae": errors.MeanAbsoluteError,
+    "mape": errors.MeanAbsolutePercentageError,
+    "msle": errors.MeanSquaredLogarithmicError,
+    "bce": errors.BinaryCrossentropy,
+    "kld": errors.KLDivergence,
 }
 
 _BY_NAME: dict[str, type[Metric]] = {
     **both_spellings(_CLASSES),
     **_ALIASES,
     **{name.upper(): cls for name, cls in _ALIASES.items()},
-    "logcosh": LogCoshError,
-    "cosine_proximity": CosineSimilarity,
-    "kullback_leibler_divergence": KLDivergence,
+    "fbeta_score": fscores.FBetaScore,
+    # Keras 1's and 2's names.
+    "logcosh": errors.LogCoshError,
+    "cosine_proximity": errors.CosineSimilarity,
+    "kullback_leibler_divergence": errors.KLDivergence,
 }
 
 # The metrics that stand for "accuracy" and "crossentropy", by what the loss's targets are.
 _ACCURACIES: dict[str, type[Metric]] = {
-    "classes": SparseCategoricalAccuracy,
-    "one-hot": CategoricalAccuracy,
+    "classes": accuracies.SparseCategoricalAccuracy,
+    "one-hot": accuracies.CategoricalAccuracy,
 }
 _CROSSENTROPIES: dict[str, type[Metric]] = {
-    "classes": SparseCategoricalCrossentropy,
-    "one-hot": CategoricalCrossentropy,
-    "binary": BinaryCrossentropy,
+    "classes": errors.SparseCategoricalCrossentropy,
+    "one-hot": errors.CategoricalCrossentropy,
+    "binary": errors.BinaryCrossentropy,
 }
 
 
@@ -107,7 +107,7 @@ def get(
         metric = _named(identifier, loss, output_shape)
         metric.name = metric.identifier = identifier
         return metric
-    if isinstance(identifier, dict) and identifier.get("class_name") == "function":
+    if is_function_config(identifier):
         return get(identifier.get("config"), loss, output_shape)
     if isinstance(identifier, dict) and "class_name" in identifier:
         found = find_described("metric", identifier, _BY_NAME)
@@ -125,9 +125,9 @@ def _named(name: str, loss: Loss | None, output_shape: Sequence[int | None] | No
     targets = loss.targets if loss is not None else "any"
     if name.lower() in ("accuracy", "acc"):
         if output_shape and output_shape[-1] == 1:
-            return BinaryAccuracy()
+            return accuracies.BinaryAccuracy()
         known = _ACCURACIES.get(targets)
-        return known() if known else MeanMetricWrapper(accuracy_by_shape)
+        return known() if known else MeanMetricWrapper(accuracies.accuracy_by_shape)
     if name.lower() in ("crossentropy", "ce"):
         if targets not in _CROSSENTROPIES:
             raise ValueError(
@@ -159,4 +159,14 @@ def serialize(metric: Metric | str | Callable[..., Any]) -> str | dict[str, Any]
 
 
 def _plain(fn: Callable[..., Any]) -> dict[str, Any]:
-    return {"name": shown_name(fn), "fn": name_of(fn)}
+    return {"name": shown_name(fn), "dtype": Metric.default_dtype, "fn": function_config(fn)}
+
+
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Metric:
+    """Makes the metric that `serialize` described; `custom_objects` are found by their names.
+
+    Raises:
+        ValueError, TypeError: as `get`.
+    """
+    with custom_object_scope(custom_objects or {}):
+        return get(config)

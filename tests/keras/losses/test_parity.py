@@ -107,8 +107,8 @@ def relative_error(ours, theirs):
     assert ours.shape == theirs.shape
     if not theirs.numel():
         return 0.0
-    difference = (ours - theirs).abs().max().item()
-    return difference / (theirs.abs().max().item() or 1.0)
+    # Below 0.1 it is the absolute error: 1e-5 of it is 1e-6.
+    return (ours - theirs).abs().max().item() / max(theirs.abs().max().item(), 0.1)
 
 
 def compare(name, options, reduction, y_true, y_pred, weight=None, mask=None):
@@ -187,7 +187,7 @@ POINTWISE = [(n, o, k) for n, o, k in CASES if k not in FLAT and "axis" not in o
 @settings(max_examples=15, deadline=None)
 @given(
     case=st.sampled_from(POINTWISE),
-    shape=st.lists(st.integers(1, 5), min_size=1, max_size=3),
+    shape=st.lists(st.integers(1, 5), min_size=1, max_size=2),
     classes=st.integers(2, 5),
     weighted=st.booleans(),
     masked=st.booleans(),

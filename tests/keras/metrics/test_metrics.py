@@ -1,18 +1,32 @@
 """Metrics against Keras 3's, their sums over workers, and their names in logs."""
 
 import inspect
+import json
 
 import keras
 import numpy as np
 import pytest
 import torch
 
-from elephas_torch.keras import losses, metrics
+from elephas_torch.keras import losses, metrics, naming
 from elephas_torch.keras.metrics import lookup
-from elephas_torch.keras.serialization import custom_object_scope, register_keras_serializable
+from elephas_torch.keras.naming import snake_case
+from elephas_torch.keras.serialization import custom_object_scope
 
-CLASSES = [c.__name__ for c in lookup._CLASSES if c.__name__ not in ("Mean", "MeanMetricWrapper")]
 ROWS, OUTPUTS = 12, 6
+
+#: What the constructors of some metrics need.
+NEEDED = {
+    "SensitivityAtSpecificity": {"specificity": 0.5},
+    "SpecificityAtSensitivity": {"sensitivity": 0.5},
+    "PrecisionAtRecall": {"recall": 0.5},
+    "RecallAtPrecision": {"precision": 0.5},
+    "IoU": {"num_classes": 3, "target_class_ids": [0, 2]},
+    "MeanIoU": {"num_classes": 3},
+    "OneHotIoU": {"num_classes": 3, "target_class_ids": [1]},
+    "OneHotMeanIoU": {"num_classes": 3},
+}
+CLASSES = [cls.__name__ for cls in lookup._CLASSES if cls is not metrics.MeanMetricWrapper]
 
 
 def data(name, *shape):
@@ -20,15 +34,8 @@ def data(name, *shape):
     y_pred = rng.dirichlet(np.ones(shape[-1]), shape[:-1]).astype("float32")
     if "Sparse" in name:
         return torch.tensor(rng.integers(0, shape[-1], shape[:-1])), torch.tensor(y_pred)
-    if name == "Accuracy":
-        y_true = torch.tensor(rng.integers(0, 3, shape))
-        return y_true, torch.tensor(rng.integers(0, 3, shape)).float()
     one_hot = np.eye(shape[-1], dtype="float32")[rng.integers(0, shape[-1], shape[:-1])]
     return torch.tensor(one_hot), torch.tensor(y_pred)
-
-
-def weights(*shape):
-    return torch.tensor(np.random.default_rng(1).uniform(0, 2, shape).astype("float32"))
 
 
 def same_as_keras(ours, theirs, *batches):
@@ -36,44 +43,6 @@ def same_as_keras(ours, theirs, *batches):
         ours.update_state(y_true, y_pred, weight)
         theirs.update_state(y_true, y_pred, weight)
     assert ours.result() == pytest.approx(float(theirs.result()), rel=1e-5, abs=1e-7)
-
-
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("shape", [(ROWS, OUTPUTS), (ROWS, 3, OUTPUTS)], ids=str)
-@pytest.mark.parametrize("name", CLASSES)
-def test_every_class_is_keras_s_over_uneven_batches(name, shape, weighted):
-    y_true, y_pred = data(name, *shape)
-    weight = weights(shape[0]) if weighted else None
-    cut = [slice(0, 5), slice(5, ROWS)]
-    same_as_keras(
-        getattr(metrics, name)(),
-        getattr(keras.metrics, name)(),
-        *((y_true[s], y_pred[s], weight if weight is None else weight[s]) for s in cut),
-    )
-
-
-@pytest.mark.parametrize(
-    ("name", "settings"),
-    [
-        ("BinaryAccuracy", {"threshold": 0.2}),
-        ("TopKCategoricalAccuracy", {"k": 2}),
-        ("SparseTopKCategoricalAccuracy", {"k": 3}),
-        ("CategoricalCrossentropy", {"label_smoothing": 0.2}),
-        ("SparseCategoricalCrossentropy", {"from_logits": True}),
-        ("SparseCategoricalCrossentropy", {"ignore_class": 2}),
-        ("CosineSimilarity", {"axis": 1}),
-    ],
-)
-def test_settings_are_keras_s(name, settings):
-    batch = (*data(name, ROWS, OUTPUTS), None)
-    ours, theirs = getattr(metrics, name)(**settings), getattr(keras.metrics, name)(**settings)
-    same_as_keras(ours, theirs, batch)
-
-
-def test_weights_for_each_step_are_keras_s():
-    y_true, y_pred = data("", ROWS, 3, OUTPUTS)
-    batch = (y_true, y_pred, weights(ROWS, 3))
-    same_as_keras(metrics.CategoricalAccuracy(), keras.metrics.CategoricalAccuracy(), batch)
 
 
 @pytest.mark.parametrize(
@@ -107,26 +76,11 @@ def test_more_places_than_classes():
     assert everything.result() == 1.0
 
 
-@pytest.mark.parametrize("name", CLASSES)
-def test_states_of_workers_add_up_to_the_metric_over_all_their_rows(name):
-    y_true, y_pred = data(name, ROWS, OUTPUTS)
-    weight = weights(ROWS)
-    whole = getattr(metrics, name)()
-    whole.update_state(y_true, y_pred, weight)
-    states = []
-    for rows in (slice(0, 3), slice(3, 4), slice(4, ROWS)):
-        worker = getattr(metrics, name)()
-        worker.update_state(y_true[rows], y_pred[rows], weight[rows])
-        states.append(worker.state)
-    merged = getattr(metrics, name)()
-    merged.load(torch.stack(states).sum(0))
-    assert merged.result() == pytest.approx(whole.result(), rel=1e-6)
-    assert merged.state.dtype == torch.float64
-
-
 def test_a_state_of_another_length_is_refused():
     with pytest.raises(ValueError, match=r"keeps 2 sums. Received: a state of shape \(3,\)"):
         metrics.CategoricalAccuracy().load(torch.zeros(3))
+    with pytest.raises(ValueError, match=r"keeps 0 sums. Received: a state of shape \(7,\)"):
+        metrics.F1Score().load(torch.zeros(7))
 
 
 def test_reset_forgets_and_nothing_seen_is_zero():
@@ -147,19 +101,77 @@ def test_mean_takes_values():
 
 
 @pytest.mark.parametrize("name", CLASSES)
-def test_constructors_and_configs_are_keras_s(name):
-    ours, theirs = getattr(metrics, name)(), getattr(keras.metrics, name)()
-    parameters = dict(inspect.signature(getattr(keras.metrics, name)).parameters)
-    for left_out in ("dtype", "from_sorted_ids"):
-        parameters.pop(left_out, None)
-    mine = [p for p in inspect.signature(getattr(metrics, name)).parameters if p != "options"]
-    assert mine == list(parameters)
-    config = theirs.get_config()
-    config.pop("dtype")
+def test_constructors_take_keras_s_arguments_with_its_defaults(name):
+    ours = inspect.signature(getattr(metrics, name)).parameters
+    theirs = inspect.signature(getattr(keras.metrics, name)).parameters
+    assert list(ours) == list(theirs)
+    for argument in set(ours) - {"name"}:
+        assert ours[argument].default == theirs[argument].default, argument
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_configs_are_keras_s_and_travel_both_ways(name):
+    settings = {"name": "mine", **NEEDED.get(name, {})}
+    ours, theirs = getattr(metrics, name)(**settings), getattr(keras.metrics, name)(**settings)
+    config = ours.get_config()
+    assert {key: config[key] for key in theirs.get_config()} == theirs.get_config()
+    assert json.loads(json.dumps(config)) == config
+    described = metrics.serialize(ours)
+    assert keras.metrics.deserialize(described).get_config() == theirs.get_config()
+    assert metrics.deserialize(keras.metrics.serialize(theirs)).get_config() == config
+    assert metrics.get(described).get_config() == config
+
+
+OPTIONS = [
+    ("Precision", {"thresholds": [0.2, 0.9], "top_k": 3, "class_id": 1, "dtype": "float64"}),
+    ("TruePositives", {"thresholds": 0.3}),
+    ("AUC", {"thresholds": [0.2, 0.6], "curve": "PR", "summation_method": "minoring"}),
+    ("AUC", {"multi_label": True, "num_labels": 2, "from_logits": True, "num_thresholds": 9}),
+    ("SensitivityAtSpecificity", {"specificity": 0.3, "num_thresholds": 9, "class_id": 1}),
+    ("FBetaScore", {"average": "macro", "beta": 2.0, "threshold": 0.4}),
+    ("F1Score", {"average": "weighted"}),
+    ("R2Score", {"class_aggregation": None, "num_regressors": 2}),
+    ("BinaryIoU", {"target_class_ids": [1], "threshold": 0.3, "dtype": "float32"}),
+    ("OneHotMeanIoU", {"num_classes": 4, "ignore_class": 1, "sparse_y_pred": True, "axis": 1}),
+    ("SparseTopKCategoricalAccuracy", {"k": 3, "from_sorted_ids": True}),
+    ("PearsonCorrelation", {"axis": 1}),
+    ("SparseCategoricalCrossentropy", {"ignore_class": 2, "from_logits": True}),
+]
+
+
+@pytest.mark.parametrize(("name", "settings"), OPTIONS)
+def test_settings_travel_both_ways(name, settings):
+    ours, theirs = getattr(metrics, name)(**settings), getattr(keras.metrics, name)(**settings)
+    ours.name = theirs.name = "mine"
+    config = {key: value for key, value in theirs.get_config().items() if value is not None}
     assert {key: ours.get_config()[key] for key in config} == config
+    assert keras.metrics.deserialize(metrics.serialize(ours)).get_config() == theirs.get_config()
     assert metrics.get(keras.metrics.serialize(theirs)).get_config() == ours.get_config()
-    assert keras.metrics.deserialize(metrics.serialize(ours)).name == theirs.name
-    assert metrics.get(metrics.serialize(ours)).get_config() == ours.get_config()
+
+
+def test_weights_of_labels_are_json():
+    config = metrics.AUC(multi_label=True, label_weights=np.array([1.0, 2.0])).get_config()
+    assert config["label_weights"] == [1.0, 2.0]
+    assert metrics.AUC.from_config(config).get_config() == config
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_default_names_are_keras_s_and_are_found_by_it(name):
+    settings = NEEDED.get(name, {})
+    naming.clear()
+    keras.src.utils.naming.reset_uids()
+    ours, theirs = getattr(metrics, name)(**settings), getattr(keras.metrics, name)(**settings)
+    assert ours.name == theirs.name
+    assert getattr(metrics, name)(**settings).name == getattr(keras.metrics, name)(**settings).name
+    assert ours._direction == getattr(theirs, "_direction", None)
+    if not settings and name != "Accuracy":  # "accuracy" goes by the loss
+        assert type(metrics.get(snake_case(name))) is type(metrics.get(name)) is type(ours)
+
+
+def test_every_name_of_keras_s_is_known():
+    from keras.src.metrics import ALL_OBJECTS_DICT
+
+    assert set(ALL_OBJECTS_DICT) - {"Metric", "metric"} <= set(lookup._BY_NAME)
 
 
 def keras_history_name(metric, output=3, sparse=False):
@@ -253,23 +265,6 @@ def test_a_function_may_give_booleans_or_one_number_a_batch():
     assert largest.result() == 3.0
 
 
-def test_a_class_of_one_s_own_keeps_sums_of_its_own():
-    @register_keras_serializable(package="tests")
-    class Positives(metrics.Metric):
-        def __init__(self, name=None):
-            super().__init__(name, size=1)
-
-        def update_state(self, y_true, y_pred, sample_weight=None):
-            self.state[0] += (y_pred > 0).sum()
-
-        def result(self):
-            return float(self.state[0])
-
-    metric = metrics.get(metrics.serialize(Positives()))
-    metric.update_state(None, torch.tensor([1.0, -1.0, 2.0]))
-    assert (type(metric), metric.name, metric.result()) == (Positives, "positives", 2.0)
-
-
 def test_names_are_kept_for_the_config():
     assert metrics.serialize("accuracy") == "accuracy"
     assert metrics.serialize(metrics.get("acc", losses.get("mse"))) == "acc"
@@ -296,3 +291,50 @@ def test_what_a_metric_must_define():
         empty.result()
     with pytest.raises(ValueError, match="Received: threshold=2"):
         metrics.BinaryAccuracy(threshold=2)
+
+
+WRONG = [
+    ("Precision", {"thresholds": 1.5}, "thresholds=1.5"),
+    ("Recall", {"thresholds": [0.5, -1]}, r"thresholds=\[0.5, -1\]"),
+    ("Recall", {"top_k": 0}, "top_k=0"),
+    ("Precision", {"class_id": -1}, "class_id=-1"),
+    ("TruePositives", {"thresholds": []}, r"thresholds=\[\]"),
+    ("SensitivityAtSpecificity", {"specificity": 2}, "SensitivityAtSpecificity.*specificity=2"),
+    ("PrecisionAtRecall", {"recall": 0.5, "num_thresholds": 0}, "num_thresholds=0"),
+    ("AUC", {"num_thresholds": 1}, "num_thresholds=1"),
+    ("AUC", {"curve": "ROCK"}, "Unknown AUC curve: 'ROCK'. Did you mean 'ROC'"),
+    ("AUC", {"summation_method": "left"}, "Unknown AUC summation_method"),
+    ("AUC", {"num_labels": 2}, "num_labels=2, multi_label=False"),
+    ("AUC", {"thresholds": [2.0]}, r"thresholds=\[2.0\]"),
+    ("F1Score", {"average": "mean"}, "Unknown F1Score average: 'mean'"),
+    ("FBetaScore", {"beta": 0}, "FBetaScore: .*beta=0"),
+    ("F1Score", {"threshold": 0.0}, "F1Score: .*threshold=0.0"),
+    ("IoU", {"num_classes": 2, "target_class_ids": [2]}, r"IoU: .*target_class_ids=\[2\]"),
+    ("MeanIoU", {"num_classes": 0}, "num_classes=0"),
+    ("R2Score", {"class_aggregation": "sum"}, "Unknown class_aggregation: 'sum'"),
+    ("R2Score", {"num_regressors": -1}, "num_regressors=-1"),
+    ("TopKCategoricalAccuracy", {"k": 0}, "k=0"),
+    ("BinaryCrossentropy", {"label_smoothing": 2}, "label_smoothing=2"),
+    ("MeanSquaredError", {"dtype": "text"}, "MeanSquaredError: .*dtype='text'"),
+]
+
+
+@pytest.mark.parametrize(("name", "settings", "says"), WRONG)
+def test_settings_out_of_range_are_refused(name, settings, says):
+    with pytest.raises(ValueError, match=says):
+        getattr(metrics, name)(**settings)
+
+
+@pytest.mark.parametrize(
+    ("metric", "shapes", "says"),
+    [
+        (metrics.Precision(), [(3, 2), (3, 4)], r"y_true of shape \(3, 2\) and y_pred of shape"),
+        (metrics.Recall(class_id=4), [(3, 4), (3, 4)], "class_id=4"),
+        (metrics.AUC(multi_label=True), [(3,), (3,)], "multi_label"),
+        (metrics.F1Score(), [(3,), (3,)], r"F1Score .*\(rows, classes\)"),
+        (metrics.R2Score(), [(3,), (3,)], r"R2Score .*\(rows, outputs\)"),
+    ],
+)
+def test_data_of_another_shape_is_refused(metric, shapes, says):
+    with pytest.raises(ValueError, match=says):
+        metric.update_state(*map(torch.zeros, shapes))
