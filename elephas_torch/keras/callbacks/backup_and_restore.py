@@ -69,6 +69,7 @@ class BackupAndRestore(Callback):
         self.resumed: tuple[int, int] | None = None
         self._every = None if self.save_freq == "epoch" else Every(int(self.save_freq))
         self._epoch = 0
+        self._last_saved = False
         self._random: Tensor | None = None
         self._state: _State | None = None
 
@@ -89,6 +90,7 @@ class BackupAndRestore(Callback):
         self.resumed = None
         if self._state is not None:
             self._state.restore(self.model)
+            self._state.round_up(self.params.get("steps"))
             self.resumed = (self._state.epoch, self._state.batch)
 
     def _load(self) -> _State | None:
@@ -107,6 +109,7 @@ class BackupAndRestore(Callback):
             torch.set_rng_state(self._state.random_epoch)
             if not self._state.batch:
                 self._state = None
+        self._last_saved = False
         self._random = torch.get_rng_state()
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
@@ -117,12 +120,13 @@ class BackupAndRestore(Callback):
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         super().on_train_batch_end(batch, logs)
-        if self._every is not None and self._every.due(batch):
+        self._last_saved = self._every is not None and self._every.due(batch)
+        if self._last_saved:
             self._save(self._epoch, batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         self._state = self._random = None
-        if self._every is None:
+        if self._every is None or self._last_saved:
             self._save(epoch + 1, 0)
 
     def _save(self, epoch: int, batch: int) -> None:
@@ -179,8 +183,9 @@ class _State:
         notes = {
             "epoch": epoch,
             "batch": batch,
+            "optimizer": type(model.optimizer).__name__,
             "learning_rate": float(model.optimizer.learning_rate),
-            "sums": model._ready().sums() if batch else None,
+            "sums": model._ready().sums() if batch and not model.steps_by_itself else None,
         }
         return cls({name: one.clone() for name, one in tensors.items()}, notes)
 
@@ -204,30 +209,33 @@ class _State:
         tensors = self.tensors.items()
         return {name.removeprefix(start): one for name, one in tensors if name.startswith(start)}
 
+    def round_up(self, steps: int | None) -> None:
+        """After the last of `steps` batches, goes on to the next epoch."""
+        if steps and self.batch >= steps:
+            self.notes |= {"epoch": self.epoch + 1, "batch": 0}
+            self.tensors["random/epoch"] = self.tensors["random/now"]
+
     def restore(self, model: Any) -> None:
         """Takes weights, optimizer and rate into the model."""
         mine, saved = list(model.state_dict().values()), self._part("model/")
         theirs = [saved[name] for name in sorted(saved)]
         if [one.shape for one in mine] != [one.shape for one in theirs]:
-            raise ModelFileError(
-                f"BackupAndRestore: the saved state in {str(self.path)!r} is another model's: it "
-                f"has {len(theirs)} tensors, the model {len(mine)}, or their shapes differ. "
-                "Remove it to train from the beginning."
-            )
+            raise self._unfit(f"{len(theirs)} tensors, or of other shapes", f"{len(mine)}")
+        optimizer = type(model.optimizer).__name__
+        if optimizer != self.notes["optimizer"]:
+            raise self._unfit(self.notes["optimizer"], optimizer)
         with torch.no_grad():
             for tensor, stored in zip(mine, theirs, strict=True):
                 tensor.copy_(stored)
-        self._restore_optimizer(model.optimizer)
+        model.optimizer.load_state_dict(self._part("optimizer/"))
+        if float(model.optimizer.learning_rate) != self.notes["learning_rate"]:
+            model.optimizer.learning_rate = self.notes["learning_rate"]
 
-    def _restore_optimizer(self, optimizer: Any) -> None:
-        try:
-            optimizer.load_state_dict(self._part("optimizer/"))
-        except ValueError as error:
-            raise ModelFileError(
-                f"BackupAndRestore: the saved state in {str(self.path)!r} doesn't fit: {error}"
-            ) from None
-        if float(optimizer.learning_rate) != self.notes["learning_rate"]:
-            optimizer.learning_rate = self.notes["learning_rate"]
+    def _unfit(self, saved: str, own: str) -> ModelFileError:
+        return ModelFileError(
+            f"BackupAndRestore: the saved state in {str(self.path)!r} is another model's: it has "
+            f"{saved}, the model has {own}. Remove it to train from the beginning."
+        )
 
     def restore_middle(self, model: Any) -> None:
         """Takes what belongs to the middle of an epoch: random numbers, and the logs' sums."""

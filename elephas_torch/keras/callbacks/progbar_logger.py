@@ -25,7 +25,7 @@ class ProgbarLogger(Callback):
         """The values of the last batch."""
         return self._values
 
-    def _begin(self, epoch: int, epochs: int) -> None:
+    def _begin(self, epoch: int | None, epochs: int) -> None:
         verbose = resolve_verbose(self.params.get("verbose", 1))
         self._progress = Progress(epochs, self.params.get("steps"), verbose)
         self._values = {}
@@ -58,7 +58,7 @@ class ProgbarLogger(Callback):
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
         if not self._fitting:
-            self._begin(0, 1)
+            self._begin(None, 1)
 
     def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         if not self._fitting:
@@ -69,7 +69,7 @@ class ProgbarLogger(Callback):
             self._end(logs)
 
     def on_predict_begin(self, logs: Logs | None = None) -> None:
-        self._begin(0, 1)
+        self._begin(None, 1)
 
     def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         self._advance(None)
