@@ -73,7 +73,9 @@ CASES = [
     (optimizers.Adam, adam, {}),
     (optimizers.Adam, adam, {"lr": 0.1, "beta_1": 0.5, "beta_2": 0.9}),
 ]
-ALL = list(optimizers._CLASSES.values())
+ALL = [
+    cls for cls in optimizers.lookup.CLASSES.values() if cls is not optimizers.LossScaleOptimizer
+]
 
 
 def weights_and_gradients(steps=STEPS, length=LENGTH):
@@ -83,6 +85,8 @@ def weights_and_gradients(steps=STEPS, length=LENGTH):
 
 def run(optimizer, weights, gradients):
     w = torch.tensor(weights, dtype=torch.float32)
+    if optimizer.by_weight:
+        optimizer.describe(["w/kernel", "w/bias"], [(6, 8), (16,)])
     for g in gradients:
         optimizer.step(w, torch.tensor(g, dtype=torch.float32))
     return w

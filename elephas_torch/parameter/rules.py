@@ -48,6 +48,7 @@ def is_plain_sgd(optimizer: Optimizer) -> bool:
     """Whether a step of the optimizer is w <- w - lr u, and nothing is kept between steps."""
     return type(optimizer) is SGD and not (
         optimizer.momentum
+        or optimizer.has_options
         or optimizer.decay
         or optimizer.clipnorm
         or optimizer.clipvalue

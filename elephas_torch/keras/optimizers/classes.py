@@ -1,12 +1,4 @@
-"""Optimizers with Keras 3's defaults.
-
-See https://keras.io/api/optimizers. They are the rules of `elephas_torch.optimizers`, which
-keeps elephas's defaults instead; either kind goes into `compile`.
-
-    >>> from elephas_torch.keras import optimizers
-    >>> optimizers.get("adam")
-    Adam(learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-07, amsgrad=False)
-"""
+"""The optimizers with Keras 3's names, defaults and configs."""
 
 from __future__ import annotations
 
@@ -15,28 +7,23 @@ from typing import Any
 
 from elephas_torch import optimizers as ground
 from elephas_torch.keras.naming import snake_case
-from elephas_torch.keras.serialization import find_custom
+from elephas_torch.keras.optimizers import schedules
 from elephas_torch.optimizers import Optimizer
+from elephas_torch.optimizers.base import Rate
 
-__all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "Optimizer", "RMSprop", "get", "serialize"]
-
-# What Keras writes into a config that changes nothing: the value it then has.
-_NEUTRAL: dict[str, Any] = {
-    "weight_decay": None,
-    "use_ema": False,
-    "loss_scale_factor": None,
-    "gradient_accumulation_steps": None,
-}
-_IGNORED = ("ema_momentum", "ema_overwrite_frequency", "is_legacy_optimizer", "jit_compile")
+# What Keras's configs have had, and what makes no difference.
+_IGNORED = ("is_legacy_optimizer", "jit_compile")
 
 
-class _Keras(Optimizer):
+class KerasOptimizer(Optimizer):
+    """What the optimizers here have in common: Keras's names for them, and its configs."""
+
     module = "keras.optimizers"
 
-    def __init__(self, *args: Any, name: str | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, name=name or snake_case(type(self).__name__), **kwargs)
+    def _default_name(self) -> str:
+        return snake_case(type(self).__name__)
 
-    def _legacy_rate(self, kwargs: dict[str, Any], learning_rate: float) -> float:
+    def _legacy_rate(self, kwargs: dict[str, Any], learning_rate: Rate) -> Rate:
         if "lr" not in kwargs:
             return learning_rate
         # The caller of the class, through the constructors between.
@@ -47,45 +34,44 @@ class _Keras(Optimizer):
             DeprecationWarning,
             stacklevel=level,
         )
-        return float(kwargs.pop("lr"))
+        rate: Rate = kwargs.pop("lr")
+        return rate
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         # Keras 3 warns of `decay`.
-        if not config["decay"]:
-            del config["decay"]
+        if not config.get("decay"):
+            config.pop("decay", None)
         return config
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Optimizer:
-        """Returns the optimizer; what a config of Keras's has and is off there is left out.
+        """Returns the optimizer of a config, ours or Keras's.
 
         Raises:
-            ValueError: the config asks for something of Keras's that isn't here.
+            ValueError: it names a schedule or function that nobody knows.
+            TypeError: it has a setting that nobody knows.
         """
         kept = {name: value for name, value in config.items() if name not in _IGNORED}
-        for name, neutral in _NEUTRAL.items():
-            value = kept.pop(name, neutral)
-            if value is not neutral:
-                raise ValueError(
-                    f"{cls.__name__}: `{name}` isn't supported. Received: {name}={value!r}"
-                )
+        rate = kept.get("learning_rate")
+        if isinstance(rate, dict):
+            kept["learning_rate"] = schedules.deserialize(rate)
         return cls(**kept)
 
 
-class SGD(_Keras, ground.SGD):
+class SGD(KerasOptimizer, ground.SGD):
     """Gradient descent, with momentum and Nesterov's variant of it.
 
     Args:
         learning_rate: step size. Default 0.01.
         momentum: share of the last step that is kept, 0 to 1. Default 0.
         nesterov: look ahead along the momentum. Default False.
-        **kwargs: `decay`, `clipnorm`, `clipvalue`, `global_clipnorm`, `name`: see `Optimizer`.
+        **kwargs: `weight_decay`, `clipnorm`, `use_ema` …: see `Optimizer`.
     """
 
     def __init__(
         self,
-        learning_rate: float = 0.01,
+        learning_rate: Rate = 0.01,
         momentum: float = 0.0,
         nesterov: bool = False,
         **kwargs: Any,
@@ -93,7 +79,7 @@ class SGD(_Keras, ground.SGD):
         super().__init__(learning_rate, momentum, nesterov, **kwargs)
 
 
-class RMSprop(_Keras, ground.RMSprop):
+class RMSprop(KerasOptimizer, ground.RMSprop):
     """Divides the gradient by a running root mean square of it.
 
     Args:
@@ -107,7 +93,7 @@ class RMSprop(_Keras, ground.RMSprop):
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: Rate = 0.001,
         rho: float = 0.9,
         momentum: float = 0.0,
         epsilon: float = 1e-7,
@@ -117,7 +103,7 @@ class RMSprop(_Keras, ground.RMSprop):
         super().__init__(learning_rate, rho, momentum, epsilon, centered, **kwargs)
 
 
-class Adagrad(_Keras, ground.Adagrad):
+class Adagrad(KerasOptimizer, ground.Adagrad):
     """Divides the gradient by the root of the sum of its squares.
 
     Args:
@@ -129,7 +115,7 @@ class Adagrad(_Keras, ground.Adagrad):
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: Rate = 0.001,
         initial_accumulator_value: float = 0.1,
         epsilon: float = 1e-7,
         **kwargs: Any,
@@ -137,7 +123,7 @@ class Adagrad(_Keras, ground.Adagrad):
         super().__init__(learning_rate, initial_accumulator_value, epsilon, **kwargs)
 
 
-class Adadelta(_Keras, ground.Adadelta):
+class Adadelta(KerasOptimizer, ground.Adadelta):
     """Steps in the units of the weights, from running means of squares.
 
     Args:
@@ -149,7 +135,7 @@ class Adadelta(_Keras, ground.Adadelta):
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: Rate = 0.001,
         rho: float = 0.95,
         epsilon: float = 1e-7,
         **kwargs: Any,
@@ -157,7 +143,7 @@ class Adadelta(_Keras, ground.Adadelta):
         super().__init__(learning_rate, rho, epsilon, **kwargs)
 
 
-class Adam(_Keras, ground.Adam):
+class Adam(KerasOptimizer, ground.Adam):
     """Running means of the gradient and of its square, corrected for their start.
 
     Args:
@@ -171,7 +157,7 @@ class Adam(_Keras, ground.Adam):
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: Rate = 0.001,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
@@ -181,41 +167,56 @@ class Adam(_Keras, ground.Adam):
         super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, **kwargs)
 
 
-_CLASSES: dict[str, type[Optimizer]] = {
-    cls.__name__.lower(): cls for cls in (SGD, RMSprop, Adagrad, Adadelta, Adam)
-}
+class AdamW(KerasOptimizer, ground.AdamW):
+    __doc__ = ground.AdamW.__doc__
 
 
-def get(identifier: Any) -> Optimizer:
-    """Returns an optimizer.
-
-    Args:
-        identifier: an optimizer of this module or of `elephas_torch.optimizers` (returned as it
-            is); a class of optimizers; a name in any case ("adam", with Keras's defaults), or
-            a custom object's; or what `serialize` gave.
-
-    Raises:
-        ValueError: no optimizer has that name; the message has the nearest one.
-        TypeError: `identifier` is none of these.
-    """
-    custom = _custom(identifier)
-    if custom is not None:
-        config = identifier.get("config") if isinstance(identifier, dict) else None
-        return custom.from_config(dict(config or {}))
-    if isinstance(identifier, dict) and identifier.get("module") == Optimizer.module:
-        return ground.get(identifier)
-    return ground.get(identifier, _CLASSES)
+class Adamax(KerasOptimizer, ground.Adamax):
+    __doc__ = ground.Adamax.__doc__
 
 
-def _custom(identifier: Any) -> type[Optimizer] | None:
-    """Returns a class that is given itself, or as a custom object's name or config."""
-    found = identifier
-    if isinstance(identifier, dict):
-        name = identifier.get("registered_name") or identifier.get("class_name")
-        found = find_custom(str(name))
-    elif isinstance(identifier, str):
-        found = find_custom(identifier)
-    return found if isinstance(found, type) and issubclass(found, Optimizer) else None
+class Nadam(KerasOptimizer, ground.Nadam):
+    __doc__ = ground.Nadam.__doc__
 
 
-serialize = ground.serialize
+class ScheduleFreeAdamW(KerasOptimizer, ground.ScheduleFreeAdamW):
+    __doc__ = ground.ScheduleFreeAdamW.__doc__
+
+
+class Lion(KerasOptimizer, ground.Lion):
+    __doc__ = ground.Lion.__doc__
+
+
+class Ftrl(KerasOptimizer, ground.Ftrl):
+    __doc__ = ground.Ftrl.__doc__
+
+
+class Adafactor(KerasOptimizer, ground.Adafactor):
+    __doc__ = ground.Adafactor.__doc__
+
+
+class Lamb(KerasOptimizer, ground.Lamb):
+    __doc__ = ground.Lamb.__doc__
+
+
+class Muon(KerasOptimizer, ground.Muon):
+    __doc__ = ground.Muon.__doc__
+
+
+class LossScaleOptimizer(KerasOptimizer, ground.LossScaleOptimizer):
+    __doc__ = ground.LossScaleOptimizer.__doc__
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Optimizer:
+        from elephas_torch.keras import optimizers
+
+        return cls(**{**config, "inner_optimizer": optimizers.get(config["inner_optimizer"])})
+
+
+CLASSES: dict[str, type[Optimizer]] = {
+    cls.__name__.lower(): cls
+    for cls in (
+        SGD, RMSprop, Adagrad, Adadelta, Adam, AdamW, Adamax, Nadam, Lion, Ftrl, Adafactor, Lamb,
+        Muon, ScheduleFreeAdamW, LossScaleOptimizer,
+    )
+}  # fmt: skip
