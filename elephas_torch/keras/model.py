@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from elephas_torch.errors import unknown
-from elephas_torch.keras import saving, serialization
-from elephas_torch.keras.layers.base import Layer, Shape
-from elephas_torch.keras.layers.declared import checked_shape
+from elephas_torch.keras import masks, saving, serialization, trees
+from elephas_torch.keras.graph import Graph, flat_inputs, last_activation, traced
+from elephas_torch.keras.layers.base import Layer
+from elephas_torch.keras.layers.declared import checked_shapes, flat_shapes, is_tree
+from elephas_torch.keras.layers.operation import Operation
 from elephas_torch.keras.summary import summary
+from elephas_torch.keras.symbolic import KerasTensor
 from elephas_torch.keras.training import Trainer
 from elephas_torch.optimizers import Optimizer
 
@@ -22,31 +25,205 @@ if TYPE_CHECKING:
 
 
 class Model(Trainer):
-    """What all models share: training, weights, files. Make a `Sequential`, or
-    `Model.from_torch(module)`.
+    """What all models share: training, weights, files. Follows
+    https://keras.io/api/models/model/
 
-    A subclass that makes layers in its constructor and uses them in `call` is a model as well.
+    There are four ways to make one: `Model(inputs, outputs)` from layers called on the tensors of
+    `Input`; a `Sequential`; a subclass that makes layers in its constructor and uses them in
+    `call`; and `Model.from_torch(module, input_shape)` of any torch module.
+
+    Args:
+        inputs: the tensor of an `Input`, or a list or dict of them.
+        outputs: what layers made of them, in the same forms.
+        name: default "functional".
+        trainable: whether training changes the weights. Default True.
+
+    Raises:
+        ValueError: an output can't be computed from the inputs; two layers have one name.
+
+    Example::
+
+        inputs = Input((784,))
+        hidden = Dense(128, activation="relu")(inputs)
+        model = Model(inputs, Dense(10, activation="softmax")(hidden))
     """
 
     keras_module: ClassVar[str] = "keras"
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        if type(self) is Model or args or {"inputs", "outputs"} & set(kwargs):
-            raise TypeError(
-                "Model(inputs, outputs), the functional way, isn't there. Use a Sequential, or "
-                "Model.from_torch(module, input_shape=…) with a torch module of any form."
-            )
-        super().__init__(**kwargs)
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        if cls is Model:
+            from elephas_torch.keras.functional import Functional  # a subclass of this one
 
-    def build(self, input_shape: Shape) -> None:
+            return Functional.__new__(Functional, *args, **kwargs)
+        return super().__new__(cls, *args, **kwargs)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        traced_graph, tensors = self._traced(args, kwargs)
+        super().__init__(**kwargs)
+        vars(self).update(_graph=traced_graph, _tensors=tensors)
+        if traced_graph is not None:
+            self._take_graph(traced_graph)
+
+    _graph: Graph | None
+    _tensors: tuple[Any, Any] | None
+
+    @staticmethod
+    def _traced(
+        args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Graph | None, tuple[Any, Any] | None]:
+        """Takes inputs and outputs out of the arguments; returns the graph between them too."""
+        given = dict(zip(("inputs", "outputs", "name"), args, strict=False))
+        if "name" in given:
+            kwargs["name"] = given["name"]
+        inputs = kwargs.pop("inputs", given.get("inputs"))
+        outputs = kwargs.pop("outputs", given.get("outputs"))
+        if len(args) > 3 or (inputs is None) != (outputs is None):
+            raise TypeError(
+                "Model takes `inputs` and `outputs`, both, or none of them in a subclass with a "
+                f"call(). Received: inputs={inputs!r}, outputs={outputs!r}"
+            )
+        return (None, None) if inputs is None else (traced(inputs, outputs), (inputs, outputs))
+
+    def _take_graph(self, graph: Graph) -> None:
+        for layer in graph.layers:
+            self.add_module(self._key(layer), layer)
+            if not self._trainable:
+                layer.trainable = False
+        shapes = trees.map_leaves(lambda one: one.shape, graph.specs())
+        by_slot = dict(zip(graph.sources, graph.input_layers, strict=True))
+        inputs = trees.map_leaves(lambda slot: by_slot[slot.number].batch_shape, graph.inputs)
+        self._input_shape = _of_one(inputs)
+        self._output_shape = shapes
+        self.built = True
+
+    def _key(self, layer: Layer) -> str:
+        key = layer.name.replace(".", "_")
+        # A layer may be called "loss" or "history", which are attributes of the model.
+        return f"{key}_" if key in self.__dict__ or hasattr(type(self), key) else key
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        """Computes the outputs. Override it in a subclass; take `training=None` to know the
+        mode, and `mask=None` to have the inputs' masks."""
+        if self._graph is None:
+            raise TypeError(
+                f"{type(self).__name__} has no computation: define call(self, inputs), or make "
+                "it with Model(inputs, outputs)."
+            )
+        flat = flat_inputs(self._graph, inputs)
+        if mask is not None:
+            for tensor, one in zip(flat, trees.leaves(mask), strict=True):
+                masks.put(tensor, one)
+        return self._graph.run(flat)
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        if self._graph is None or type(self).call is not Model.call:
+            return super().compute_output_spec(*args, **kwargs)
+        return self._graph.specs(flat_inputs(self._graph, args[0]))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        if self._graph is None or type(self).call is not Model.call:
+            return super().compute_output_shape(input_shape)
+        flat = flat_shapes(input_shape)
+        found = self._graph.specs([KerasTensor(shape) for shape in flat])
+        return trees.map_leaves(lambda one: one.shape, found)
+
+    def _hand_on_masks(self, inputs: Any, outputs: Any, previous: Any) -> None:
+        """Nothing: the layers within have done it."""
+
+    @property
+    def inputs(self) -> list[KerasTensor]:
+        """The symbolic inputs, of a functional model or a built `Sequential`."""
+        return trees.leaves(self._symbolic()[0])
+
+    @property
+    def outputs(self) -> list[KerasTensor]:
+        """The symbolic outputs."""
+        return trees.leaves(self._symbolic()[1])
+
+    @property
+    def input(self) -> Any:
+        return self._symbolic()[0]
+
+    @property
+    def output(self) -> Any:
+        return self._symbolic()[1]
+
+    def _symbolic(self) -> tuple[Any, Any]:
+        """The trees of symbolic inputs and outputs; recorded anew in a copied model."""
+        if self._graph is None:
+            raise AttributeError(
+                f"Model {self.name!r} has no symbolic inputs and outputs: it is a subclass with a "
+                "call() of its own."
+            )
+        if self._tensors is None:
+            vars(self)["_tensors"] = self._graph.record()
+        return cast("tuple[Any, Any]", self._tensors)
+
+    @property
+    def input_names(self) -> list[str]:
+        """Names of the inputs, in order."""
+        if self._graph is not None:
+            return [layer.name for layer in self._graph.input_layers]
+        return list(self._input_shape) if isinstance(self._input_shape, dict) else []
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names of the outputs, in order: of the layers that give them, or the keys of a dict."""
+        if self._graph is not None:
+            return self._graph.output_names()
+        shape = self._output_shape
+        if isinstance(shape, dict):
+            return list(shape)
+        several = isinstance(shape, list) or (
+            isinstance(shape, tuple) and any(isinstance(one, tuple | list) for one in shape)
+        )
+        return [f"output_{n + 1}" for n in range(len(shape))] if shape and several else ["output"]
+
+    @property
+    def input_dtypes(self) -> list[torch.dtype]:
+        """What each input is converted to, in the order of `input_names`."""
+        if self._graph is not None:
+            return self._graph.input_dtypes()
+        return [self.input_dtype for _ in flat_shapes(self._input_shape or (None,))]
+
+    @property
+    def input_dtype(self) -> torch.dtype:  # type: ignore[override]
+        return self._graph.input_dtypes()[0] if self._graph is not None else torch.float32
+
+    def last_activations(self) -> list[Any]:
+        """The activation function that each output ends with, None where that isn't known."""
+        if self._graph is None or type(self).call is not Model.call:
+            return [None for _ in self.output_names]
+        return [last_activation(self._graph, number) for number in range(len(self._graph.targets))]
+
+    def preactivations(self, inputs: Any, which: Iterable[int]) -> Any:
+        """The outputs, those with the numbers in `which` before their activation."""
+        if self._graph is None:
+            return self(inputs)
+        return self._graph.run(flat_inputs(self._graph, inputs), which)
+
+    def last_activation(self) -> Any:
+        found = self.last_activations()
+        return found[0] if len(found) == 1 else None
+
+    def preactivation(self, inputs: Any) -> Any:
+        return self.preactivations(inputs, [0])
+
+    def _sublayers(self) -> Iterable[nn.Module]:
+        return self.children() if self._graph is None else iter(self._graph.layers)
+
+    def build(self, input_shape: Any) -> None:
         """Makes the weights, and learns the outputs' shape by calling the model on zeros.
 
         Args:
-            input_shape: with the batch (None) in front.
+            input_shape: with the batch (None) in front; a list or dict of such for several
+                inputs.
         """
-        self._input_shape = (None, *checked_shape(tuple(input_shape)[1:]))
+        if self._graph is not None:
+            return
+        self._input_shape = checked_shapes(input_shape)
         self.built = True
-        self._output_shape = tuple(self.compute_output_shape(self._input_shape))
+        self._output_shape = self.compute_output_shape(self._input_shape)
 
     @property
     def module(self) -> nn.Module:
@@ -55,7 +232,10 @@ class Model(Trainer):
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers in order, inputs left out."""
+        """The layers in order; those of a functional model with its inputs."""
+        if self._graph is not None:
+            self._symbolic()
+            return [one for one in self._graph.layers if not isinstance(one, Operation)]
         return [child for child in self.children() if isinstance(child, Layer)]
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
@@ -190,3 +370,9 @@ def _ghost(tensor: Tensor) -> Tensor:
     if isinstance(tensor, nn.Parameter):
         return nn.Parameter(empty, requires_grad=tensor.requires_grad)
     return empty
+
+
+def _of_one(shapes: Any) -> Any:
+    """The one shape of a list of one."""
+    alone = isinstance(shapes, list | tuple) and len(shapes) == 1 and is_tree(shapes)
+    return shapes[0] if alone else shapes

@@ -6,13 +6,17 @@ from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from elephas_torch.keras import serialization
-from elephas_torch.keras.layers import InputLayer
-from elephas_torch.keras.layers.base import Layer, Shape
-from elephas_torch.keras.layers.declared import checked_shape
+from elephas_torch.keras import masks, serialization
+from elephas_torch.keras.graph import with_mask_of, with_place
+from elephas_torch.keras.layers.base import Layer, Shape, specs_of
+from elephas_torch.keras.layers.core import InputLayer
+from elephas_torch.keras.layers.declared import checked_shapes, is_tree
+from elephas_torch.keras.layers.signature import shape_of
+from elephas_torch.keras.layers.torch_module import TorchModuleWrapper
 from elephas_torch.keras.model import Model
+from elephas_torch.keras.symbolic import KerasTensor
 
 
 class Sequential(Model):
@@ -41,15 +45,19 @@ class Sequential(Model):
         **kwargs: Any,
     ) -> None:
         super().__init__(name=name, trainable=trainable, **kwargs)
-        self._stack: list[Layer] = []
-        self._start: InputLayer | None = None
+        vars(self).update(_stack=[], _start=None)
         if isinstance(layers, nn.Module | type) or not isinstance(layers, Iterable | None):
             raise TypeError(f"Sequential takes a list of layers. Received: layers={layers!r}")
         for layer in layers or []:
             self.add(layer)
 
+    _stack: list[Layer]
+    _start: InputLayer | None
+
     @property
     def layers(self) -> list[Layer]:
+        if self.built and self._tensors is None:
+            self._symbolic()
         return list(self._stack)
 
     @property
@@ -58,18 +66,17 @@ class Sequential(Model):
         declared = self._start.input_dtype if self._start is not None else torch.float32
         return first if declared == torch.float32 else declared
 
-    def add(self, layer: Layer) -> None:
-        """Puts a layer at the end.
+    def add(self, layer: Any) -> None:
+        """Puts a layer at the end; a torch module becomes one (see `TorchModuleWrapper`).
 
         Raises:
             TypeError: it is no layer.
             ValueError: another layer has its name, or its input doesn't fit what comes before.
         """
+        if isinstance(layer, KerasTensor) and layer.node.is_input:
+            layer = layer.node.layer
         if isinstance(layer, nn.Module) and not isinstance(layer, Layer):
-            raise TypeError(
-                f"add() takes layers of elephas_torch.keras. Received: {type(layer).__name__}, a "
-                "torch module: Model.from_torch(module, input_shape=…) makes a model of one."
-            )
+            layer = TorchModuleWrapper(layer)
         if not isinstance(layer, Layer):
             raise TypeError(f"add() takes a layer (an object, no class). Received: {layer!r}")
         if "name" not in layer.__dict__:
@@ -92,13 +99,14 @@ class Sequential(Model):
             layer.trainable = False
         try:
             if self.built:
-                self._output_shape = self._grow(layer, cast(Shape, self._output_shape))
+                self._grow(layer)
                 self._step = None
             elif shape is not None:
                 self.build(shape)
-        except Exception:
+        except Exception as error:
+            index = len(self._stack) - 1
             self._drop_last()
-            raise
+            raise with_place(error, index, layer) from error.__cause__
 
     def _begin(self, layer: InputLayer) -> None:
         if self._stack or self._start is not None:
@@ -125,18 +133,13 @@ class Sequential(Model):
         if not self._stack:
             self.built = False
         elif self.built:
-            self._output_shape = self._shapes(cast(Shape, self._input_shape))
+            self._trace()
         return layer
 
     def _drop_last(self) -> Layer:
         layer = self._stack.pop()
         del self._modules[next(key for key, one in self._modules.items() if one is layer)]
         return layer
-
-    def _key(self, layer: Layer) -> str:
-        key = layer.name.replace(".", "_")
-        # A layer may be called "loss" or "history", which are attributes of the model.
-        return f"{key}_" if key in self.__dict__ or hasattr(type(self), key) else key
 
     def build(self, input_shape: Shape | None = None) -> None:
         """Makes the weights of all layers.
@@ -151,45 +154,86 @@ class Sequential(Model):
                 f"Model {self.name!r} can't be built: it has "
                 + ("no layers." if not self._stack else "no input shape; pass build((None, …)).")
             )
-        shape = (None, *checked_shape(tuple(input_shape)[1:]))
-        self._input_shape = shape
-        self._output_shape = self._shapes(shape)
+        self._input_shape = checked_shapes(input_shape)
+        self._trace()
 
-    def _shapes(self, shape: Shape) -> Shape:
+    def _trace(self) -> None:
+        """Calls the layers on a symbolic tensor, which builds them."""
+        self._tensors = (self._first_tensor(), self._first_tensor())
         for layer in self._stack:
-            shape = self._grow(layer, shape)
-        return shape
+            self._grow(layer)
 
-    @staticmethod
-    def _grow(layer: Layer, shape: Shape) -> Shape:
-        if not layer.built:
-            layer.build(shape)
-        return layer.compute_output_shape(shape)
+    def _first_tensor(self) -> Any:
+        shape = cast(Any, self._input_shape)
+        if self._start is not None and self._start.declared_shape == shape:
+            return self._start.start()
+        if is_tree(shape):
+            return specs_of(shape)
+        first = self._stack[0] if self._stack else None
+        if isinstance(first, Model) and first._graph is not None:
+            return KerasTensor(shape, first._graph.input_layers[0].dtype)
+        if self._start is None:
+            self._start = InputLayer(batch_shape=shape)
+            return self._start.start()
+        return KerasTensor(shape, self._start.dtype)
 
-    def call(self, inputs: Tensor) -> Tensor:
-        for layer in self._stack:
-            inputs = layer(inputs)
+    def _grow(self, layer: Layer) -> None:
+        start, end = cast("tuple[Any, Any]", self._tensors)
+        outputs = layer(end)
+        self._tensors = start, outputs
+        self._output_shape = shape_of(outputs)
+
+    def _symbolic(self) -> tuple[Any, Any]:
+        self._needs_build()
+        if self._tensors is None:
+            self._trace()
+        return cast("tuple[Any, Any]", self._tensors)
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        if mask is not None and masks.get(inputs) is None:
+            masks.put(inputs, mask)
+        layer: Any = None
+        try:
+            for layer in self._stack:
+                inputs = layer(inputs)
+        except Exception as error:
+            raise with_place(error, self._stack.index(layer), layer) from error.__cause__
         return inputs
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return shape_of(self.compute_output_spec(specs_of(input_shape)))
+
+    def compute_output_spec(self, inputs: Any, **kwargs: Any) -> Any:
         for layer in self._stack:
-            input_shape = layer.compute_output_shape(input_shape)
-        return input_shape
+            if not layer.built:
+                layer._build_for((inputs,), {})
+            inputs = layer.compute_output_spec(inputs)
+        return inputs
 
     def last_activation(self) -> Any:
-        last = self._stack[-1]
         # Only where the code in between is known: a call() of somebody's own may do more.
-        if type(self).call is not Sequential.call:
+        if type(self).call is not Sequential.call or not self._stack:
             return None
-        if isinstance(last, Model):
-            return last.last_activation()
-        known = serialization.is_own(type(last)) and hasattr(last, "preactivation")
-        return cast(Any, last).activation if known else None
+        return self._stack[-1].last_activation()
 
-    def preactivation(self, inputs: Tensor) -> Tensor:
+    def last_activations(self) -> list[Any]:
+        return [self.last_activation()]
+
+    def preactivation(self, inputs: Any) -> Any:
         for layer in self._stack[:-1]:
             inputs = layer(inputs)
-        return cast(Any, self._stack[-1]).preactivation(inputs)
+        return with_mask_of(inputs, self._stack[-1])
+
+    def preactivations(self, inputs: Any, which: Iterable[int]) -> Any:
+        return self.preactivation(inputs) if list(which) else self(inputs)
+
+    @property
+    def input_names(self) -> list[str]:
+        return [self._start.name if self._start is not None else f"{self.name}_input"]
+
+    @property
+    def output_names(self) -> list[str]:
+        return [self._stack[-1].name] if self._stack else ["output"]
 
     def _sublayers(self) -> Iterator[nn.Module]:
         return iter(self._stack)
@@ -197,7 +241,7 @@ class Sequential(Model):
     def get_config(self) -> dict[str, Any]:
         shape = list(self._input_shape) if self._input_shape else None
         start = self._start
-        if start is None and shape is not None:
+        if start is None and shape is not None and not is_tree(shape):
             start = InputLayer(batch_shape=shape, name="input_layer")
         layers: list[Layer] = [start] if start is not None else []
         return {

@@ -9,28 +9,66 @@ from __future__ import annotations
 
 import functools
 import inspect
+import warnings
+import weakref
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from elephas_torch.errors import unknown_arguments
-from elephas_torch.keras import initializers, naming, serialization
-from elephas_torch.keras.layers.declared import Shape, declared, shape_of, weight_shape
+from elephas_torch.keras import (
+    legacy,
+    masks,
+    naming,
+    policy,
+    regularizers,
+    serialization,
+    symbolic,
+    trees,
+)
+from elephas_torch.keras.layers.declared import Shape, declared
+from elephas_torch.keras.layers.signature import CallSignature, bound
+from elephas_torch.keras.layers.weights import Weighted
+from elephas_torch.keras.symbolic import KerasTensor, Node
 
-__all__ = ["Layer", "Shape"]
+__all__ = ["Layer", "Shape", "collected_losses"]
 
-_DTYPE_POLICY = {
-    "module": "keras",
-    "class_name": "DTypePolicy",
-    "config": {"name": "float32"},
-    "registered_name": None,
-}
+# How deep in calls of layers we are, and who has added losses: a call from outside forgets those
+# of the last one.
+_depth = 0
+_with_losses: weakref.WeakSet[Any] = weakref.WeakSet()
+_collecting: list[list[Tensor]] = []
 
 
-class Layer(nn.Module):
+@contextmanager
+def collected_losses() -> Iterator[list[Tensor]]:
+    """Within it, what layers add by `add_loss` comes into the list that it gives."""
+    losses: list[Tensor] = []
+    _collecting.append(losses)
+    try:
+        yield losses
+    finally:
+        _collecting.pop()
+
+
+class _Made(type(Weighted)):  # type: ignore[misc]
+    """Makes layers; arguments as Keras 1 and 2 spelled them become today's before."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        args, kwargs = legacy.modern(cls, args, kwargs)
+        return super().__call__(*args, **kwargs)
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        # What help() and inspect show: this class's __call__ takes anything.
+        return inspect.signature(functools.partial(cls.__init__, None))
+
+
+class Layer(Weighted, metaclass=_Made):
     """A layer of a model. Follows https://keras.io/api/layers/base_layer/
 
     Subclass it: make weights in `build` with `add_weight`, compute in `call`, and return the
@@ -39,7 +77,9 @@ class Layer(nn.Module):
     Args:
         name: unique within a model; made from the class's name by default.
         trainable: whether training changes the weights. Default True.
-        dtype: float32, the only one.
+        dtype: a dtype policy: "float32", "mixed_bfloat16" or "mixed_float16". Default the one
+            that `keras.config.set_dtype_policy` set, "float32" at first.
+        activity_regularizer: what of the outputs is added to the loss. Default None.
         input_shape: of one sample, without the batch; a model whose first layer has it is
             built at once. `input_dim=n` is the same as `input_shape=(n,)`;
             `batch_input_shape` and `batch_shape` have the batch (None) in front.
@@ -58,13 +98,17 @@ class Layer(nn.Module):
     input_dtype: ClassVar[torch.dtype] = torch.float32
     #: Where Keras keeps the class of this name: written into configs.
     keras_module: ClassVar[str] = "keras.layers"
+    #: Whether masks go on to the outputs; see `compute_mask`.
+    supports_masking: bool = False
 
     _init_arguments: dict[str, Any]
-    built: bool
+    _signature: ClassVar[CallSignature]
+    _masks: ClassVar[bool] = False
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Layer:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         layer = super().__new__(cls)
-        object.__setattr__(layer, "_init_arguments", _bound(cls, args, kwargs))
+        taken = {} if serialization.is_own(cls) else bound(cls, args, kwargs, _OWN_ARGUMENTS)
+        object.__setattr__(layer, "_init_arguments", taken)
         return layer
 
     def __init__(
@@ -73,24 +117,23 @@ class Layer(nn.Module):
         name: str | None = None,
         trainable: bool = True,
         dtype: Any = None,
+        activity_regularizer: Any = None,
         input_shape: Sequence[int | None] | None = None,
         input_dim: int | None = None,
         batch_input_shape: Sequence[int | None] | None = None,
         batch_shape: Sequence[int | None] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(trainable)
+        kwargs.pop("autocast", None)
         if kwargs:
             raise unknown_arguments(type(self).__name__, kwargs, _argument_names(type(self)))
-        _check_dtype(dtype)
-        self.training = False
-        self.name = name or naming.auto_name(naming.snake_case(type(self).__name__))
+        self.dtype_policy = policy.get(dtype)
+        self.activity_regularizer = regularizers.get(activity_regularizer)
+        self.name = _checked_name(name) or naming.auto_name(naming.snake_case(type(self).__name__))
         self.built = False
-        self._trainable = bool(trainable)
-        self._trainable_names: list[str] = []
-        self._frozen_names: list[str] = []
-        self._aliases: dict[str, str] = {}
         self.declared_shape = declared(input_shape, input_dim, batch_input_shape or batch_shape)
+        vars(self).update(_inbound_nodes=[], _losses=[], _build_shapes=None)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -98,211 +141,251 @@ class Layer(nn.Module):
             serialization.own(cls)
         if "build" in cls.__dict__:
             cls.build = _marks_built(cls.__dict__["build"])  # type: ignore[method-assign]
-        cls._takes_training = "training" in inspect.signature(cls.call).parameters
-
-    _takes_training: ClassVar[bool] = False
+        if "call" in cls.__dict__ or "build" in cls.__dict__:
+            cls._signature = CallSignature(cls)
+        if "compute_mask" in cls.__dict__:
+            cls._masks = True
+            if "supports_masking" not in cls.__dict__:
+                cls.supports_masking = True
 
     def build(self, input_shape: Shape) -> None:
-        """Makes the weights. Called once, with the shape of the input, batch first (None)."""
+        """Makes the weights. Called once, with the shape of the input, batch first (None).
+
+        Where `call` takes several tensors, `build` may take a shape for each, by its name:
+        `build(self, query_shape, value_shape)` for `call(self, query, value)`.
+        """
         self.built = True
 
     def call(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """Computes the outputs. Override it; take `training=None` to know the mode."""
+        """Computes the outputs. Override it; take `training=None` to know the mode, and
+        `mask=None` to have the inputs' mask."""
         return inputs
 
-    def __call__(self, inputs: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
-        if not isinstance(inputs, Tensor):
-            inputs = self._as_tensors(inputs)
-        if not self.built:
-            self.build(shape_of(inputs))
-        if training is None or training == self.training:
-            return super().__call__(inputs, *args, **kwargs)
-        before = self.training
-        self.train(training)
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        global _depth
+        if _depth == 0 and _with_losses:
+            self._forget_losses()
+        _depth += 1
         try:
-            return super().__call__(inputs, *args, **kwargs)
+            if len(args) == 1 and not kwargs and self._plain(args[0]):
+                return super().__call__(args[0])
+            return self._call_in_full(args, kwargs)
+        finally:
+            _depth -= 1
+
+    def _plain(self, inputs: Any) -> bool:
+        """Whether nothing but `call` has to be done: the path that training takes."""
+        return (
+            type(inputs) is Tensor
+            and self.built
+            and not self._masks
+            and self.activity_regularizer is None
+            and not policy.ever_mixed
+            and not hasattr(inputs, "_keras_mask")
+        )
+
+    def _call_in_full(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        signature = type(self)._signature
+        args, kwargs = signature.first_in_front(args, kwargs)
+        if symbolic.has_symbolic(args, kwargs):
+            return self._record(args, kwargs)
+        training = kwargs.pop("training", None)
+        if args:
+            args = (self._as_tensors(args[0]), *args[1:])
+        if not self.built:
+            self._build_for(args, kwargs)
+        inputs = args[0] if args else None
+        previous = masks.of(inputs)
+        kwargs = signature.with_masks(args, kwargs)
+        if kwargs.get("mask") is not None:
+            previous = kwargs["mask"]
+        outputs = self._in_mode(training, args, kwargs)
+        if self.activity_regularizer is not None:
+            for one in trees.leaves(outputs):
+                self.add_loss(self.activity_regularizer(one))
+        if self._masks or masks.any_of(previous):
+            self._hand_on_masks(inputs, outputs, previous)
+        return outputs
+
+    def _in_mode(self, training: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if training is None or bool(training) == self.training:
+            return super().__call__(*args, **kwargs)
+        before = self.training
+        self.train(bool(training))
+        try:
+            return super().__call__(*args, **kwargs)
         finally:
             self.train(before)
 
     def _as_tensors(self, inputs: Any) -> Any:
-        if isinstance(inputs, np.ndarray):
-            return torch.as_tensor(inputs, dtype=self.input_dtype)
-        if isinstance(inputs, list | tuple) and all(isinstance(one, Tensor) for one in inputs):
-            return inputs
-        raise TypeError(f"A layer takes tensors. Received: {type(inputs).__name__}")
+        found = trees.map_leaves(self._as_tensor, inputs)
+        if not any(isinstance(one, Tensor) for one in trees.leaves(found)):
+            raise TypeError(f"{self._label} takes tensors. Received: {type(inputs).__name__}")
+        return found
 
-    def forward(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        if self._takes_training:
+    def _as_tensor(self, value: Any) -> Any:
+        if isinstance(value, np.ndarray | np.generic):
+            return torch.as_tensor(value, dtype=self.input_dtype)
+        return value
+
+    def _build_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        shapes = type(self)._signature.shapes(args, kwargs)
+        if len(shapes) == 1:
+            self.build(next(iter(shapes.values())))
+        else:
+            self.build(**shapes)
+        self.built = True
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        if type(self)._signature.takes_training:
             kwargs["training"] = self.training
-        return self.call(inputs, *args, **kwargs)
+        if not policy.ever_mixed:
+            return self.call(*args, **kwargs)
+        return self._mixed(args, kwargs)
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
+    def _mixed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Computes in the policy's dtype: floating tensors come in and go out in it."""
+        compute = self.dtype_policy.compute
+        args, kwargs = trees.map_leaves(functools.partial(_cast, dtype=compute), (args, kwargs))
+        device = next((one.device.type for one in trees.leaves(args) if _is_tensor(one)), "cpu")
+        mixed = self.dtype_policy.is_mixed
+        with torch.autocast(device, compute if mixed else None, enabled=mixed):
+            outputs = self.call(*args, **kwargs)
+        return trees.map_leaves(functools.partial(_cast, dtype=compute), outputs)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        """The mask of the outputs. By default the one of the inputs, where `supports_masking`."""
+        return previous_mask
+
+    def _hand_on_masks(self, inputs: Any, outputs: Any, previous: Any) -> None:
+        if not self.supports_masking:
+            if masks.any_of(previous):
+                warnings.warn(
+                    f"{self._label} knows nothing of masks, and its inputs have one: what comes "
+                    "after it will see all steps. Set supports_masking = True in a layer of your "
+                    "own where every step keeps its place.",
+                    stacklevel=4,
+                )
+            return
+        several = trees.leaves(outputs)
+        if all(masks.get(one) is not None for one in several):
+            return
+        found = self.compute_mask(inputs, previous)
+        for one, mask in zip(several, trees.leaves(found), strict=False):
+            if mask is not None and masks.get(one) is None:
+                masks.put(one, mask)
+
+    def _record(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if not self.built:
+            self._build_for(args, kwargs)
+        outputs = self.compute_output_spec(*args, **kwargs)
+        Node(self, args, kwargs, outputs)
+        return outputs
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """Symbolic outputs for symbolic inputs, without noting the call."""
+        shapes = type(self)._signature.shapes(args, kwargs, "compute_output_shape")
+        if type(self).compute_output_shape is Layer.compute_output_shape:
+            return self._probed_spec(args, kwargs)
+        several = len(shapes) > 1
+        found = (
+            self.compute_output_shape(**shapes)
+            if several
+            else self.compute_output_shape(next(iter(shapes.values())))
+        )
+        return specs_of(found, self.compute_dtype)
+
+    def _probed_spec(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Calls the layer on zeros of two batch sizes: what differs has no fixed length."""
+        first, second = (self._on_zeros(args, kwargs, size) for size in (2, 3))
+        return trees.map_leaves(_between, first, second)
+
+    def _on_zeros(self, args: tuple[Any, ...], kwargs: dict[str, Any], size: int) -> Any:
+        zeros = functools.partial(_zeros, size=size, dtype=self.input_dtype)
+        args, kwargs = trees.map_leaves(zeros, (args, kwargs))
+        training = kwargs.pop("training", None)
+        with torch.no_grad(), collected_losses():
+            outputs = self(*args, **{**kwargs, "training": bool(training)})
+        self._forget_losses()
+        return outputs
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """The outputs' shape for a shape of inputs, batch (None) first.
 
         By default found by calling the layer on zeros.
         """
         if not self.built:
             self.build(input_shape)
-        sample = torch.zeros([1 if n is None else n for n in input_shape], dtype=self.input_dtype)
-        with torch.no_grad():
-            return (None, *self(sample, training=False).shape[1:])
+        inputs = specs_of(input_shape, str(self.input_dtype).removeprefix("torch."))
+        return trees.map_leaves(lambda one: one.shape, self._probed_spec((inputs,), {}))
 
-    def add_weight(
-        self,
-        shape: Sequence[int] | int | None = None,
-        initializer: Any = None,
-        dtype: Any = None,
-        trainable: bool = True,
-        name: str | None = None,
-    ) -> Any:
-        """Makes a weight of this layer and returns it.
+    def add_loss(self, loss: Any) -> None:
+        """Adds to the loss of training; for use in `call`.
 
         Args:
-            shape: default (), a scalar.
-            initializer: name, object or function of (shape, dtype). Default "glorot_uniform".
-            dtype: float32, the only one.
-            trainable: False for what training doesn't change by gradients (moving means).
-            name: default weight, weight_1 …
-
-        Returns:
-            A `torch.nn.Parameter`, or for `trainable=False` a tensor (a buffer).
+            loss: a scalar tensor, or a list of them.
         """
-        _check_dtype(dtype)
-        shape = weight_shape(shape)
-        start: Any = initializers.get(initializer or "glorot_uniform")
-        values = start(shape, dtype=torch.float32)
-        name = self._free_name(name or "weight")
-        if trainable:
-            weight = nn.Parameter(values, requires_grad=self._trainable)
-            self.register_parameter(name, weight)
-            self._trainable_names.append(name)
-            return weight
-        self.register_buffer(name, values)
-        self._frozen_names.append(name)
-        return values
+        for one in trees.leaves(loss):
+            _with_losses.add(self)
+            self._losses.append(one)
+            if _collecting:
+                _collecting[-1].append(one)
 
-    def _free_name(self, name: str) -> str:
-        name = name.replace(".", "_")
-        taken = {*self._parameters, *self._buffers, *self._modules}
-        free, count = name, 0
-        while free in taken:
-            count += 1
-            free = f"{name}_{count}"
-        return free
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(value, Tensor) and self._keep_registered(name, value):
-            return
-        super().__setattr__(name, value)
-
-    def _keep_registered(self, name: str, value: Tensor) -> bool:
-        for known, weight in [*self._parameters.items(), *self._buffers.items()]:
-            if weight is value and known != name:
-                # add_weight() registered it. Registered twice, state_dict() had it twice.
-                self._aliases[name] = known
-                return True
-        name = self._aliases.get(name, name)
-        buffer = self._buffers.get(name)
-        if buffer is None or buffer is value or isinstance(value, nn.Parameter):
-            return False
-        if buffer.shape != value.shape:
-            return False
-        # `self.mean = 0.9 * self.mean` changes the weight; another tensor would be no weight.
-        with torch.no_grad():
-            buffer.copy_(value)
-        return True
-
-    def __getattr__(self, name: str) -> Any:
-        aliases = self.__dict__.get("_aliases", {})
-        return super().__getattr__(aliases.get(name, name))
-
-    def _sublayers(self) -> Iterator[nn.Module]:
-        return self.children()
+    def _forget_losses(self) -> None:
+        for layer in self.modules():
+            if layer in _with_losses:
+                layer._losses.clear()
 
     @property
-    def trainable_weights(self) -> list[Tensor]:
-        """The weights that training changes, own ones first; [] where `trainable` is False."""
-        return [w for w in self.weights if isinstance(w, nn.Parameter) and w.requires_grad]
+    def losses(self) -> list[Tensor]:
+        """What the last call added by `add_loss`, and the regularizers' values now."""
+        layers = [one for one in self._flattened() if isinstance(one, Layer)]
+        added = [loss for layer in layers for loss in layer._losses]
+        return added + [rule(weight) for weight, rule in self.regularized_weights()]
+
+    def regularized_weights(self) -> list[tuple[Tensor, Any]]:
+        """Trainable weights with their regularizers, those of sublayers too."""
+        return [(w, rule) for w, rule in self._with_rules("regularizers") if w.requires_grad]
+
+    def constrained_weights(self) -> list[tuple[Tensor, Any]]:
+        """Weights with their constraints, those of sublayers too."""
+        return list(self._with_rules("constraints"))
+
+    def _with_rules(self, kind: str) -> Iterator[tuple[Tensor, Any]]:
+        for layer in self._flattened():
+            for name, rule in getattr(layer, kind).items():
+                yield getattr(layer, name), rule
 
     @property
-    def non_trainable_weights(self) -> list[Tensor]:
-        """The weights that training doesn't change by gradients."""
-        return [w for w in self.weights if not (isinstance(w, nn.Parameter) and w.requires_grad)]
+    def dtype(self) -> str:
+        """The dtype of the weights: "float32"."""
+        return self.dtype_policy.variable_dtype
 
     @property
-    def weights(self) -> list[Tensor]:
-        """All weights in Keras's order: own trainable ones, own others, then the sublayers'."""
-        own: list[Tensor] = [self._parameters[name] for name in self._trainable_names]  # type: ignore[misc]
-        own += [p for p in self._parameters.values() if p is not None]
-        own += [self._buffers[name] for name in self._frozen_names]  # type: ignore[misc]
-        for child in self._sublayers():
-            if isinstance(child, Layer):
-                own += child.weights
-            else:
-                own += [*child.parameters(), *child.buffers()]
-        seen: set[int] = set()
-        return [w for w in own if not (id(w) in seen or seen.add(id(w)))]  # type: ignore[func-returns-value]
+    def compute_dtype(self) -> str:
+        """The dtype that `call` computes in, and of the outputs."""
+        return self.dtype_policy.compute_dtype
 
-    variables = weights
-    trainable_variables = trainable_weights
-    non_trainable_variables = non_trainable_weights
+    variable_dtype = dtype
 
     @property
-    def trainable(self) -> bool:
-        """Whether training changes the weights; set it before `compile`."""
-        return self._trainable
+    def input(self) -> Any:
+        """The symbolic input of the layer's first call in a functional model."""
+        node = self._first_node()
+        return node.args[0] if len(node.args) == 1 and not node.kwargs else node.parents
 
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        self._trainable = bool(value)
-        for weight in self._parameters.values():
-            if weight is not None:
-                weight.requires_grad_(self._trainable)
-        for child in self._sublayers():
-            if isinstance(child, Layer):
-                child.trainable = value
-            else:
-                child.requires_grad_(self._trainable)
+    @property
+    def output(self) -> Any:
+        """The symbolic output of the layer's first call in a functional model."""
+        return self._first_node().outputs
 
-    def get_weights(self) -> list[np.ndarray]:
-        """Copies of all weights, in Keras's order and shapes."""
-        return [w.detach().cpu().numpy().copy() for w in self.weights]
-
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Takes a list such as `get_weights()` returned.
-
-        Raises:
-            ValueError: the number of arrays or a shape doesn't fit; the message names the layer.
-        """
-        mine = self.weights
-        if not isinstance(weights, list | tuple):
-            raise TypeError(
-                "`weights` must be a list of arrays, as get_weights() returns it. "
-                f"Received: {type(weights).__name__}"
+    def _first_node(self) -> Node:
+        if not self._inbound_nodes:
+            raise AttributeError(
+                f"{self._label} has no symbolic input and output yet: it was never called on "
+                "the tensor of an Input, and isn't in a model that knows its input shape."
             )
-        if len(mine) != len(weights):
-            raise ValueError(
-                f"{self._label} has {len(mine)} weights; `weights` has {len(weights)}."
-                + ("" if self.built else " It isn't built yet: give it an input shape first.")
-            )
-        arrays = [_array(w, number) for number, w in enumerate(weights)]
-        for number, (weight, array) in enumerate(zip(mine, arrays, strict=True)):
-            if weight.shape != array.shape:
-                raise ValueError(
-                    f"{self._label}: weight {number} has shape {tuple(weight.shape)}. "
-                    f"Received: an array of shape {tuple(array.shape)}"
-                )
-        with torch.no_grad():
-            for weight, array in zip(mine, arrays, strict=True):
-                weight.copy_(array)
-
-    def count_params(self) -> int:
-        """The number of elements of all weights."""
-        return sum(w.numel() for w in self.weights)
-
-    @property
-    def _label(self) -> str:
-        return f"Layer {self.name!r} ({type(self).__name__})"
+        return self._inbound_nodes[0]
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, JSON-able. Extend it: `{**super().get_config(), …}`.
@@ -312,8 +395,10 @@ class Layer(nn.Module):
         config: dict[str, Any] = {
             "name": self.name,
             "trainable": self._trainable,
-            "dtype": _DTYPE_POLICY,
+            "dtype": self.dtype_policy.described(),
         }
+        if self.activity_regularizer is not None:
+            config["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
         if type(self).get_config is Layer.get_config and not serialization.is_own(type(self)):
             config = {**config, **self._init_arguments}
         return config
@@ -331,55 +416,115 @@ class Layer(nn.Module):
         layer.trainable = own.get("trainable", layer.trainable)
         return layer
 
+    def get_build_config(self) -> dict[str, Any] | None:
+        """What `build_from_config` needs: the shapes that the layer was built with."""
+        shapes = self._build_shapes
+        if not shapes:
+            return None
+        if len(shapes) == 1:
+            return {"input_shape": next(iter(shapes.values()))}
+        return {"shapes_dict": dict(shapes)}
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Builds the layer as `get_build_config` told."""
+        if self.built or not config:
+            return
+        if "input_shape" in config:
+            self.build(_as_shapes(config["input_shape"]))
+        elif "shapes_dict" in config:
+            self.build(**{name: _as_shapes(one) for name, one in config["shapes_dict"].items()})
+
+    def last_activation(self) -> Any:
+        """The activation function that the layer ends with, where `preactivation(inputs)` gives
+        what it is applied to; else None."""
+        return None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The calls noted lead to other layers, and from there on: a chain too long to copy.
+        left_out = {"_inbound_nodes": [], "_losses": [], "_tensors": None}
+        return {name: left_out.get(name, value) for name, value in vars(self).items()}
+
     def extra_repr(self) -> str:
         return f"name={self.name}, built={self.built}"
 
 
 def _marks_built(build: Callable[..., None]) -> Callable[..., None]:
+    names = list(inspect.signature(build).parameters)[1:]
+
     @functools.wraps(build)
     def wrapper(self: Layer, *args: Any, **kwargs: Any) -> None:
         build(self, *args, **kwargs)
         self.built = True
+        vars(self)["_build_shapes"] = {**dict(zip(names, args, strict=False)), **kwargs}
 
     return wrapper
 
 
-def _bound(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a constructor by name, without those that Layer writes or needs itself."""
-    signature = inspect.signature(cls)
-    try:
-        bound = signature.bind(*args, **kwargs).arguments
-    except TypeError:
-        return {}  # the constructor will say so
-    found: dict[str, Any] = {}
-    for name, value in bound.items():
-        kind = signature.parameters[name].kind
-        if kind is inspect.Parameter.VAR_KEYWORD:
-            found.update({k: v for k, v in value.items() if k not in _OWN_ARGUMENTS})
-        elif kind is not inspect.Parameter.VAR_POSITIONAL:
-            found[name] = value
-    return {k: v for k, v in found.items() if k not in ("name", "trainable", "dtype")}
+def _checked_name(name: Any) -> str | None:
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"`name` must be a string. Received: name={name!r}")
+    return name
 
 
 def _argument_names(cls: type) -> list[str]:
-    names = [n for n in inspect.signature(cls).parameters if n not in ("args", "kwargs")]
+    names = [n for n in inspect.signature(cls.__init__).parameters if n not in _NOT_NAMES]
     return names + [n for n in _OWN_ARGUMENTS if n not in names]
 
 
+_NOT_NAMES = ("self", "args", "kwargs")
 _OWN_ARGUMENTS = (
-    "name", "trainable", "dtype", "input_shape", "input_dim", "batch_input_shape", "batch_shape",
+    "name", "trainable", "dtype", "activity_regularizer", "input_shape", "input_dim",
+    "batch_input_shape", "batch_shape",
 )  # fmt: skip
 
 
-def _check_dtype(dtype: Any) -> None:
-    if isinstance(dtype, dict):
-        dtype = dtype.get("config", {}).get("name", dtype)
-    if dtype not in (None, "float32", torch.float32, np.float32):
-        raise ValueError(f"`dtype` must be 'float32'. Received: dtype={dtype!r}")
+def _is_tensor(thing: Any) -> bool:
+    return isinstance(thing, Tensor)
 
 
-def _array(weight: Any, number: int) -> Tensor:
-    try:
-        return torch.as_tensor(np.asarray(weight))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"`weights`: number {number} is no array of numbers ({error}).") from None
+def _cast(value: Any, dtype: torch.dtype) -> Any:
+    if not isinstance(value, Tensor) or not value.is_floating_point() or value.dtype == dtype:
+        return value
+    cast, mask = value.to(dtype), masks.get(value)
+    masks.put(cast, mask)
+    return cast
+
+
+def specs_of(shapes: Any, dtype: str) -> Any:
+    """Symbolic tensors for a tree of shapes."""
+    if isinstance(shapes, dict):
+        return {name: specs_of(one, dtype) for name, one in shapes.items()}
+    if isinstance(shapes, list | tuple) and any(isinstance(s, list | tuple) for s in shapes):
+        return type(shapes)(specs_of(one, dtype) for one in shapes)
+    return KerasTensor(shapes, dtype)
+
+
+def _as_shapes(shapes: Any) -> Any:
+    """Shapes as JSON has them, lists, to tuples."""
+    if isinstance(shapes, dict):
+        return {name: _as_shapes(one) for name, one in shapes.items()}
+    if isinstance(shapes, list) and any(isinstance(one, list | tuple) for one in shapes):
+        return [_as_shapes(one) for one in shapes]
+    return tuple(shapes)
+
+
+def _zeros(value: Any, size: int, dtype: torch.dtype) -> Any:
+    if not isinstance(value, KerasTensor):
+        return value
+    own = getattr(torch, value.dtype, dtype)
+    first, *others = value.shape if value.shape else (None,)
+    if not value.shape:
+        return torch.zeros((), dtype=own)
+    # Another length than the batch's, and another at each size too.
+    lengths = [size + 5 if n is None else n for n in others]
+    return torch.zeros([size if first is None else first, *lengths], dtype=own)
+
+
+def _between(first: Any, second: Any) -> Any:
+    if not isinstance(first, Tensor):
+        return first
+    shape = (a if a == b else None for a, b in zip(first.shape, second.shape, strict=True))
+    return KerasTensor(shape, str(first.dtype).removeprefix("torch."))
+
+
+Layer._signature = CallSignature(Layer)

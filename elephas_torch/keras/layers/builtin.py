@@ -7,16 +7,9 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from elephas_torch.keras import constraints, regularizers, serialization
 from elephas_torch.keras.layers.base import Layer, Shape
 from elephas_torch.keras.layers.shapes import Spec, fits, shown
-
-#: Keras's arguments that a layer with a kernel and a bias has, of which only None is taken.
-KERNEL_EXTRAS: dict[str, Any] = {
-    "kernel_regularizer": None,
-    "bias_regularizer": None,
-    "kernel_constraint": None,
-    "bias_constraint": None,
-}
 
 
 class BuiltIn(Layer):
@@ -24,24 +17,39 @@ class BuiltIn(Layer):
 
     #: The shape of inputs, batch first: None fits any length, `...` any number of axes.
     input_spec: Spec = (None, ...)
+    #: Weights that take the arguments `…_regularizer` and `…_constraint`.
+    regularized: ClassVar[tuple[str, ...]] = ()
+    #: Whether Keras writes `activity_regularizer` into configs when there is none.
+    writes_activity_regularizer: ClassVar[bool] = False
     #: Keras's arguments of which one value alone is taken; written into configs.
     fixed: ClassVar[dict[str, Any]] = {}
     #: The same, but Keras doesn't write them.
-    fixed_unwritten: ClassVar[dict[str, Any]] = {
-        "activity_regularizer": None,
-        "lora_rank": None,
-        "lora_alpha": None,
-    }
+    fixed_unwritten: ClassVar[dict[str, Any]] = {"lora_rank": None, "lora_alpha": None}
 
     def __init__(self, **kwargs: Any) -> None:
         for name, only in {**self.fixed_unwritten, **self.fixed}.items():
             value = kwargs.pop(name, only)
             if value != only:
                 raise ValueError(
-                    f"{type(self).__name__}: `{name}` can only be {only!r} so far. "
+                    f"{type(self).__name__}: `{name}` can only be {only!r}. "
                     f"Received: {name}={value!r}"
                 )
+        rules = {
+            f"{weight}_{kind}": get(kwargs.pop(f"{weight}_{kind}", None))
+            for weight in self.regularized
+            for kind, get in (("regularizer", regularizers.get), ("constraint", constraints.get))
+        }
         super().__init__(**kwargs)
+        vars(self).update(rules)
+
+    def add_weight(self, *args: Any, **kwargs: Any) -> Any:
+        name = str(kwargs.get("name"))
+        # recurrent_kernel goes by recurrent_regularizer, depthwise_kernel by depthwise_…
+        name = name if name in self.regularized else name.removesuffix("_kernel")
+        if name in self.regularized:
+            for kind in ("regularizer", "constraint"):
+                kwargs.setdefault(kind, getattr(self, f"{name}_{kind}"))
+        return super().add_weight(*args, **kwargs)
 
     def build(self, input_shape: Shape) -> None:
         self.check_shape(input_shape)
@@ -87,7 +95,13 @@ class BuiltIn(Layer):
         return tuple(input_shape)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **self.fixed}
+        config = {**super().get_config(), **self.fixed}
+        if self.writes_activity_regularizer:
+            config["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
+        for weight in self.regularized:
+            for kind, room in (("regularizer", regularizers), ("constraint", constraints)):
+                config[f"{weight}_{kind}"] = room.serialize(getattr(self, f"{weight}_{kind}"))
+        return config
 
 
 class Activated(BuiltIn):
@@ -106,3 +120,8 @@ class Activated(BuiltIn):
 
     def call(self, inputs: Tensor) -> Tensor:
         return self.activation(self.preactivation(inputs))
+
+    def last_activation(self) -> Any:
+        # Only where nothing but `call` happens to the inputs, and that is known.
+        known = serialization.is_own(type(self)) and not self.dtype_policy.is_mixed
+        return self.activation if known and self.activity_regularizer is None else None

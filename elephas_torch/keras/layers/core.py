@@ -6,7 +6,7 @@ Keras 1 had the reshaping layers here too, so they can be imported from here.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -16,10 +16,11 @@ from elephas_torch.errors import unknown
 from elephas_torch.keras import activations, initializers
 from elephas_torch.keras.layers import arguments
 from elephas_torch.keras.layers.base import Shape
-from elephas_torch.keras.layers.builtin import KERNEL_EXTRAS, Activated, BuiltIn
+from elephas_torch.keras.layers.builtin import Activated, BuiltIn
 from elephas_torch.keras.layers.noise import Noise
 from elephas_torch.keras.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
 from elephas_torch.keras.layers.shapes import Spec
+from elephas_torch.keras.symbolic import KerasTensor, Node
 
 __all__ = [
     "Activation",
@@ -81,11 +82,27 @@ class InputLayer(BuiltIn):
         kwargs["ragged"] = bool(kwargs.get("ragged"))
         super().__init__(input_shape=shape, **kwargs)
         self.batch_size = batch_size
-        self.dtype = _input_dtype(dtype)
-        self.input_dtype = _INPUT_DTYPES[self.dtype]  # type: ignore[misc]
+        self._values = _input_dtype(dtype)
+        self.input_dtype = _INPUT_DTYPES[self._values]  # type: ignore[misc]
         assert self.declared_shape is not None
         self.input_spec = self.declared_shape
         self.built = True
+        vars(self)["_build_shapes"] = None
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the inputs."""
+        return self._values
+
+    def start(self) -> KerasTensor:
+        """The symbolic tensor that a functional model begins with; always the same one."""
+        if not self._inbound_nodes:
+            Node(self, (), {}, KerasTensor(self.batch_shape, self._values, self.name))
+        return cast(KerasTensor, self._inbound_nodes[0].outputs)
+
+    @property
+    def output(self) -> Any:
+        return self.start()
 
     @property
     def batch_shape(self) -> Shape:
@@ -95,7 +112,7 @@ class InputLayer(BuiltIn):
     def get_config(self) -> dict[str, Any]:
         return {
             "batch_shape": self.batch_shape,
-            "dtype": self.dtype,
+            "dtype": self._values,
             **self.fixed,
             "name": self.name,
         }
@@ -127,7 +144,10 @@ class Dense(Activated):
     """
 
     input_spec: Spec = (None, ..., None)
-    fixed: ClassVar = {**KERNEL_EXTRAS, "quantization_config": None}
+    regularized: ClassVar = ("kernel", "bias")
+    writes_activity_regularizer: ClassVar = True
+    supports_masking = True
+    fixed: ClassVar = {"quantization_config": None}
 
     def __init__(
         self,

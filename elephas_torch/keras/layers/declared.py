@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 #: Batch (None) first; None for every length that isn't fixed.
 Shape = tuple[int | None, ...]
@@ -50,8 +49,31 @@ def weight_shape(shape: Any) -> tuple[int, ...]:
     return tuple(int(n) for n in lengths)
 
 
-def shape_of(inputs: Any) -> Any:
-    """Returns the shape of a tensor, batch (None) first, or the shapes of several."""
-    if isinstance(inputs, Tensor):
-        return (None, *inputs.shape[1:])
-    return [shape_of(one) for one in inputs]
+def checked_shapes(shapes: Any) -> Any:
+    """Returns a shape of inputs, batch (None) first, or a list or dict of them, checked.
+
+    Raises:
+        ValueError: something else is in it.
+    """
+    if isinstance(shapes, dict):
+        return {name: checked_shapes(one) for name, one in shapes.items()}
+    if is_tree(shapes):
+        return [checked_shapes(one) for one in shapes]
+    return (None, *checked_shape(tuple(shapes)[1:]))
+
+
+def is_tree(shapes: Any) -> bool:
+    """Whether these are several shapes, not one."""
+    return isinstance(shapes, dict) or (
+        isinstance(shapes, list | tuple)
+        and any(isinstance(one, list | tuple | dict) for one in shapes)
+    )
+
+
+def flat_shapes(shapes: Any) -> list[Shape]:
+    """Returns the shapes of a tree of them, in order."""
+    if isinstance(shapes, dict):
+        return [one for part in shapes.values() for one in flat_shapes(part)]
+    if is_tree(shapes):
+        return [one for part in shapes for one in flat_shapes(part)]
+    return [tuple(shapes)]

@@ -22,6 +22,8 @@ class Embedding(BuiltIn):
         input_dim: number of vectors; indices are 0 to `input_dim - 1`.
         output_dim: length of a vector.
         embeddings_initializer: Default "uniform" (-0.05 to 0.05).
+        mask_zero: whether 0 stands for padding: what comes after leaves those steps out.
+            Default False.
         weights: first values, an array (input_dim, output_dim) or a list with one.
         input_length: older Keras's word for `input_shape=(input_length,)`.
         **kwargs: `input_shape`, `name` …: see `Layer`.
@@ -29,25 +31,21 @@ class Embedding(BuiltIn):
     Weights: embeddings (input_dim, output_dim).
 
     Raises:
-        ValueError: a size isn't a positive whole number, or `mask_zero=True`: masks aren't
-            handed on from layer to layer here.
+        ValueError: a size isn't a positive whole number.
         IndexError: when called on a CPU with an index out of range.
     """
 
     input_dtype = torch.int64
-    fixed: ClassVar = {
-        "embeddings_regularizer": None,
-        "activity_regularizer": None,
-        "embeddings_constraint": None,
-        "mask_zero": False,
-        "quantization_config": None,
-    }
+    regularized: ClassVar = ("embeddings",)
+    writes_activity_regularizer: ClassVar = True
+    fixed: ClassVar = {"quantization_config": None}
 
     def __init__(
         self,
         input_dim: int,
         output_dim: int,
         embeddings_initializer: Any = "uniform",
+        mask_zero: bool = False,
         *,
         weights: Any = None,
         input_length: int | None = None,
@@ -59,6 +57,8 @@ class Embedding(BuiltIn):
         self.input_dim = arguments.positive_integer("Embedding", "input_dim", input_dim)
         self.output_dim = arguments.positive_integer("Embedding", "output_dim", output_dim)
         self.embeddings_initializer = initializers.get(embeddings_initializer)
+        self.mask_zero = bool(mask_zero)
+        self.supports_masking = self._masks = self.mask_zero  # type: ignore[misc]
         if weights is not None:
             self.build((None, None))
             self.set_weights(weights if isinstance(weights, list) else [weights])
@@ -80,6 +80,9 @@ class Embedding(BuiltIn):
                 f"from {int(inputs.min())} to {int(inputs.max())}"
             ) from None
 
+    def compute_mask(self, inputs: Tensor, previous_mask: Any = None) -> Tensor | None:
+        return inputs != 0 if self.mask_zero else None
+
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         self.check_shape(input_shape)
         return (*input_shape, self.output_dim)
@@ -90,4 +93,5 @@ class Embedding(BuiltIn):
             "input_dim": self.input_dim,
             "output_dim": self.output_dim,
             "embeddings_initializer": initializers.serialize(self.embeddings_initializer),
+            "mask_zero": self.mask_zero,
         }

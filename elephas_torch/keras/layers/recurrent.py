@@ -16,7 +16,7 @@ from torch import Tensor
 from elephas_torch.keras import activations, initializers
 from elephas_torch.keras.layers import arguments
 from elephas_torch.keras.layers.base import Shape
-from elephas_torch.keras.layers.builtin import KERNEL_EXTRAS, BuiltIn
+from elephas_torch.keras.layers.builtin import BuiltIn
 from elephas_torch.keras.layers.noise import Noise
 
 #: One mask a gate, or None for no dropout.
@@ -31,11 +31,9 @@ class _Recurrent(BuiltIn):
     gates: ClassVar[int]
     state_count: ClassVar[int]
     input_spec = (None, None, None)
+    regularized: ClassVar = ("kernel", "recurrent", "bias")
+    writes_activity_regularizer: ClassVar = True
     fixed: ClassVar = {
-        **KERNEL_EXTRAS,
-        "recurrent_regularizer": None,
-        "recurrent_constraint": None,
-        "activity_regularizer": None,
         "stateful": False,
         "zero_output_for_mask": False,
     }

@@ -1,0 +1,231 @@
+"""`Functional`: what `Model(inputs, outputs)` gives, and its config in Keras 3's form."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from elephas_torch.keras import serialization, trees
+from elephas_torch.keras.graph import Call, Graph, Slot
+from elephas_torch.keras.layers.core import InputLayer
+from elephas_torch.keras.layers.operation import (
+    Operation,
+    operation_arguments,
+    operation_config,
+    operation_of,
+)
+from elephas_torch.keras.model import Model
+
+__all__ = ["Functional", "Model"]
+
+
+class Functional(Model):
+    """A model of layers called on the tensors of `Input`; make it with `Model(inputs, outputs)`."""
+
+    keras_module = "keras.src.models.functional"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self._graph is None:
+            raise TypeError(
+                "Model() needs inputs and outputs: Model(inputs, outputs). Or subclass it, with "
+                "layers made in the constructor and used in call()."
+            )
+
+    def get_config(self) -> dict[str, Any]:
+        return graph_config(self)
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Any:
+        """Makes the model that `get_config` described, with new weights.
+
+        Raises:
+            ValueError: a layer of it is unknown, or a tensor comes from nowhere.
+        """
+        made = cls if cls is not Functional else Model
+        with serialization.custom_object_scope(custom_objects or {}):
+            inputs, outputs = _revived(config)
+        model = made(inputs, outputs, name=config.get("name"))
+        if config.get("trainable") is False:
+            model.trainable = False
+        return model
+
+
+def graph_config(model: Any) -> dict[str, Any]:
+    """Returns a functional model's config: its layers, with the calls of each."""
+    graph: Graph = model._graph
+    writer = _Writer(graph)
+    nodes: dict[int, list[Any]] = defaultdict(list)
+    for call in graph.calls:
+        nodes[id(call.layer)].append(writer.node(call))
+    layers = [
+        {**writer.layer(one), "name": one.name, "inbound_nodes": nodes[id(one)]}
+        for one in graph.layers
+    ]
+    return {
+        "name": model.name,
+        "trainable": model.trainable,
+        "layers": layers,
+        "input_layers": _unlisted(writer.histories(graph.inputs)),
+        "output_layers": _unlisted(writer.histories(graph.outputs)),
+    }
+
+
+def _unlisted(histories: Any) -> Any:
+    return list(histories) if isinstance(histories, tuple) else histories
+
+
+class _Writer:
+    """Writes the tensors of a graph as Keras does: by where they come from."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.specs = graph.tensors()
+        self.where = {
+            slot: [layer.name, 0, 0]
+            for slot, layer in zip(graph.sources, graph.input_layers, strict=True)
+        }
+        counts: dict[int, int] = defaultdict(int)
+        for call in graph.calls:
+            for position, slot in enumerate(trees.leaves(call.outputs)):
+                self.where[slot.number] = [call.layer.name, counts[id(call.layer)], position]
+            counts[id(call.layer)] += 1
+
+    def histories(self, tree: Any) -> Any:
+        return trees.map_leaves(lambda slot: self.where[slot.number], tree)
+
+    def layer(self, layer: Any) -> dict[str, Any]:
+        if isinstance(layer, Operation):
+            call = next(one for one in self.graph.calls if one.layer is layer)
+            return operation_config(layer, call.args, call.kwargs)
+        return dict(serialization.serialize_keras_object(layer))
+
+    def node(self, call: Call) -> dict[str, Any]:
+        args, kwargs = call.args, call.kwargs
+        if isinstance(call.layer, Operation):
+            args, kwargs = operation_arguments(call.layer, args, kwargs)
+        return {
+            "args": [self.argument(one) for one in args],
+            "kwargs": {name: self.argument(one) for name, one in kwargs.items()},
+        }
+
+    def argument(self, value: Any) -> Any:
+        if isinstance(value, Slot):
+            spec = self.specs[value.number]
+            config = {
+                "shape": list(spec.shape),
+                "dtype": spec.dtype,
+                "keras_history": self.where[value.number],
+            }
+            return {"class_name": "__keras_tensor__", "config": config}
+        if isinstance(value, list | tuple):
+            return [self.argument(one) for one in value]
+        if isinstance(value, dict):
+            return {name: self.argument(one) for name, one in value.items()}
+        if isinstance(value, slice):
+            parts = {n: self.argument(getattr(value, n)) for n in ("start", "stop", "step")}
+            return {"class_name": "__slice__", "config": parts}
+        if value is Ellipsis:
+            return {"class_name": "__ellipsis__", "config": {}}
+        return value
+
+
+def _revived(config: dict[str, Any]) -> tuple[Any, Any]:
+    """Makes the layers of a config and calls them as it says; returns inputs and outputs."""
+    layers: dict[str, Any] = {}
+    waiting: list[tuple[Any, Any]] = []
+    for one in config["layers"]:
+        name = one.get("name") or one["config"]["name"]
+        layers[name] = _revived_layer(one)
+        waiting += [(layers[name], node) for node in one.get("inbound_nodes") or []]
+    reader = _Reader(layers)
+    while waiting:
+        # Layers lie by their distance from the outputs, so a shared one may come too early.
+        later = []
+        blocked: set[int] = set()
+        for layer, node in waiting:
+            if id(layer) in blocked or not reader.call(layer, node):
+                blocked.add(id(layer))
+                later.append((layer, node))
+        if len(later) == len(waiting):
+            names = ", ".join(repr(layer.name) for layer, _ in later)
+            raise ValueError(f"The model's config has calls whose tensors nobody makes: {names}")
+        waiting = later
+    return reader.tree(config["input_layers"]), reader.tree(config["output_layers"])
+
+
+def _revived_layer(config: dict[str, Any]) -> Any:
+    if str(config.get("module", "")).startswith("keras.src.ops"):
+        return operation_of(config)
+    return serialization.deserialize_keras_object(config)
+
+
+class _Reader:
+    """Finds the tensors that a config names, and makes its calls."""
+
+    def __init__(self, layers: dict[str, Any]) -> None:
+        self.layers = layers
+
+    def call(self, layer: Any, node: Any) -> bool:
+        """Makes a call; False where a tensor of it isn't there yet."""
+        try:
+            args, kwargs = self.argument(node["args"]), self.argument(node["kwargs"])
+        except _NotYet:
+            return False
+        if isinstance(layer, Operation):
+            args = [tuple(one) if _is_index(one) else one for one in args]
+            layer(*args, **{**layer.constants, **kwargs})
+        else:
+            layer(*args, **kwargs)
+        return True
+
+    def tensor(self, history: Any) -> Any:
+        name, number, position = history[:3]
+        if name not in self.layers:
+            raise ValueError(f"The model's config names a layer that it hasn't: {name!r}")
+        layer = self.layers[name]
+        if isinstance(layer, InputLayer):
+            return layer.start()
+        nodes = layer._inbound_nodes
+        # Keras counts the call that makes a nested model among its calls, or doesn't.
+        if isinstance(layer, Model) and number == len(nodes) > 0:
+            number -= 1
+        if number >= len(nodes):
+            raise _NotYet
+        return nodes[number].output_tensors[position]
+
+    def argument(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self.argument(one) for one in value]
+        if not isinstance(value, dict):
+            return value
+        kind = value.get("class_name")
+        if kind == "__keras_tensor__":
+            return self.tensor(value["config"]["keras_history"])
+        if kind == "__slice__":
+            parts = value["config"]
+            return slice(*(self.argument(parts[n]) for n in ("start", "stop", "step")))
+        if kind == "__ellipsis__":
+            return Ellipsis
+        if kind == "__tuple__":
+            return tuple(self.argument(value["config"]["value"]))
+        return {name: self.argument(one) for name, one in value.items()}
+
+    def tree(self, histories: Any) -> Any:
+        if isinstance(histories, dict):
+            return {name: self.tree(one) for name, one in histories.items()}
+        if histories and isinstance(histories[0], str):
+            return self.tensor(histories)
+        return [self.tree(one) for one in histories]
+
+
+def _is_index(value: Any) -> bool:
+    """Whether it is the tuple of an indexing, which JSON made a list."""
+    parts = slice, type(Ellipsis)
+    return isinstance(value, list) and any(isinstance(one, parts) for one in value)
+
+
+class _NotYet(Exception):
+    """A tensor that a later call makes."""

@@ -1,0 +1,421 @@
+"""`Graph`: the computation between symbolic inputs and outputs, as plain data.
+
+Its calls are in an order in which they can be computed, and name their tensors by number. So a
+graph can be copied and sent without the chain of nodes it was made from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from elephas_torch.keras import masks, trees
+from elephas_torch.keras.symbolic import KerasTensor, Node
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Stands for a tensor of the graph: the one with this number."""
+
+    number: int
+
+
+@dataclass(slots=True)
+class Call:
+    """A layer's call: with which tensors, and which tensors it gives.
+
+    Attributes:
+        args, kwargs: trees with a `Slot` for each tensor.
+        outputs: a tree of slots.
+        source, target: numbers, where the call is of one tensor and gives one; else -1.
+    """
+
+    layer: Any
+    args: Any
+    kwargs: Any
+    outputs: Any
+    source: int = -1
+    target: int = -1
+
+    def __post_init__(self) -> None:
+        alone = len(self.args) == 1 and isinstance(self.args[0], Slot) and not self.kwargs
+        if alone and isinstance(self.outputs, Slot):
+            self.source, self.target = self.args[0].number, self.outputs.number
+
+
+@dataclass
+class Graph:
+    """What a functional model computes.
+
+    Attributes:
+        calls: in an order in which they can be computed; without those of the inputs.
+        inputs, outputs: trees of slots.
+        input_layers: a layer for each input, in order.
+        layers: all layers, each once, in Keras's order: by their distance from the outputs.
+        size: the number of tensors.
+    """
+
+    calls: list[Call]
+    inputs: Any
+    outputs: Any
+    input_layers: list[Any]
+    layers: list[Any]
+    size: int
+    # Slots of inputs and outputs in order.
+    sources: list[int] = field(init=False)
+    targets: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sources = [slot.number for slot in trees.leaves(self.inputs)]
+        self.targets = [slot.number for slot in trees.leaves(self.outputs)]
+
+    def run(self, inputs: Sequence[Any], raw: Iterable[int] = ()) -> Any:
+        """Computes the outputs.
+
+        Args:
+            inputs: a tensor for each input, in order.
+            raw: the numbers of outputs to give before their layer's activation.
+
+        Returns:
+            A tree of tensors of the form of `outputs`.
+        """
+        values: list[Any] = [None] * self.size
+        for slot, tensor in zip(self.sources, inputs, strict=True):
+            values[slot] = tensor
+        before = {self.targets[number] for number in raw}
+        for call in self.calls:
+            if call.source < 0:
+                self._run_one(call, values)
+                continue
+            inputs = values[call.source]
+            try:
+                if call.target in before:
+                    values[call.target] = with_mask_of(inputs, call.layer)
+                else:
+                    values[call.target] = call.layer(inputs)
+            except Exception as error:
+                raise self.located(error, call) from error.__cause__
+        return trees.map_leaves(lambda slot: values[slot.number], self.outputs)
+
+    def _run_one(self, call: Call, values: list[Any]) -> None:
+        args, kwargs = trees.map_leaves(
+            lambda one: values[one.number] if isinstance(one, Slot) else one,
+            (call.args, call.kwargs),
+        )
+        try:
+            found = call.layer(*args, **kwargs)
+        except Exception as error:
+            raise self.located(error, call) from error.__cause__
+        for slot, tensor in zip(trees.leaves(call.outputs), trees.leaves(found), strict=True):
+            values[slot.number] = tensor
+
+    def located(self, error: Exception, call: Call) -> Exception:
+        """Returns the error with the place of the layer in its message."""
+        return with_place(error, self.layers.index(call.layer), call.layer)
+
+    def record(self) -> tuple[Any, Any]:
+        """Calls all layers on symbolic tensors; returns the trees of inputs and outputs."""
+        return self._ends([layer.start() for layer in self.input_layers], _itself)
+
+    def cloned(
+        self, clone: Callable[[Any], Any], inputs: Sequence[KerasTensor] | None = None
+    ) -> tuple[Any, Any]:
+        """The same calls of other layers; returns the trees of inputs and outputs.
+
+        Args:
+            clone: layer -> the one to call in its place; asked once a layer.
+            inputs: to start from. Default, new ones.
+        """
+        starts = inputs or [
+            type(one).from_config(one.get_config()).start() for one in self.input_layers
+        ]
+        called = {id(call.layer): call.layer for call in self.calls}
+        made = {key: clone(layer) for key, layer in called.items()}
+        return self._ends(starts, lambda layer: made[id(layer)])
+
+    def _ends(
+        self, starts: Sequence[KerasTensor], layer: Callable[[Any], Callable[..., Any]]
+    ) -> tuple[Any, Any]:
+        tensors = self.tensors(starts, layer)
+        return trees.map_leaves(lambda slot: tensors[slot.number], (self.inputs, self.outputs))
+
+    def specs(self, inputs: Sequence[KerasTensor] | None = None) -> Any:
+        """The tree of symbolic outputs for other symbolic inputs, without noting any call."""
+        tensors = self.tensors(inputs)
+        return trees.map_leaves(lambda slot: tensors[slot.number], self.outputs)
+
+    def tensors(
+        self,
+        inputs: Sequence[KerasTensor] | None = None,
+        step: Callable[[Any], Callable[..., Any]] | None = None,
+    ) -> list[KerasTensor]:
+        """A symbolic tensor for each number.
+
+        Args:
+            inputs: to start from. Default, those that the input layers declare.
+            step: layer -> what to call. Default, what gives its outputs without noting the call.
+        """
+        step = step or (lambda layer: layer.compute_output_spec)
+        found: list[Any] = [None] * self.size
+        starts = inputs or [KerasTensor(one.batch_shape, one.dtype) for one in self.input_layers]
+        for slot, tensor in zip(self.sources, starts, strict=True):
+            found[slot] = tensor
+        for call in self.calls:
+            args, kwargs = trees.map_leaves(
+                lambda one: found[one.number] if isinstance(one, Slot) else one,
+                (call.args, call.kwargs),
+            )
+            made = trees.leaves(step(call.layer)(*args, **kwargs))
+            for slot, tensor in zip(trees.leaves(call.outputs), made, strict=True):
+                found[slot.number] = tensor
+        return found
+
+    def output_names(self) -> list[str]:
+        """Names of the outputs: the keys of a dict, else of the layers that give them."""
+        if isinstance(self.outputs, dict):
+            return sorted(self.outputs, key=str)
+        names: list[str] = []
+        for number in self.targets:
+            call = self.producer(number)
+            layer = call.layer if call else self.input_layers[self.sources.index(number)]
+            again = sum(name == layer.name or name.startswith(f"{layer.name}_") for name in names)
+            names.append(f"{layer.name}_{again}" if again else layer.name)
+        return names
+
+    def producer(self, number: int) -> Call | None:
+        """The call that gives a tensor; None for an input."""
+        for call in self.calls:
+            if any(slot.number == number for slot in trees.leaves(call.outputs)):
+                return call
+        return None
+
+    def consumers(self, number: int) -> list[Call]:
+        """The calls that take a tensor."""
+        return [call for call in self.calls if Slot(number) in _slots((call.args, call.kwargs))]
+
+    def input_dtypes(self) -> list[torch.dtype]:
+        """What each input is to be converted to."""
+        return [
+            _input_dtype(layer.input_dtype, self.consumers(slot))
+            for layer, slot in zip(self.input_layers, self.sources, strict=True)
+        ]
+
+
+def _itself(layer: Any) -> Any:
+    return layer
+
+
+def with_mask_of(inputs: Any, layer: Any) -> Any:
+    """Returns what a layer's activation is applied to, with the mask that its outputs have."""
+    outputs = layer.preactivation(inputs)
+    mask = masks.get(inputs)
+    if mask is not None and layer.supports_masking and masks.get(outputs) is None:
+        masks.put(outputs, mask)
+    return outputs
+
+
+def with_place(error: Exception, index: int, layer: Any) -> Exception:
+    """Adds to an error's message which layer of a model it came from; returns it."""
+    if len(error.args) == 1 and isinstance(error.args[0], str):
+        text = error.args[0]
+        place = f"layer {index} of the model, {layer.name!r} ({type(layer).__name__})"
+        if place not in text:
+            error.args = (f"{text}\n  In {place}.",)
+    return error
+
+
+def _slots(tree: Any) -> list[Slot]:
+    return [one for one in trees.leaves(tree) if isinstance(one, Slot)]
+
+
+def _input_dtype(declared: torch.dtype, consumers: list[Call]) -> torch.dtype:
+    wanted = {call.layer.input_dtype for call in consumers}
+    # An Embedding's indices, though nobody said so: floats hold them exactly only up to 2 ** 24.
+    if declared == torch.float32 and wanted == {torch.int64}:
+        return torch.int64
+    return declared
+
+
+def traced(inputs: Any, outputs: Any) -> Graph:
+    """Returns the graph between symbolic tensors.
+
+    Args:
+        inputs, outputs: trees of KerasTensors.
+
+    Raises:
+        ValueError: an output can't be computed from the inputs; two layers have one name.
+    """
+    starts, ends = trees.leaves(inputs), trees.leaves(outputs)
+    _check(starts, "inputs")
+    _check(ends, "outputs")
+    input_layers = [_input_layer(tensor) for tensor in starts]
+    start_layers = {id(one): layer for one, layer in zip(starts, input_layers, strict=True)}
+    nodes, met = _walked(starts, ends, start_layers)
+    numbers = {id(tensor): number for number, tensor in enumerate(starts)}
+    for node in nodes:
+        for tensor in node.output_tensors:
+            numbers.setdefault(id(tensor), len(numbers))
+
+    def slot(one: Any) -> Any:
+        return Slot(numbers[id(one)]) if isinstance(one, KerasTensor) else one
+
+    calls = [
+        Call(node.layer, *trees.map_leaves(slot, (node.args, node.kwargs, node.outputs)))
+        for node in nodes
+    ]
+    layers = _ordered_layers(nodes, met, start_layers)
+    _check_names(layers)
+    return Graph(
+        calls,
+        trees.map_leaves(slot, inputs),
+        trees.map_leaves(slot, outputs),
+        input_layers,
+        layers,
+        len(numbers),
+    )
+
+
+def _check(tensors: list[Any], argument: str) -> None:
+    for tensor in tensors:
+        if not isinstance(tensor, KerasTensor):
+            hint = " Call the layer: layer(x)." if hasattr(tensor, "get_config") else ""
+            raise ValueError(
+                f"Model: `{argument}` must be tensors of Input, or what layers made of them.{hint} "
+                f"Received: {type(tensor).__name__}"
+            )
+    if not tensors:
+        raise ValueError(f"Model: `{argument}` is empty.")
+    if argument == "inputs" and len({id(one) for one in tensors}) < len(tensors):
+        raise ValueError("Model: the same tensor is twice in `inputs`.")
+
+
+def _input_layer(tensor: KerasTensor) -> Any:
+    if tensor.node.is_input:
+        return tensor.node.layer
+    # A tensor in the midst of another model may be an input too, as in Keras.
+    from elephas_torch.keras.layers.core import InputLayer
+
+    return InputLayer(batch_shape=tensor.shape, dtype=tensor.dtype)
+
+
+def _walked(
+    starts: list[KerasTensor], ends: list[KerasTensor], start_layers: dict[int, Any]
+) -> tuple[list[Node], dict[int, int]]:
+    """Walks from the outputs back, depth first.
+
+    Returns:
+        The calls, each after those that it depends on; and when each layer was first met.
+    """
+    nodes: list[Node] = []
+    met: dict[int, int] = {}
+    begun: set[int] = set()
+    waiting: list[tuple[Any, Any, bool]] = [(tensor, None, False) for tensor in reversed(ends)]
+    while waiting:
+        tensor, consumer, over = waiting.pop()
+        if id(tensor) in start_layers:
+            met.setdefault(id(start_layers[id(tensor)]), len(met))
+            continue
+        node = tensor.node
+        if over:
+            nodes.append(node)
+            continue
+        if id(node) in begun:
+            continue
+        if node.is_input:
+            _raise_disconnected(tensor, consumer)
+        begun.add(id(node))
+        met.setdefault(id(node.layer), len(met))
+        waiting.append((tensor, consumer, True))
+        waiting += [(parent, node.layer, False) for parent in reversed(node.parents)]
+    return nodes, met
+
+
+def _raise_disconnected(tensor: KerasTensor, consumer: Any) -> None:
+    where = f"layer {consumer.name!r} needs" if consumer is not None else "an output is"
+    raise ValueError(
+        f"Model: the outputs can't be computed from `inputs`: {where} the tensor of the input "
+        f"{tensor.node.layer.name!r}, which isn't among them."
+    )
+
+
+def _ordered_layers(
+    nodes: list[Node], met: dict[int, int], start_layers: dict[int, Any]
+) -> list[Any]:
+    """Layers by their distance from the outputs, the farthest first; those of one distance in
+    the order in which they are met on the way back. So are the weights of Keras's models."""
+    depths: dict[int, int] = {}
+    by_layer: dict[int, int] = {}
+    made_by = {id(tensor): node for node in nodes for tensor in node.output_tensors}
+    for node in reversed(nodes):
+        depth = max(depths.get(id(node), 0), by_layer.get(id(node.layer), 0))
+        depths[id(node)] = by_layer[id(node.layer)] = depth
+        for tensor in node.parents:
+            if id(tensor) in start_layers:
+                layer = id(start_layers[id(tensor)])
+                by_layer[layer] = max(by_layer.get(layer, 0), depth + 1)
+            else:
+                parent = id(made_by[id(tensor)])
+                depths[parent] = max(depths.get(parent, 0), depth + 1)
+    layers = {id(one): one for one in [*start_layers.values(), *(node.layer for node in nodes)]}
+    found = sorted(layers, key=lambda key: (-by_layer.get(key, 0), met.get(key, -1)))
+    return [layers[key] for key in found]
+
+
+def _check_names(layers: list[Any]) -> None:
+    seen: dict[str, Any] = {}
+    for layer in layers:
+        if layer.name in seen:
+            raise ValueError(
+                f"Two layers of the model have the name {layer.name!r}: give one of them another "
+                "by name=…"
+            )
+        seen[layer.name] = layer
+
+
+def last_activation(graph: Graph, number: int) -> Any:
+    """The activation function that an output ends with; None where it isn't known, or where
+    something else takes the output too.
+
+    Args:
+        number: of the output.
+    """
+    slot = graph.targets[number]
+    call = graph.producer(slot)
+    if call is None or call.source < 0 or graph.consumers(slot) or graph.targets.count(slot) > 1:
+        return None
+    return call.layer.last_activation()
+
+
+def flat_inputs(graph: Graph, given: Any) -> list[Tensor]:
+    """Returns a tensor for each input of the graph, in order.
+
+    Args:
+        given: one tensor, a list in the order of the inputs, a dict by the inputs' names, or a
+            tree of the form that the model was made with.
+
+    Raises:
+        ValueError: another number of tensors, or a name that is missing.
+    """
+    names = [layer.name for layer in graph.input_layers]
+    if isinstance(given, dict):
+        keys = list(graph.inputs) if isinstance(graph.inputs, dict) else names
+        missing = [key for key in keys if key not in given]
+        if missing and all(name in given for name in names):
+            keys, missing = names, []
+        if missing:
+            raise ValueError(
+                f"The model's inputs are {', '.join(map(repr, keys))}. Missing: "
+                f"{', '.join(map(repr, missing))}. Received: {', '.join(map(repr, given))}"
+            )
+        return trees.leaves([given[key] for key in keys])
+    flat = trees.leaves(given)
+    if len(flat) != len(names):
+        raise ValueError(
+            f"The model takes {len(names)} inputs ({', '.join(names)}). "
+            f"Received: {len(flat)} tensors"
+        )
+    return flat

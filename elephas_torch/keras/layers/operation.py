@@ -1,0 +1,121 @@
+"""A function of `keras.ops` in a functional model."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from elephas_torch.keras import naming
+from elephas_torch.keras.layers.base import Layer
+
+#: Where Keras keeps the operations that aren't in its module of NumPy's functions.
+_MODULES = {
+    "keras.src.ops.nn": (
+        "average_pool", "batch_normalization", "binary_crossentropy", "categorical_crossentropy",
+        "conv", "conv_transpose", "elu", "gelu", "glu", "hard_sigmoid", "hard_silu", "leaky_relu",
+        "log_sigmoid", "log_softmax", "max_pool", "moments", "multi_hot", "normalize", "one_hot",
+        "relu", "relu6", "selu", "sigmoid", "silu", "softmax", "softplus", "softsign",
+        "sparse_categorical_crossentropy",
+    ),
+    "keras.src.ops.core": (
+        "cast", "cond", "scatter", "scatter_update", "shape", "slice", "slice_update",
+        "stop_gradient", "unstack",
+    ),
+    "keras.src.ops.math": (
+        "erf", "erfinv", "extract_sequences", "in_top_k", "logsumexp", "rsqrt", "segment_max",
+        "segment_sum", "top_k",
+    ),
+    "keras.src.ops.linalg": (
+        "cholesky", "det", "eigh", "inv", "lstsq", "lu_factor", "norm", "qr", "solve", "svd",
+    ),
+}  # fmt: skip
+
+
+class Operation(Layer):
+    """Calls a function on tensors; made where `keras.ops`, or arithmetic, meets the tensor of an
+    `Input`.
+
+    Args:
+        function_name: of the function in `keras.ops`.
+        constants: more arguments of the function, by name.
+        **kwargs: see `Layer`.
+
+    Raises:
+        ValueError: `keras.ops` has no such function.
+    """
+
+    supports_masking = True
+
+    def __init__(
+        self, function_name: str, constants: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        if kwargs.get("name") is None:
+            kwargs["name"] = naming.auto_name(function_name)
+        super().__init__(**kwargs)
+        self.function_name = function_name
+        vars(self)["constants"] = dict(constants or {})
+        self._function = _named(function_name)
+        self.built = True
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        return self._function(*args, **kwargs)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
+        return None
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        return self._probed_spec(args, kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"name": self.name, "function_name": self.function_name}
+
+
+def _named(name: str) -> Callable[..., Any]:
+    from elephas_torch.keras import ops  # large, and seldom needed
+
+    function = getattr(ops, name, None)
+    if function is None:
+        raise ValueError(f"elephas_torch.keras.ops has no function {name!r}.")
+    return function
+
+
+def operation_config(layer: Operation, args: Any, kwargs: Any) -> dict[str, Any]:
+    """Returns the config of an operation as Keras writes it: what isn't a tensor is in it."""
+    found = next((m for m, names in _MODULES.items() if layer.function_name in names), None)
+    module = found or "keras.src.ops.numpy"
+    return {
+        "module": module,
+        "class_name": "".join(part.capitalize() for part in layer.function_name.split("_")),
+        "config": {"name": layer.name, **_split(layer, args, kwargs)[1]},
+        "registered_name": None,
+    }
+
+
+def operation_arguments(
+    layer: Operation, args: Any, kwargs: Any
+) -> tuple[list[Any], dict[str, Any]]:
+    """Returns what Keras writes as the arguments of an operation's call."""
+    return _split(layer, args, kwargs)[0], {}
+
+
+def operation_of(config: dict[str, Any]) -> Operation:
+    """Returns the operation that Keras's config describes."""
+    constants = dict(config["config"])
+    name = constants.pop("name", None)
+    for left_out in ("dtype", "trainable"):
+        constants.pop(left_out, None)
+    return Operation(naming.snake_case(config["class_name"]), constants, name=name)
+
+
+def _split(layer: Operation, args: Any, kwargs: Any) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments that are tensors, in order; and the others by name."""
+    function: Any = layer._function
+    bound = inspect.signature(function).bind(*args, **kwargs).arguments
+    tensors, constants = [], {}
+    for name, value in bound.items():
+        if name in function.tensor_arguments or name == "key":
+            tensors.append(value)
+        else:
+            constants[name] = value
+    return tensors, constants
