@@ -92,8 +92,8 @@ class Goals:
             order = list(self._loss)
             numbers.sort(key=lambda number: order.index(outputs.paths[number][0]))
         self.tracked = numbers if len(numbers) > 1 else []
-        names = _unique([_loss_name(outputs, self.losses, number) for number in self.tracked])
-        self.trackers = [Running(f"{name}_loss") for name in names]
+        names = [f"{_loss_name(outputs, self.losses, number)}_loss" for number in self.tracked]
+        self.trackers = [Running(name) for name in _unique(names)]
 
     def value(
         self,

@@ -78,7 +78,8 @@ def empty(shapes: Any) -> Any:
         return np.zeros((0, *(n or 0 for n in shapes[1:])), dtype=np.float32)
     if isinstance(shapes, dict):
         return {key: empty(one) for key, one in shapes.items()}
-    return type(shapes)(empty(one) for one in shapes)
+    several = [empty(one) for one in shapes]
+    return tuple(several) if isinstance(shapes, tuple) else several
 
 
 def to_classes(predictions: np.ndarray) -> np.ndarray:

@@ -28,16 +28,18 @@ class Source:
 
     Attributes:
         name: the argument that it came from, for messages.
-        count: batches in all; None where nobody knows.
     """
-
-    count: int | None = None
 
     def __init__(self, name: str, steps: int | None = None) -> None:
         self.name = name
         self._steps = steps
         self._current: Iterator[Samples] | None = None
         self._begun = False
+
+    @property
+    def count(self) -> int | None:
+        """Batches in all; None where nobody knows."""
+        return None
 
     @property
     def steps(self) -> int | None:
@@ -77,8 +79,12 @@ class Source:
         """The error of a source that has no batch."""
         return DataError(f"`{self.name}` gives no batches.")
 
-    def warn_empty(self) -> None:
-        """Warns that no batch was left for an epoch.
+    def rewind(self) -> None:
+        """Begins anew with the next epoch, where the batches can be gone through again."""
+        self._current = None
+
+    def warn_empty(self, what: str) -> None:
+        """Warns that no batch was left for an epoch, and says what comes of it.
 
         Raises:
             DataError: there never was one.
@@ -86,8 +92,8 @@ class Source:
         if not self._begun:
             raise self.nothing()
         warnings.warn(
-            f"`{self.name}` has no batches left: the training ends. Give steps_per_epoch=… that "
-            "it suffices for, or data that can be gone through again.",
+            f"`{self.name}` has no batches left: {what}. Give a number of steps that it suffices "
+            "for, or data that can be gone through again.",
             stacklevel=2,
         )
 
@@ -122,7 +128,10 @@ class Arrays(Source):
         default = DEFAULT_BATCH_SIZE if steps is None else -(-len(samples) // steps)
         self.batch_size = batch_size or default
         self.shuffle = shuffle
-        self.count = -(-len(samples) // self.batch_size)
+
+    @property
+    def count(self) -> int:
+        return -(-len(self.samples) // self.batch_size)
 
     def with_steps(self, batch_size: int | None, steps: int | None) -> Arrays:
         """The same rows in batches of another size, or in so many of them."""
@@ -158,9 +167,10 @@ class Stream(Source):
     ) -> None:
         super().__init__(name, steps)
         self.iterable, self.convert, self.rows = iterable, convert, rows
-        self.count = length(iterable)
-        #: Whether all batches are used up after one pass.
-        self.once = isinstance(iterable, Iterator)
+
+    @property
+    def count(self) -> int | None:
+        return length(self.iterable)
 
     def passing(self) -> Iterator[Samples]:
         for number, data in enumerate(self.iterable):
@@ -202,15 +212,10 @@ class Indexed(Stream):
     ) -> None:
         super().__init__(name, (), convert, steps)
         self.dataset, self.shuffle = dataset, shuffle
-        self.once = False
 
     @property
     def count(self) -> int | None:
         return _number_of_batches(self.dataset)
-
-    @count.setter
-    def count(self, value: int | None) -> None:
-        pass  # asked anew each time: a dataset may change between epochs
 
     def passing(self) -> Iterator[Samples]:
         _call(self.dataset, "on_epoch_begin")

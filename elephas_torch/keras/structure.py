@@ -168,12 +168,13 @@ def is_shape(thing: Any) -> bool:
 
 
 def hide_shapes(shapes: Any) -> Any:
-    """A tree of shapes with None in their places."""
+    """A tree of shapes with None in their places, in plain lists, tuples and dicts."""
     if shapes is None or is_shape(shapes):
         return None
     if isinstance(shapes, dict):
         return {key: hide_shapes(one) for key, one in shapes.items()}
-    return type(shapes)(hide_shapes(one) for one in shapes)
+    several = [hide_shapes(one) for one in shapes]
+    return tuple(several) if isinstance(shapes, tuple) else several
 
 
 def has_rows(thing: Any) -> bool:

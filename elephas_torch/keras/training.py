@@ -205,7 +205,7 @@ class Trainer(Feeding, Generators):
             progress.advance(step)
         self.eval()
         if number < 0:
-            source.warn_empty()
+            source.warn_empty("the training ends")
             return None
         return dict(step.logs())
 
@@ -218,8 +218,10 @@ class Trainer(Feeding, Generators):
         self.eval()
         step.reset()
         self.stop_evaluating = False
+        number = -1
         try:
             hooks.on_test_begin()
+            source.rewind()
             for number, batch in enumerate(source.epoch()):
                 if hooks.wants_test_batches:
                     hooks.on_test_batch_begin(number)
@@ -230,7 +232,10 @@ class Trainer(Feeding, Generators):
                         break
                 if progress is not None:
                     progress.advance(step)
-            logs = step.logs()
+            if number < 0:
+                source.warn_empty("this validation has no values")
+                return {}
+            logs = dict(step.logs())
             hooks.on_test_end(logs)
             return logs
         finally:
