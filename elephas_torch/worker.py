@@ -38,6 +38,7 @@ from elephas_torch.keras import batches
 from elephas_torch.keras.batches import Samples
 from elephas_torch.keras.models import Model, all_tensors
 from elephas_torch.keras.step import Step
+from elephas_torch.optimizers import Optimizer
 from elephas_torch.parameter.client import Client
 from elephas_torch.parameter.wire import Push, Reply
 
@@ -180,6 +181,24 @@ def load_model(skeleton: Model, weights: bytes) -> Model:
     return copy.deepcopy(skeleton).flesh_out(safetensors.torch.load(bytes(weights)))
 
 
+def steps_done(job: Job, joined: Any, rows: int) -> int:
+    """How many steps a lost attempt had made, which this one doesn't make again.
+
+    Args:
+        joined: the server's answer to the worker's joining.
+        rows: the rows that the worker trains on.
+    """
+    total = -(-rows // job.batch_size)
+    epochs = max(joined.epoch - job.initial_epoch, 0)
+    return epochs * total + min(joined.batch * (job.every or total), total - 1)
+
+
+def catch_up(optimizer: Optimizer, steps: int) -> None:
+    """Lets a learning-rate schedule go on after so many steps; without one there's no need."""
+    if isinstance(optimizer.get_config().get("learning_rate"), dict):
+        optimizer.iterations += steps
+
+
 class _Worker:
     def __init__(self, job: Job, partition: int, attempt: int, client: Client) -> None:
         self.job, self.partition, self.attempt, self.client = job, partition, attempt, client
@@ -214,7 +233,8 @@ class _Worker:
     ) -> None:
         job = self.job
         step = Step(model)
-        exchange = _Exchange(self, model, step, joined)
+        exchange = _Exchange(self, step, joined)
+        catch_up(model.optimizer, steps_done(job, joined, len(training)))
         stop = joined.stop
         if joined.epoch > job.initial_epoch:
             # A lost attempt may have ended that epoch without telling; told twice it counts once.
@@ -257,9 +277,9 @@ class _Worker:
 class _Exchange:
     """A worker's updates: computed by mode and frequency, pushed, answered by fresh weights."""
 
-    def __init__(self, worker: _Worker, model: Model, step: Step, joined: Any) -> None:
+    def __init__(self, worker: _Worker, step: Step, joined: Any) -> None:
         self.worker, self.job, self.client = worker, worker.job, worker.client
-        self.step, self.flat, self.optimizer = step, step.flat, model.optimizer
+        self.step, self.flat = step, step.flat
         self.seq, self.version = joined.seq, self.client.pull(step.flat.vectors)
         self.done = joined.batch
         self.rate: float | None = joined.learning_rate
@@ -281,9 +301,7 @@ class _Exchange:
                 return False
             first = number * job.batch_size
             batch = _batch(samples, order, first, min(first + job.batch_size, len(samples)))
-            self.step.gradients(batch)
-            if not job.gradients:
-                self.optimizer.step(self.flat.parameters, self.flat.gradients, self.flat.sizes)
+            (self.step.gradients if job.gradients else self.step.train)(batch)
             seen += len(batch)
             progress["batch"] = number + 1
             progress["rows"] += len(batch)

@@ -22,6 +22,7 @@ from elephas_torch.keras.callbacks import (
 from elephas_torch.keras.layers import Dense
 from elephas_torch.keras.models import Sequential, load_model
 from elephas_torch.keras.optimizers import SGD
+from elephas_torch.optimizers.schedules import PiecewiseConstantDecay
 from elephas_torch.spark_model import SparkModel
 from elephas_torch.utils.rdd_utils import to_simple_rdd
 
@@ -88,6 +89,17 @@ def test_a_scheduler_sets_the_rate_before_each_epoch(rdd, frequency):
     assert history.history["learning_rate"] == [0.0, 0.1, 0.0]
     np.testing.assert_array_equal(weights.kept[0], start)
     assert weights.moves()[0] > 0 and weights.moves()[1] == 0.0
+
+
+@pytest.mark.parametrize("frequency", ["epoch", "batch"])
+def test_a_compiled_schedule_counts_steps(rdd, frequency):
+    weights, model = Weights(), network()
+    # 4 batches an epoch and worker: the first epoch moves, the others don't.
+    model.compile(loss="mse", optimizer=SGD(PiecewiseConstantDecay([3], [0.1, 0.0])))
+    start = np.concatenate([one.ravel() for one in model.get_weights()])
+    fit(model, rdd, [weights], frequency=frequency)
+    assert abs(weights.kept[0] - start).max() > 0.01
+    assert weights.moves() == [0.0, 0.0]
 
 
 def test_writers_write_at_the_ends_of_epochs(rdd, tmp_path):

@@ -19,13 +19,14 @@ from elephas_torch.keras.callbacks.learning_rates import LearningRateScheduler, 
 from elephas_torch.keras.callbacks.model_checkpoint import ModelCheckpoint
 from elephas_torch.keras.callbacks.progbar_logger import ProgbarLogger
 from elephas_torch.keras.callbacks.several import CallbackList
+from elephas_torch.keras.callbacks.swap_ema_weights import SwapEMAWeights
 from elephas_torch.keras.callbacks.tensorboard import TensorBoard
 from elephas_torch.keras.callbacks.terminate_on_nan import TerminateOnNaN
 
 __all__ = [
     "BackupAndRestore", "CSVLogger", "Callback", "CallbackList", "EarlyStopping", "History",
     "LambdaCallback", "LearningRateScheduler", "ModelCheckpoint", "ProgbarLogger",
-    "ReduceLROnPlateau", "TensorBoard", "TerminateOnNaN",
+    "ReduceLROnPlateau", "SwapEMAWeights", "TensorBoard", "TerminateOnNaN",
 ]  # fmt: skip
 
 #: What Keras has and isn't here, with what to use.
