@@ -79,17 +79,40 @@ def _number_of_classes(labels: np.ndarray, num_classes: int | None) -> int:
     return int(labels.max()) + 1
 
 
-def normalize(x: Any, axis: int = -1, order: int = 2) -> np.ndarray:
+def normalize(x: Any, axis: int = -1, order: int = 2) -> Any:
     """Divides an array by its norms along an axis; what is all 0 stays.
 
     Args:
-        x: array.
+        x: array or tensor.
         axis: along which the norms are taken. Default -1, the last.
         order: of the norm. Default 2.
 
     Returns:
-        A new array of the same shape.
+        A new array of the same shape, or for a tensor a tensor.
     """
+    if isinstance(x, torch.Tensor):
+        lengths = torch.linalg.vector_norm(x, order, axis, keepdim=True)
+        return x / torch.where(lengths == 0, torch.ones_like(lengths), lengths)
     x = np.asarray(x)
     norms = np.linalg.norm(x, order, axis, keepdims=True)
     return np.asarray(x / np.where(norms == 0, 1, norms))
+
+
+def probas_to_classes(y_pred: Any) -> np.ndarray:
+    """Returns the classes of predictions, as Keras 1 had it.
+
+    Args:
+        y_pred: shape (rows, classes), or (rows,) or (rows, 1) of one class's probability.
+
+    Returns:
+        int64, shape (rows,): the largest column, or whether the probability is above 0.5.
+    """
+    probabilities = np.asarray(y_pred)
+    if probabilities.ndim > 1 and probabilities.shape[1] > 1:
+        return categorical_probas_to_classes(probabilities)
+    return (probabilities.reshape(-1) > 0.5).astype(np.int64)
+
+
+def categorical_probas_to_classes(p: Any) -> np.ndarray:
+    """Returns each row's largest column: int64, shape (rows,)."""
+    return np.asarray(p).argmax(axis=1)

@@ -65,3 +65,12 @@ def test_normalize_is_keras_s(axis, order):
     norms = np.linalg.norm(ours, order, axis)
     np.testing.assert_allclose(norms[norms > 0], 1.0)
     assert not ours[2].any()
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+@pytest.mark.parametrize("axis", [-1, 0, 1])
+def test_tensors_are_normalized_to_tensors(axis, order):
+    x = torch.tensor([[1.0, -2.0, 3.0], [0.0, 0.0, 0.0], [4.0, 5.0, -6.0]])
+    ours = utils.normalize(x, axis, order)
+    theirs = keras.utils.normalize(x, axis, order).cpu()
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
