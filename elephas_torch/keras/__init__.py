@@ -10,8 +10,8 @@ import importlib
 from typing import Any
 
 _MODULES = (
-    "activations", "callbacks", "datasets", "initializers", "layers", "losses", "metrics",
-    "models", "optimizers", "saving", "utils",
+    "activations", "backend", "callbacks", "config", "datasets", "initializers", "layers",
+    "losses", "metrics", "models", "ops", "optimizers", "random", "saving", "utils",
 )  # fmt: skip
 _NAMES = {"Input": "models", "Model": "models", "Sequential": "models", "Layer": "layers"}
 

@@ -12,19 +12,21 @@ float tensor of any shape, and returns one of the same shape (`glu` halves its a
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from elephas_torch.keras import serialization
 from elephas_torch.keras.identifiers import find, name_of
 from elephas_torch.keras.operations import op
 
 Activation = Callable[..., Tensor]
 
 
-@op
-def linear(x: Tensor) -> Tensor:
+def linear(x: Any) -> Any:
     """x itself."""
     return x
 
@@ -92,7 +94,10 @@ def log_sigmoid(x: Tensor) -> Tensor:
 
 @op
 def hard_sigmoid(x: Tensor) -> Tensor:
-    """relu6(x + 3) / 6."""
+    """relu6(x + 3) / 6, as in Keras 3 and torch.
+
+    That of Keras 1 and 2 was 0.2 x + 0.5 cut to [0, 1]: `keras.backend.hard_sigmoid` is it.
+    """
     return F.hardsigmoid(x)
 
 
@@ -162,7 +167,7 @@ def softsign(x: Tensor) -> Tensor:
     return F.softsign(x)
 
 
-@op
+@partial(op, name="exp")
 def exponential(x: Tensor) -> Tensor:
     """exp(x)."""
     return torch.exp(x)
@@ -180,9 +185,13 @@ def hard_silu(x: Tensor) -> Tensor:
     return F.hardswish(x)
 
 
-@op
-def gelu(x: Tensor, approximate: bool = False) -> Tensor:
+def gelu(x: Any, approximate: bool = False) -> Any:
     """x times the normal distribution's P(X <= x); `approximate` takes a tanh for it."""
+    return _gelu(x, approximate)
+
+
+@partial(op, name="gelu")
+def _gelu(x: Tensor, approximate: bool) -> Tensor:
     return F.gelu(x, approximate="tanh" if approximate else "none")
 
 
@@ -238,6 +247,9 @@ _FUNCTIONS: tuple[Activation, ...] = (
     hard_shrink, threshold, sparsemax,
 )  # fmt: skip
 
+swish = silu
+hard_swish = hard_silu
+
 _BY_NAME: dict[str, Activation] = {
     **{function.__name__: function for function in _FUNCTIONS},
     "swish": silu,
@@ -245,12 +257,12 @@ _BY_NAME: dict[str, Activation] = {
 }
 
 
-def get(identifier: str | Activation | None) -> Activation:
+def get(identifier: str | dict[str, Any] | Activation | None) -> Activation:
     """Returns an activation.
 
     Args:
-        identifier: a name of Keras's ("relu", "swish" …) or of a custom object, a callable
-            (returned as it is), or None for `linear`.
+        identifier: a name of Keras's ("relu", "swish" …) or of a custom object, a config, a
+            callable (returned as it is), or None for `linear`.
 
     Raises:
         ValueError: no activation has that name; the message has the nearest one.
@@ -260,6 +272,8 @@ def get(identifier: str | Activation | None) -> Activation:
         return linear
     if isinstance(identifier, str):
         return find("activation", identifier, _BY_NAME)
+    if isinstance(identifier, dict):
+        return deserialize(identifier)
     if callable(identifier):
         return identifier
     raise TypeError(
@@ -268,9 +282,31 @@ def get(identifier: str | Activation | None) -> Activation:
     )
 
 
-def serialize(activation: Activation) -> str:
-    """Returns the name by which `get` finds the activation again.
+def serialize(activation: Activation) -> Any:
+    """Returns what `get` makes the activation of again.
 
-    A function of your own is called by the name it was registered under, or its `__name__`.
+    Returns:
+        a function's name (that which a function of your own was registered under, or its
+        `__name__`); the config of an object such as a layer.
     """
+    if hasattr(activation, "get_config"):
+        return serialization.serialize_keras_object(activation)
     return name_of(activation)
+
+
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Activation:
+    """Returns the activation that `serialize` or Keras's `serialize` described.
+
+    Args:
+        config: a name, or a config.
+        custom_objects: your own functions and classes by name.
+
+    Raises:
+        ValueError: nobody knows the name.
+    """
+    with serialization.custom_object_scope(custom_objects or {}):
+        if not isinstance(config, dict):
+            return get(config)
+        if config.get("class_name") == "function":
+            return get(config["config"])
+        return serialization.deserialize_keras_object(config, kind="activation")

@@ -120,7 +120,7 @@ def _of_number(value: Any) -> torch.dtype:
         return torch.bool
     if isinstance(value, int):
         return torch.int32 if value in _INT32 else torch.int64
-    return torch_dtype(type(value))
+    return torch_dtype(float if isinstance(value, float) else complex)
 
 
 def _of_list(values: list[Any] | tuple[Any, ...], dtype: Any, device: Any) -> Tensor:
@@ -165,7 +165,11 @@ def _of_array(value: Any, dtype: Any, device: Any) -> Tensor:
 def _kind(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and value not in _INT32:
         return torch.int64
-    return getattr(value, "dtype", type(value))
+    kind = getattr(value, "dtype", type(value))
+    # NumPy makes 64 bits of everything: in a list that is nobody's choice.
+    if isinstance(kind, np.dtype) and kind.name in ("float64", "int64"):
+        return float if kind.name == "float64" else int
+    return kind
 
 
 def _flat(values: Iterable[Any]) -> Iterable[Any]:

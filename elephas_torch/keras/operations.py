@@ -16,6 +16,9 @@ from torch import Tensor
 from elephas_torch.keras import symbolic
 from elephas_torch.keras.dtypes import tensor
 
+#: Annotation of an argument that is a tensor, and that the function converts by itself.
+Value = Any
+
 _Convert = Callable[[Any, Any], Any]
 
 
@@ -42,21 +45,29 @@ _CONVERSIONS: dict[str, _Convert] = {
 }
 
 
-def op(function: Callable[..., Any]) -> Callable[..., Any]:
+def op(function: Callable[..., Any], name: str | None = None) -> Callable[..., Any]:
     """Decorator: converts the arguments that are annotated as tensors; records symbolic calls.
+
+    Args:
+        name: of the function of `keras.ops` that is recorded. Default: the function's own.
+
+    Returns:
+        the function; its attribute `tensor_arguments` has the names of the arguments that are
+        tensors, the others say how to compute.
 
     Arguments annotated `Tensor`, `Tensor | None` and `Sequence[Tensor]` are converted (as
     strings: the module must import annotations from `__future__`), on the device of the first
     tensor among the arguments. The others are handed on as they are.
     """
     by_name, order, rest = _conversions(function)
+    recorded = name or function.__name__
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
         if not kwargs and all(map(_is_tensor, args)):
             return function(*args)  # nothing to do, in most calls
         if _any_symbolic(args) or (kwargs and _any_symbolic(kwargs.values())):
-            return symbolic.record(run, args, kwargs, function.__name__)
+            return symbolic.record(run, args, kwargs, recorded)
         device = _device((*args, *kwargs.values()))
         ready = [
             value if isinstance(value, Tensor) or convert is None else convert(value, device)
@@ -68,8 +79,13 @@ def op(function: Callable[..., Any]) -> Callable[..., Any]:
                 kwargs[key] = convert(value, device)
         return function(*ready, **kwargs)
 
-    run.tensor_arguments = tuple(by_name)  # type: ignore[attr-defined]
+    run.tensor_arguments = _tensor_arguments(function)  # type: ignore[attr-defined]
     return run
+
+
+def _tensor_arguments(function: Callable[..., Any]) -> tuple[str, ...]:
+    parameters = inspect.signature(function).parameters.values()
+    return tuple(p.name for p in parameters if str(p.annotation) in {*_CONVERSIONS, "Value"})
 
 
 def _conversions(

@@ -7,7 +7,8 @@ import pytest
 import torch
 from keras.src.activations import ALL_OBJECTS_DICT
 
-from elephas_torch.keras import activations
+from elephas_torch.keras import activations, backend
+from elephas_torch.keras import layers as keras_layers
 from elephas_torch.keras.serialization import custom_object_scope, register_keras_serializable
 
 OPTIONS = [
@@ -63,6 +64,7 @@ def test_names_are_found_again_by_us_and_by_keras(name):
     function = activations.get(name)
     written = activations.serialize(function)
     assert activations.get(written) is function
+    assert keras.activations.serialize(ALL_OBJECTS_DICT[name]) == written
     assert keras.activations.get(written) is ALL_OBJECTS_DICT[name]
 
 
@@ -108,6 +110,34 @@ def test_a_registered_function_is_found_by_its_registered_name():
     written = activations.serialize(halved)
     assert written == "tests_activations>halved"
     assert activations.get(written) is halved
+
+
+def test_configs_are_read():
+    function = {"module": "builtins", "class_name": "function", "config": "gelu"}
+    assert activations.deserialize(function) is activations.get(function) is activations.gelu
+    assert activations.deserialize("relu") is activations.relu
+
+    def tripled(x):
+        return 3 * x
+
+    assert activations.deserialize("tripled", {"tripled": tripled}) is tripled
+
+
+def test_layers_as_activations_have_configs():
+    config = activations.serialize(keras_layers.Dropout(0.25, name="d"))
+    assert config["class_name"] == "Dropout"
+    assert activations.get(config).rate == 0.25
+
+
+def test_every_name_of_keras_is_there():
+    assert {n for n in dir(keras.activations) if n[0] != "_"} <= set(dir(activations))
+
+
+def test_keras_1_s_hard_sigmoid_is_another():
+    x = torch.tensor([-2.7, 0.0, 1.0, 2.6])
+    ours = activations.hard_sigmoid(x)
+    torch.testing.assert_close(ours, torch.nn.functional.relu6(x + 3) / 6)
+    assert (backend.hard_sigmoid(x) - ours).abs().max() > 0.01
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,8 @@ _LEFT_OUT = {
 
 
 def __getattr__(name: str) -> Any:
+    if name in image.__all__:
+        return getattr(image, name)  # by its name alone, as functional models note it
     if name in _LEFT_OUT:
         raise AttributeError(f"keras.ops.{name} isn't there. {_LEFT_OUT[name]}.")
     raise AttributeError(f"keras.ops has no function {name!r}.{nearest(name, globals())}")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from elephas_torch.keras.dtypes import result_type, tensor, torch_dtype
-from elephas_torch.keras.operations import op
+from elephas_torch.keras.operations import Value, op
 
 __all__ = [
     "add", "allclose", "arctan2", "bitwise_and", "bitwise_invert", "bitwise_left_shift",
@@ -73,7 +73,7 @@ true_divide = divide
 
 
 @op
-def divide_no_nan(x1: Any, x2: Any) -> Tensor:
+def divide_no_nan(x1: Value, x2: Value) -> Tensor:
     """x1 / x2, and 0 where x2 is 0."""
     x1, x2 = common(x1, x2, floating=True)
     safe = torch.where(x2 == 0, torch.ones_like(x2), x2)
@@ -81,7 +81,7 @@ def divide_no_nan(x1: Any, x2: Any) -> Tensor:
 
 
 @op
-def floor_divide(x1: Any, x2: Any) -> Tensor:
+def floor_divide(x1: Value, x2: Value) -> Tensor:
     """x1 / x2, rounded down."""
     return torch.floor_divide(*common(x1, x2))
 
@@ -105,25 +105,25 @@ def power(x1: Tensor, x2: Tensor) -> Tensor:
 
 
 @op
-def maximum(x1: Any, x2: Any) -> Tensor:
+def maximum(x1: Value, x2: Value) -> Tensor:
     """The larger of both; NaN where one is NaN."""
     return torch.maximum(*common(x1, x2))
 
 
 @op
-def minimum(x1: Any, x2: Any) -> Tensor:
+def minimum(x1: Value, x2: Value) -> Tensor:
     """The smaller of both; NaN where one is NaN."""
     return torch.minimum(*common(x1, x2))
 
 
 @op
-def fmax(x1: Any, x2: Any) -> Tensor:
+def fmax(x1: Value, x2: Value) -> Tensor:
     """The larger of both; the other one where one is NaN."""
     return torch.fmax(*common(x1, x2))
 
 
 @op
-def fmin(x1: Any, x2: Any) -> Tensor:
+def fmin(x1: Value, x2: Value) -> Tensor:
     """The smaller of both; the other one where one is NaN."""
     return torch.fmin(*common(x1, x2))
 
@@ -141,37 +141,37 @@ def lcm(x1: Tensor, x2: Tensor) -> Tensor:
 
 
 @op
-def arctan2(x1: Any, x2: Any) -> Tensor:
+def arctan2(x1: Value, x2: Value) -> Tensor:
     """The angle of the point (x2, x1) in radians, -pi to pi."""
     return torch.arctan2(*common(x1, x2, floating=True))
 
 
 @op
-def hypot(x1: Any, x2: Any) -> Tensor:
+def hypot(x1: Value, x2: Value) -> Tensor:
     """sqrt(x1^2 + x2^2)."""
     return torch.hypot(*common(x1, x2, floating=True))
 
 
 @op
-def logaddexp(x1: Any, x2: Any) -> Tensor:
+def logaddexp(x1: Value, x2: Value) -> Tensor:
     """log(exp(x1) + exp(x2)), without overflow."""
     return torch.logaddexp(*common(x1, x2, floating=True))
 
 
 @op
-def logaddexp2(x1: Any, x2: Any) -> Tensor:
+def logaddexp2(x1: Value, x2: Value) -> Tensor:
     """log2(2^x1 + 2^x2), without overflow."""
     return torch.logaddexp2(*common(x1, x2, floating=True))
 
 
 @op
-def heaviside(x1: Any, x2: Any) -> Tensor:
+def heaviside(x1: Value, x2: Value) -> Tensor:
     """0 where x1 is negative, 1 where it is positive, x2 where it is 0."""
     return torch.heaviside(*common(x1, x2, floating=True))
 
 
 @op
-def nextafter(x1: Any, x2: Any) -> Tensor:
+def nextafter(x1: Value, x2: Value) -> Tensor:
     """The next number of the type after x1 towards x2."""
     return torch.nextafter(*common(x1, x2, floating=True))
 
@@ -222,7 +222,7 @@ def less_equal(x1: Tensor, x2: Tensor) -> Tensor:
 
 @op
 def isclose(
-    x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+    x1: Value, x2: Value, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> Tensor:
     """Whether |x1 - x2| <= atol + rtol |x2|."""
     x1, x2 = common(x1, x2)
@@ -233,14 +233,14 @@ def isclose(
 
 @op
 def allclose(
-    x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+    x1: Value, x2: Value, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> Tensor:
     """Whether all elements are close as `isclose` has it; a boolean of shape ()."""
     return torch.all(isclose(x1, x2, rtol, atol, equal_nan))
 
 
 @op
-def isin(x1: Any, x2: Any, assume_unique: bool = False, invert: bool = False) -> Tensor:
+def isin(x1: Value, x2: Value, assume_unique: bool = False, invert: bool = False) -> Tensor:
     """Whether elements of x1 are among those of x2."""
     return torch.isin(
         *_counted(*common(x1, x2)),

@@ -57,7 +57,7 @@ def is_tensor(x: Any) -> bool:
     return isinstance(x, Tensor)
 
 
-def shape(x: Any) -> tuple[int | None, ...]:
+def shape(x: Any) -> tuple[Any, ...]:
     """The lengths of the axes; None in a symbolic tensor's where they aren't known."""
     return tuple(x.shape) if hasattr(x, "shape") else tuple(tensor(x).shape)
 
@@ -89,7 +89,7 @@ def saturate_cast(x: Tensor, dtype: Any) -> Tensor:
     """x in another dtype, cut to what that can hold."""
     kind = torch_dtype(dtype)
     if kind is torch.bool:
-        return x.to(kind)
+        return x > 0
     limits = torch.finfo(kind) if kind.is_floating_point else torch.iinfo(kind)
     if x.dtype is torch.bool:
         return x.to(kind)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from elephas_torch.keras.dtypes import result_type, tensor, torch_dtype
-from elephas_torch.keras.operations import op
+from elephas_torch.keras.operations import Value, op
 
 __all__ = [
     "arange", "array", "bartlett", "blackman", "copy", "diag", "diagflat", "diagonal", "empty",
@@ -66,7 +66,7 @@ def empty_like(x: Tensor, dtype: Any = None) -> Tensor:
 
 
 @op
-def full_like(x: Tensor, fill_value: Any, dtype: Any = None) -> Tensor:
+def full_like(x: Tensor, fill_value: Value, dtype: Any = None) -> Tensor:
     """One value everywhere, of x's shape and by default its dtype."""
     return tensor(fill_value, _of(x, dtype), x.device).expand(x.shape).clone()
 

@@ -6,11 +6,13 @@ floats for integers (`config.floatx`).
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from elephas_torch.keras import config
-from elephas_torch.keras.dtypes import is_integer, torch_dtype
+from elephas_torch.keras.dtypes import is_integer, tensor, torch_dtype
 from elephas_torch.keras.operations import op
 
 __all__ = [
@@ -330,9 +332,10 @@ def round(x: Tensor, decimals: int = 0) -> Tensor:
 
 
 @op
-def clip(x: Tensor, x_min: Tensor, x_max: Tensor) -> Tensor:
+def clip(x: Tensor, x_min: Any, x_max: Any) -> Tensor:
     """x cut to [x_min, x_max]; numbers, or tensors that broadcast against x."""
-    return torch.clip(_countable(x), x_min, x_max)
+    low, high = (tensor(bound, device=x.device) for bound in (x_min, x_max))
+    return torch.clip(_countable(x), low, high)
 
 
 @op

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from elephas_torch.errors import unknown
 from elephas_torch.keras.dtypes import result_type, tensor, torch_dtype
-from elephas_torch.keras.operations import op
+from elephas_torch.keras.operations import Value, op
 from elephas_torch.keras.ops.axes import flattened, one_axis
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
 
 
 @op
-def get_item(x: Tensor, key: Any) -> Tensor:
+def get_item(x: Tensor, key: Value) -> Tensor:
     """x[key]."""
     return x[key]
 
@@ -302,14 +302,14 @@ def scatter_update(
 
 
 @op
-def slice(inputs: Tensor, start_indices: Any, shape: Any) -> Tensor:
+def slice(inputs: Tensor, start_indices: Value, shape: Any) -> Tensor:
     """The part of `inputs` of a shape that starts at an index of each axis."""
     starts, lengths = _integers(start_indices), _integers(shape)
     return inputs[tuple(map(_stretch, starts, lengths))]
 
 
 @op
-def slice_update(inputs: Tensor, start_indices: Any, updates: Tensor) -> Tensor:
+def slice_update(inputs: Tensor, start_indices: Value, updates: Tensor) -> Tensor:
     """`inputs` with the part that starts at an index of each axis replaced by `updates`."""
     result = inputs.clone()
     result[tuple(map(_stretch, _integers(start_indices), updates.shape))] = updates.to(inputs.dtype)
