@@ -1,100 +1,31 @@
-"""Initializers: the first values of weights, with Keras 3's names, arguments and defaults.
-
-See https://keras.io/api/layers/initializers. The distributions are Keras's; the random
-numbers are torch's. An initializer is called with a shape:
-
-    >>> from elephas_torch.keras import initializers
-    >>> initializers.Constant(0.5)((2,))
-    tensor([0.5000, 0.5000])
-"""
+"""Random first values. The distributions are Keras's; the random numbers are torch's."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from elephas_torch.keras.identifiers import (
-    both_spellings,
-    described,
-    find,
-    find_described,
-    name_of,
-)
-
-Shape = Sequence[int]
-
-
-class Initializer:
-    """Gives a new weight its first value. Subclass it with `__call__` and `get_config`."""
-
-    def __call__(self, shape: Shape, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Returns a new CPU tensor of that shape and dtype."""
-        raise TypeError(f"{type(self).__name__} must define __call__(self, shape, dtype).")
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, JSON-able."""
-        return {}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Initializer:
-        return cls(**config)
-
-
-class Zeros(Initializer):
-    """All 0."""
-
-    def __call__(self, shape: Shape, dtype: torch.dtype = torch.float32) -> Tensor:
-        return torch.zeros(tuple(shape), dtype=dtype)
-
-
-class Ones(Initializer):
-    """All 1."""
-
-    def __call__(self, shape: Shape, dtype: torch.dtype = torch.float32) -> Tensor:
-        return torch.ones(tuple(shape), dtype=dtype)
-
-
-class Constant(Initializer):
-    """All `value`, a number. Default 0."""
-
-    def __init__(self, value: float = 0.0) -> None:
-        self.value = value
-
-    def __call__(self, shape: Shape, dtype: torch.dtype = torch.float32) -> Tensor:
-        return torch.full(tuple(shape), self.value, dtype=dtype)
-
-    def get_config(self) -> dict[str, Any]:
-        return {"value": self.value}
-
-
-class Identity(Initializer):
-    """The identity matrix times `gain`; for two-dimensional weights.
-
-    Raises:
-        ValueError: when called with a shape that isn't two-dimensional.
-    """
-
-    def __init__(self, gain: float = 1.0) -> None:
-        self.gain = gain
-
-    def __call__(self, shape: Shape, dtype: torch.dtype = torch.float32) -> Tensor:
-        if len(shape) != 2:
-            raise ValueError(f"Identity gives matrices only. Received: shape={tuple(shape)}")
-        return self.gain * torch.eye(*shape, dtype=dtype)
-
-    def get_config(self) -> dict[str, Any]:
-        return {"gain": self.gain}
+from elephas_torch.keras.initializers.base import Initializer, Shape
 
 
 class _Random(Initializer):
     """With a seed every call gives the same values; without, torch's global generator goes on."""
 
     def __init__(self, seed: int | None = None) -> None:
-        self.seed = seed
+        if isinstance(seed, Mapping):
+            # A SeedGenerator in a config of Keras's.
+            seed = (seed.get("config") or {}).get("seed")
+        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | np.integer)):
+            raise TypeError(
+                f"{type(self).__name__}: `seed` must be a whole number or None. "
+                f"Received: seed={seed!r}"
+            )
+        self.seed = None if seed is None else int(seed)
 
     def _generator(self) -> Generator | None:
         return None if self.seed is None else Generator().manual_seed(self.seed)
@@ -191,8 +122,9 @@ class VarianceScaling(_Random):
         output_axes: Sequence[int] | None = None,
     ) -> None:
         super().__init__(seed)
+        owner = type(self).__name__
         if scale <= 0.0:
-            raise ValueError(f"`scale` must be above 0. Received: scale={scale}")
+            raise ValueError(f"{owner}: `scale` must be above 0. Received: scale={scale}")
         distribution = distribution.lower()
         if distribution == "normal":
             distribution = "truncated_normal"
@@ -202,7 +134,7 @@ class VarianceScaling(_Random):
         ):
             if value not in allowed:
                 raise ValueError(
-                    f"`{argument}` must be one of {', '.join(allowed)}. "
+                    f"{owner}: `{argument}` must be one of {', '.join(allowed)}. "
                     f"Received: {argument}={value!r}"
                 )
         self.scale = scale
@@ -367,64 +299,3 @@ def _truncated(
     x = torch.empty(tuple(shape)).uniform_(-bound, bound, generator=generator)
     x.erfinv_().mul_(math.sqrt(2.0)).clamp_(-2.0, 2.0)
     return x.mul_(stddev).add_(mean).to(dtype)
-
-
-_CLASSES: tuple[type[Initializer], ...] = (
-    Zeros, Ones, Constant, Identity, RandomNormal, TruncatedNormal, RandomUniform,
-    VarianceScaling, GlorotUniform, GlorotNormal, HeUniform, HeNormal, LecunUniform,
-    LecunNormal, Orthogonal,
-)  # fmt: skip
-
-_BY_NAME: dict[str, type[Initializer]] = {
-    **both_spellings(_CLASSES),
-    "zero": Zeros,
-    "one": Ones,
-    "normal": RandomNormal,
-    "uniform": RandomUniform,
-    "IdentityInitializer": Identity,
-    "OrthogonalInitializer": Orthogonal,
-}
-
-
-def get(identifier: Any) -> Initializer | Callable[..., Tensor] | None:
-    """Returns an initializer.
-
-    Args:
-        identifier: an initializer or a callable of your own, called as
-            `f(shape, dtype=...)` (returned as they are); a class of initializers; a name
-            ("glorot_uniform", "GlorotUniform", a custom object's); what `serialize` gave; or
-            None (returned).
-
-    Raises:
-        ValueError: no initializer has that name; the message has the nearest one.
-        TypeError: `identifier` is none of these.
-    """
-    if identifier is None:
-        return None
-    if isinstance(identifier, str):
-        return _made(find("initializer", identifier, _BY_NAME), {})
-    if isinstance(identifier, dict) and "class_name" in identifier:
-        found = find_described("initializer", identifier, _BY_NAME)
-        return _made(found, identifier.get("config") or {})
-    if callable(identifier):
-        return _made(identifier, {})
-    raise TypeError(
-        "An initializer must be a name such as 'glorot_uniform', or an initializer. "
-        f"Received: {identifier!r} (of type {type(identifier).__name__})"
-    )
-
-
-def _made(found: Any, config: dict[str, Any]) -> Initializer | Callable[..., Tensor]:
-    if isinstance(found, type) and issubclass(found, Initializer):
-        return found.from_config(dict(config))
-    return cast("Callable[..., Tensor]", found(**config) if isinstance(found, type) else found)
-
-
-def serialize(initializer: Any) -> dict[str, Any] | str | None:
-    """Returns the initializer as JSON-able data: `get` takes it back.
-
-    A plain function is given by its name: `get` finds it among the custom objects.
-    """
-    if isinstance(initializer, Initializer):
-        return described(initializer, "keras.initializers", _CLASSES)
-    return None if initializer is None else name_of(initializer)

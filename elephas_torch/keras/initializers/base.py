@@ -1,0 +1,31 @@
+"""`Initializer`: what gives a new weight its first value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Shape = Sequence[int]
+
+
+class Initializer:
+    """Gives a new weight its first value. Subclass it with `__call__` and `get_config`."""
+
+    def __call__(self, shape: Shape, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Returns a new CPU tensor of that shape and dtype."""
+        raise TypeError(f"{type(self).__name__} must define __call__(self, shape, dtype).")
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, JSON-able."""
+        return {}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Initializer:
+        return cls(**config)
+
+    def clone(self) -> Initializer:
+        """Returns another with the same arguments."""
+        return type(self).from_config(self.get_config())
