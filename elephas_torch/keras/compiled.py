@@ -16,7 +16,6 @@ from elephas_torch.keras.arguments import check_flag, check_known, check_loss_we
 from elephas_torch.keras.batches import Samples
 from elephas_torch.keras.goals import Goals, checked_metrics, is_metric
 from elephas_torch.keras.layers.base import Layer, Shape
-from elephas_torch.keras.results import in_order
 from elephas_torch.keras.serialization import find_custom
 from elephas_torch.keras.step import Step
 from elephas_torch.keras.structure import Structure
@@ -251,11 +250,6 @@ class CompiledModel(Layer):
         found = [metric for owner in owners for metric in _metrics_in(vars(owner))]
         return list({id(metric): metric for metric in found}.values())
 
-    @property
-    def metrics_names(self) -> list[str]:
-        """Names of what `evaluate` returns, in order."""
-        return in_order(self._resolved().logs(), self.metrics)
-
     def reset_metrics(self) -> None:
         """Sets the running loss and all metrics to zero."""
         for metric in self.metrics:
@@ -303,7 +297,8 @@ class CompiledModel(Layer):
     @property
     def has_call(self) -> bool:
         """Whether the model can be called: a model with a `train_step` alone needs no `call`."""
-        return type(self).call is not Layer.call
+        owner = next(cls for cls in type(self).__mro__ if "call" in vars(cls))
+        return owner.__module__ not in (Layer.__module__, "elephas_torch.keras.model")
 
     def last_activations(self) -> list[Any]:
         """For each output, in the order of its tree, the activation function that it ends with;

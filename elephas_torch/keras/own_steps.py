@@ -16,6 +16,7 @@ from elephas_torch.keras import trees
 from elephas_torch.keras.batches import Samples, unpack_x_y_sample_weight
 from elephas_torch.keras.compiled import CompiledModel
 from elephas_torch.keras.compiled_metrics import CompiledMetrics, Logs, Running, plain_number
+from elephas_torch.keras.results import in_order
 
 _OVERRIDABLE = ("train_step", "test_step", "compute_loss", "compute_metrics", "metrics")
 
@@ -110,6 +111,13 @@ class OwnSteps(CompiledModel):
             value = metric.result()
             found.update(value if isinstance(value, dict) else {metric.name: value})
         return found
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """Names of what `evaluate` returns, in order."""
+        if not self.steps_by_itself:
+            self._resolved()
+        return in_order(self.get_metrics_result(), self.metrics)
 
     def overrides(self, *names: str) -> bool:
         """Whether a subclass defines one of these methods in its own way."""

@@ -38,7 +38,9 @@ class Step:
 
     def __init__(self, model: CompiledModel) -> None:
         self.model = model
+        self.optimizer = model.optimizer
         self.flat = Flat(model)
+        self._describe()
         self.goals: Goals = model._resolved()
         self.losses = list(self.goals.losses)
         self._activations: list[Any] = [None] * len(self.losses)
@@ -48,6 +50,11 @@ class Step:
         self._constraints = model.constrained_weights()
         outputs = self.goals.outputs
         self._single = outputs is not None and outputs.single and self.goals.weights == [None]
+
+    def _describe(self) -> None:
+        weights = [w for w in self.model.parameters() if w.requires_grad]
+        shapes = [tuple(weight.shape) for weight in weights]
+        self.optimizer.describe(self.flat.names, shapes, weights)
 
     def _fuse(self, model: CompiledModel) -> None:
         last = model.last_activations()
@@ -90,7 +97,7 @@ class Step:
         """Makes an update from one batch with the compiled optimizer."""
         self.gradients(batch, scaled=True)
         flat = self.flat
-        self.model.optimizer.step(flat.parameters, flat.gradients, flat.sizes)
+        self.optimizer.step(flat.parameters, flat.gradients, flat.sizes)
         if self._constraints:
             self.constrain()
 
@@ -107,7 +114,7 @@ class Step:
             return self.evaluate(batch)  # all weights are frozen
         self.flat.zero_gradients()
         outputs, loss = self._computed(batch)
-        (self.model.optimizer.scale_loss(loss) if scaled else loss).backward()
+        (self.optimizer.scale_loss(loss) if scaled else loss).backward()
         loss = loss.detach()
         self._record(loss, batch, outputs)
         return loss

@@ -176,9 +176,10 @@ class Trainer(Feeding, Generators):
         return hooks.history
 
     def _finish_training(self) -> None:
-        finish = getattr(self.optimizer, "finalize_variable_values", None)
-        if finish is not None and not self.steps_by_itself and self.built:
-            finish(self.trainable_weights)
+        if self.steps_by_itself:
+            self.optimizer.finalize_variable_values(self.trainable_weights)
+        elif self.built:
+            self.optimizer.finalize_variable_values(self._ready().flat.parameters)
 
     def _stepping(self) -> Any:
         return OwnStep(self) if self.steps_by_itself else self._ready()
