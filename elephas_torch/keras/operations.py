@@ -59,7 +59,8 @@ def op(function: Callable[..., Any], name: str | None = None) -> Callable[..., A
     strings: the module must import annotations from `__future__`), on the device of the first
     tensor among the arguments. The others are handed on as they are.
     """
-    by_name, order, rest = _conversions(function)
+    parameters = list(inspect.signature(function).parameters.values())
+    by_name, order, rest = _conversions(parameters)
     recorded = name or function.__name__
 
     @functools.wraps(function)
@@ -79,20 +80,18 @@ def op(function: Callable[..., Any], name: str | None = None) -> Callable[..., A
                 kwargs[key] = convert(value, device)
         return function(*ready, **kwargs)
 
-    run.tensor_arguments = _tensor_arguments(function)  # type: ignore[attr-defined]
+    run.tensor_arguments = _tensor_arguments(parameters)  # type: ignore[attr-defined]
     return run
 
 
-def _tensor_arguments(function: Callable[..., Any]) -> tuple[str, ...]:
-    parameters = inspect.signature(function).parameters.values()
+def _tensor_arguments(parameters: list[inspect.Parameter]) -> tuple[str, ...]:
     return tuple(p.name for p in parameters if str(p.annotation) in {*_CONVERSIONS, "Value"})
 
 
 def _conversions(
-    function: Callable[..., Any],
+    parameters: list[inspect.Parameter],
 ) -> tuple[dict[str, _Convert], list[_Convert | None], _Convert | None]:
     """By name, in order of position, and for the rest (`*operands`)."""
-    parameters = inspect.signature(function).parameters.values()
     found = {p.name: _CONVERSIONS.get(str(p.annotation)) for p in parameters}
     spread = [p.name for p in parameters if p.kind is p.VAR_POSITIONAL]
     order = [found[p.name] for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
