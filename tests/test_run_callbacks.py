@@ -16,6 +16,7 @@ from elephas_torch.keras.callbacks import (
     LearningRateScheduler,
     ModelCheckpoint,
     ReduceLROnPlateau,
+    SwapEMAWeights,
     TensorBoard,
     TerminateOnNaN,
 )
@@ -178,3 +179,8 @@ def test_a_fit_that_was_over_is_not_begun_again(rdd, tmp_path):
 def test_saving_each_so_many_batches_is_refused(rdd, tmp_path, cls):
     with pytest.raises(ValueError, match=f"{cls.__name__} would never save.*save_freq=10"):
         fit(network(), rdd, [cls(tmp_path / "m.keras", save_freq=10)])
+
+
+def test_running_means_of_the_workers_can_t_be_swapped_in(rdd):
+    with pytest.raises(ValueError, match="SwapEMAWeights would find no mean"):
+        fit(network(), rdd, [SwapEMAWeights()])

@@ -13,7 +13,7 @@ from elephas_torch.keras.callbacks.frequency import Every, checked_frequency
 from elephas_torch.keras.callbacks.monitor import Monitor
 
 _MODEL_ENDINGS = (".keras", ".h5", ".hdf5")
-_WEIGHT_ENDINGS = (".weights.h5", ".safetensors")
+_WEIGHT_ENDINGS = (".h5", ".hdf5", ".safetensors")
 
 
 class ModelCheckpoint(Monitor):
@@ -23,8 +23,8 @@ class ModelCheckpoint(Monitor):
 
     Args:
         filepath: may have fields: "model-{epoch:02d}-{val_loss:.2f}.keras" (epochs and batches
-            from 1). Its folder is made if it isn't there. Ends in ".keras" or ".h5"; for
-            weights in ".weights.h5" or ".safetensors".
+            from 1). Its folder is made if it isn't there. Ends in ".keras", ".h5" or ".hdf5";
+            for weights in ".weights.h5", ".h5", ".hdf5" or ".safetensors".
         monitor: the value that tells which is best. Default "val_loss".
         verbose: 1 prints when it saves.
         save_best_only: only when the value is the best so far. Default False.

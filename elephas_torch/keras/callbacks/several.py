@@ -8,6 +8,7 @@ from typing import Any
 from elephas_torch.keras.callbacks.base import Callback, Logs, uses_batches
 from elephas_torch.keras.callbacks.history import History
 from elephas_torch.keras.callbacks.progbar_logger import ProgbarLogger
+from elephas_torch.keras.callbacks.swap_ema_weights import SwapEMAWeights
 
 
 class CallbackList(Callback):
@@ -199,12 +200,18 @@ def wants_batches(callbacks: Iterable[Callback]) -> list[str]:
 
 
 def check_epochwise(callbacks: Iterable[Callback]) -> None:
-    """Raises ValueError where a callback saves each so many batches alone: SparkModel.fit calls no
-    hooks at batches."""
+    """Raises ValueError where a callback would do nothing in SparkModel.fit, which calls no hooks
+    at batches and tests."""
     for one in callbacks:
         freq = getattr(one, "save_freq", "epoch")
         if freq != "epoch":
             raise ValueError(
                 f"SparkModel.fit: {type(one).__name__} would never save, because hooks at batches "
                 f"are not called here. Use save_freq='epoch'. Received: save_freq={freq!r}"
+            )
+        if isinstance(one, SwapEMAWeights):
+            raise ValueError(
+                "SparkModel.fit: SwapEMAWeights would find no mean of the weights, because the "
+                "workers' optimizers keep theirs. Leave it out. Received: callbacks with "
+                f"{one!r}"
             )

@@ -68,15 +68,9 @@ class SwapEMAWeights(Callback):
             self._swap_back()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        if not self.swap_on_epoch:
-            return
-        if not self._optimizer().slots:
-            raise ValueError(
-                "SwapEMAWeights(swap_on_epoch=True) finds no running mean after an epoch: in "
-                "SparkModel.fit the workers' optimizers keep theirs. Leave it out there."
-            )
-        self._swap_in()
-        self._at_epoch = True
+        if self.swap_on_epoch:
+            self._swap_in()
+            self._at_epoch = True
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self._own = None

@@ -76,7 +76,7 @@ def test_stopping_and_saving_for_real(compiled, data, tmp_path, capsys):
     assert "Epoch 2: loss did not improve from 5.0" in out
 
 
-@pytest.mark.parametrize("name", ["m.weights.safetensors", "m.safetensors"])
+@pytest.mark.parametrize("name", ["m.weights.h5", "m.hdf5", "m.safetensors"])
 def test_saving_weights_only(compiled, data, tmp_path, name):
     model, fresh = compiled(), compiled()
     path = tmp_path / name
@@ -98,7 +98,7 @@ def test_a_field_that_isn_t_there_is_named(compiled, data, tmp_path):
         ({"save_freq": 0}, "save_freq=0"),
         ({"save_freq": "batch"}, "save_freq='batch'"),
         ({"save_freq": True}, "save_freq=True"),
-        ({"save_weights_only": True}, "must end in '.weights.h5' or '.safetensors'.*m.keras"),
+        ({"save_weights_only": True}, "must end in '.h5' or '.hdf5' or '.safetensors'.*m.keras"),
         ({"filepath": "m.pt"}, "must end in '.keras' or '.h5'.*m.pt"),
     ],
 )
