@@ -42,13 +42,14 @@ def same(one, other):
     assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
+@pytest.mark.parametrize("ending", ["keras", "h5"])
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_training_goes_on_as_if_it_had_not_been_interrupted(name, tmp_path):
+def test_training_goes_on_as_if_it_had_not_been_interrupted(name, ending, tmp_path):
     model = compiled(OPTIMIZERS[name]())
     options = {"batch_size": 8, "shuffle": False, "verbose": 0}
     model.fit(X, Y, epochs=2, **options)
-    model.save(tmp_path / "m.keras")
-    again = models.load_model(tmp_path / "m.keras")
+    model.save(tmp_path / f"m.{ending}")
+    again = models.load_model(tmp_path / f"m.{ending}")
     assert type(again.optimizer) is type(model.optimizer)
     assert again.optimizer.get_config() == model.optimizer.get_config()
     same(again.get_weights(), model.get_weights())
@@ -114,7 +115,10 @@ def test_weights_alone(tmp_path):
     model.fit(X, Y, verbose=0)
     model.save_weights(tmp_path / "w.weights.safetensors")
     model.save(tmp_path / "m.keras")
-    for file in ("w.weights.safetensors", "m.keras"):
+    model.save_weights(tmp_path / "w.weights.h5")
+    model.save_weights(tmp_path / "w.h5")
+    model.save(tmp_path / "m.h5")
+    for file in ("w.weights.safetensors", "m.keras", "w.weights.h5", "w.h5", "m.h5"):
         other = compiled()
         other.load_weights(tmp_path / file)
         same(other.get_weights(), model.get_weights())
@@ -212,10 +216,13 @@ def test_wrong_places(method, tmp_path):
         save(tmp_path / "nowhere" / "m.keras")
     with pytest.raises(IsADirectoryError, match="is a folder"):
         save(tmp_path)
-    for name in ("m.h5", "m.hdf5", "m.weights.h5", "m.H5"):
-        with pytest.raises(ValueError, match=f"HDF5 files aren't written.*{name}"):
-            save(tmp_path / name)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_endings_of_weights_are_not_for_whole_models(tmp_path):
+    for name in ("m.weights.h5", "m.safetensors"):
+        with pytest.raises(ValueError, match=f"save_weights.*{name}"):
+            compiled().save(tmp_path / name)
 
 
 @pytest.mark.parametrize("load", [models.load_model, lambda path: compiled().load_weights(path)])
@@ -240,14 +247,12 @@ def test_zips_that_are_no_models(tmp_path):
 
     weights = "model__weights__safetensors"
     good = safetensors.torch.save({"0": torch.ones(2)})
+    small = Sequential([Dense(3, input_dim=5)]).to_json()
     cases = [
         (zipped("a", readme="hi"), "no config.json"),
-        (zipped("b", config__json="{}"), "has no model.weights.safetensors"),
-        (
-            zipped("c", config__json="{}", model__weights__h5="x"),
-            "has no model.weights.safetensors. It is a file of Keras's own",
-        ),
-        (zipped("d", config__json="{}", **{weights: b"x"}), "cut off"),
+        (zipped("b", config__json="{}"), "has no model.weights.h5"),
+        (zipped("c", config__json=small, model__weights__h5="x"), "is no HDF5 file"),
+        (zipped("d", config__json=small, **{weights: b"x"}), "cut off"),
         (zipped("e", config__json="{", **{weights: good}), "is no JSON"),
         (zipped("f", config__json="[]", **{weights: good}), "doesn't describe a model"),
         (zipped("g", config__json="{}", **{weights: good}), "doesn't describe a model"),
@@ -270,9 +275,16 @@ def test_files_cut_off_anywhere(tmp_path):
     model = compiled()
     model.fit(X, Y, verbose=0)
     model.save(tmp_path / "m.keras")
+    model.save(tmp_path / "m.h5")
     model.save_weights(tmp_path / "w")
+    model.save_weights(tmp_path / "w.weights.h5")
     cut = tmp_path / "cut"
-    for name, load in (("m.keras", models.load_model), ("w", compiled().load_weights)):
+    for name, load in (
+        ("m.keras", models.load_model),
+        ("m.h5", models.load_model),
+        ("w", compiled().load_weights),
+        ("w.weights.h5", compiled().load_weights),
+    ):
         content = (tmp_path / name).read_bytes()
         for length in [*range(0, len(content), 199), len(content) - 1]:
             cut.write_bytes(content[:length])
@@ -476,10 +488,12 @@ def test_configs_hold_what_json_can(tmp_path):
 
 def test_more_texts_go_along(tmp_path):
     save_model(compiled(), tmp_path / "m.keras", extra={"notes.json": '{"a": 1}'})
-    texts, tensors = read_model_file(tmp_path / "m.keras")
+    texts, weights = read_model_file(tmp_path / "m.keras")
     assert texts["notes.json"] == '{"a": 1}'
     assert {"config.json", "metadata.json"} <= set(texts)
-    assert "optimizer/iterations" in tensors
+    assert weights.startswith(b"\x89HDF")
+    save_model(compiled(), tmp_path / "m.h5", extra={"notes.json": '{"a": 1}'})
+    assert read_model_file(tmp_path / "m.h5")[0]["notes.json"] == '{"a": 1}'
     models.load_model(tmp_path / "m.keras")
 
 
@@ -487,7 +501,7 @@ def test_a_file_is_made_of_open_forms(tmp_path):
     compiled().save(tmp_path / "m.keras")
     with zipfile.ZipFile(tmp_path / "m.keras") as archive:
         assert set(archive.namelist()) == {
-            "metadata.json", "config.json", "model.weights.safetensors",
+            "metadata.json", "config.json", "model.weights.h5",
         }  # fmt: skip
         assert "elephas_torch_version" in json.loads(archive.read("metadata.json"))
 

@@ -75,7 +75,7 @@ class Weighted(nn.Module):
             kwargs.pop(one, None)
         if kwargs:
             raise TypeError(f"add_weight got an argument that it doesn't know: {sorted(kwargs)}")
-        if isinstance(shape, str):  # add_weight(name, shape) was Keras 2's order
+        if isinstance(shape, str) and isinstance(initializer, list | tuple):  # Keras 2's order
             shape, name = initializer, shape
             initializer = None
         policy.get(dtype)
@@ -222,6 +222,47 @@ class Weighted(nn.Module):
                 )
         with torch.no_grad():
             for weight, array in zip(mine, arrays, strict=True):
+                weight.copy_(array)
+
+    def own_variables(self) -> dict[str, Tensor]:
+        """The layer's own weights by name, those of sublayers left out, in Keras's order."""
+        names = [*self._trainable_names, *self._parameters, *self._frozen_names]
+        found = {**self._parameters, **self._buffers}
+        return {name: w for name in dict.fromkeys(names) if (w := found[name]) is not None}
+
+    def save_own_variables(self, store: Any) -> None:
+        """Puts the layer's own weights into a file's store. Override it, and
+        `load_own_variables`, for a state that is kept in another way.
+
+        Args:
+            store: takes arrays and tensors by name, as a dict does.
+        """
+        for number, weight in enumerate(self.own_variables().values()):
+            store[str(number)] = weight
+
+    def load_own_variables(self, store: Any) -> None:
+        """Takes the layer's own weights out of a file's store.
+
+        Args:
+            store: arrays by name, as `save_own_variables` put them there.
+
+        Raises:
+            ValueError: their number or a shape doesn't fit; nothing is taken then.
+        """
+        mine = self.own_variables()
+        if len(mine) != len(store):
+            raise ValueError(
+                f"{self._label} has {len(mine)} weights in the model and {len(store)} in the file."
+            )
+        arrays = [_array(np.array(store[str(n)]), n) for n in range(len(mine))]
+        for (name, weight), array in zip(mine.items(), arrays, strict=True):
+            if weight.shape != array.shape:
+                raise ValueError(
+                    f"{self._label}: {name!r} has shape {tuple(weight.shape)} in the model and "
+                    f"{tuple(array.shape)} in the file."
+                )
+        with torch.no_grad():
+            for weight, array in zip(mine.values(), arrays, strict=True):
                 weight.copy_(array)
 
     def count_params(self) -> int:

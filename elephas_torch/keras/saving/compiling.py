@@ -6,8 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from elephas_torch.keras import losses, metrics, optimizers
+from elephas_torch.keras.registration import find_custom
 
-#: Arguments of optimizers that change nothing any more, or were renamed.
+#: Metrics whose meaning depends on the loss and on shapes.
+_BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")
+#: Arguments of optimizers that change nothing any more.
 _GONE = ("schedule_decay", "is_legacy_optimizer", "jit_compile")
 
 
@@ -45,19 +48,53 @@ def _made(tree: Any, get: Callable[[Any], Any]) -> Any:
     return None if tree is None else get(tree)
 
 
+def training_config(described: dict[str, Any]) -> dict[str, Any]:
+    """A compile config as `.h5` files have it.
+
+    Losses and metrics are described in full: Keras 3 can't read all of their names there.
+    """
+    optimizer = described["optimizer"]
+    inner = {"class_name": optimizer["class_name"], "config": optimizer["config"]}
+    if not str(optimizer.get("module")).startswith("keras."):
+        inner["module"] = optimizer["module"]
+    return {
+        **{name: one for name, one in described.items() if name != "optimizer"},
+        "loss": _in_full(described["loss"], losses),
+        "metrics": _in_full(described["metrics"], metrics),
+        "weighted_metrics": _in_full(described["weighted_metrics"], metrics),
+        "optimizer_config": inner,
+    }
+
+
+def _in_full(tree: Any, family: Any) -> Any:
+    if isinstance(tree, list | tuple):
+        return [_in_full(one, family) for one in tree]
+    if isinstance(tree, dict) and "class_name" not in tree:
+        return {key: _in_full(one, family) for key, one in tree.items()}
+    if not isinstance(tree, str) or tree in _BY_SHAPE or find_custom(tree) is not None:
+        return tree
+    try:
+        found = family.get(tree)
+    except ValueError:  # the name of a function of the user's
+        return tree
+    found.identifier = None
+    return family.serialize(found)
+
+
 def of_training_config(training: dict[str, Any]) -> dict[str, Any]:
     """The `training_config` of an `.h5` file, of Keras 1 to 3, in the form of `.keras` files."""
     rest = {key: value for key, value in training.items() if key != "optimizer_config"}
     optimizer = training["optimizer_config"]
+    name = optimizer["class_name"]
     return {
         **rest,
         "loss": _map_configs(rest.get("loss")),
         "metrics": _map_configs(rest.get("metrics")),
         "optimizer": {
-            "module": "keras.optimizers",
-            "class_name": optimizer["class_name"],
+            "module": optimizer.get("module", "keras.optimizers"),
+            "class_name": name.rpartition(">")[2],
             "config": _optimizer_settings(optimizer.get("config") or {}),
-            "registered_name": optimizer["class_name"],
+            "registered_name": name if ">" in name else None,
         },
     }
 

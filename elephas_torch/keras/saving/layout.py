@@ -74,6 +74,8 @@ def _children(part: Layer) -> list[tuple[str, Any]]:
 
 def _attributes(part: Layer) -> Iterator[tuple[str, Any]]:
     for name, value in part._modules.items():
+        if name in _framework():
+            continue
         if isinstance(value, nn.ModuleList | nn.ModuleDict):
             yield name, list(value.values() if isinstance(value, nn.ModuleDict) else value)
         elif value is not None:

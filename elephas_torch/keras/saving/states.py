@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,9 +36,7 @@ def own_variables(part: nn.Module) -> dict[str, Tensor]:
     """A part's own variables by name, those of its parts left out, in Keras's order."""
     if not isinstance(part, Layer):
         return {n: t for n, t in part.state_dict(keep_vars=True).items() if isinstance(t, Tensor)}
-    names = [*part._trainable_names, *part._parameters, *part._frozen_names]
-    found = {**part._parameters, **part._buffers}
-    return {name: found[name] for name in dict.fromkeys(names) if found[name] is not None}  # type: ignore[misc]
+    return part.own_variables()
 
 
 def collected(model: nn.Module) -> States:
@@ -59,21 +57,10 @@ def _name(part: nn.Module) -> str:
 
 
 def _save(part: nn.Module, store: dict[str, Any]) -> None:
-    if _has_own(part, "save_own_variables"):
-        cast(Any, part).save_own_variables(store)
+    if isinstance(part, Layer):
+        part.save_own_variables(store)
     else:
-        keep(part, store)
-
-
-def keep(part: nn.Module, store: dict[str, Any]) -> None:
-    """Puts a part's own variables into a store: what `save_own_variables` does by default."""
-    named = not isinstance(part, Layer)
-    for number, (name, variable) in enumerate(own_variables(part).items()):
-        store[name if named else str(number)] = variable
-
-
-def _has_own(part: nn.Module, method: str) -> bool:
-    return getattr(type(part), method, None) not in (None, getattr(Layer, method, None))
+        store.update(own_variables(part))
 
 
 def distribute(
@@ -105,7 +92,8 @@ def distribute(
 
 
 def _misfit(part: nn.Module, store: Stored) -> str | None:
-    if _has_own(part, "load_own_variables"):
+    # Shapes are looked at before anything is read; what a layer of one's own does isn't known.
+    if getattr(type(part), "load_own_variables", None) not in _KNOWN:
         return None
     mine = own_variables(part)
     if len(mine) != len(store):
@@ -121,6 +109,9 @@ def _misfit(part: nn.Module, store: Stored) -> str | None:
     return None
 
 
+_KNOWN = (None, Layer.load_own_variables)
+
+
 def _keys(part: nn.Module, mine: Mapping[str, Any]) -> list[str]:
     return list(map(str, range(len(mine)))) if isinstance(part, Layer) else list(mine)
 
@@ -130,20 +121,14 @@ def _label(part: nn.Module) -> str:
 
 
 def _load(part: nn.Module, store: Stored, source: Any) -> None:
-    if not _has_own(part, "load_own_variables"):
-        take(part, store)
+    if not isinstance(part, Layer):
+        with torch.no_grad():
+            for name, variable in own_variables(part).items():
+                variable.copy_(torch.as_tensor(np.array(store[name])))
         return
     try:
-        cast(Any, part).load_own_variables(store)
+        part.load_own_variables(store)
     except (KeyError, ValueError, RuntimeError) as error:
         raise ModelFileError(f"{str(source)!r} doesn't fit {_label(part)}: {error}") from error
-
-
-def take(part: nn.Module, store: Mapping[str, np.ndarray]) -> None:
-    """Takes a part's own variables from a store: what `load_own_variables` does by default."""
-    mine = own_variables(part)
-    with torch.no_grad():
-        for key, variable in zip(_keys(part, mine), mine.values(), strict=True):
-            variable.copy_(torch.as_tensor(np.array(store[key])))
-    if mine and hasattr(part, "finalize_state"):
-        cast(Any, part).finalize_state()
+    if len(store) and hasattr(part, "finalize_state"):
+        part.finalize_state()

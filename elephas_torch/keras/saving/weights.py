@@ -15,8 +15,10 @@ def written(model: Any, optimizer: Any = None) -> bytes:
     """A model's weights, and its optimizer's state, as the bytes of a file."""
     found = states.collected(model)
     if optimizer is not None:
-        state = slots.variables(optimizer, model)
-        found[_OPTIMIZER] = optimizer.name, {str(n): one for n, one in enumerate(state)}
+        found[_OPTIMIZER] = _state(optimizer, model)
+        inner = getattr(optimizer, "inner_optimizer", None)
+        if inner is not None:
+            found[f"{_OPTIMIZER}/inner_optimizer"] = _state(inner, model)
 
     def write(file: Any) -> None:
         for path, (name, arrays) in found.items():
@@ -26,6 +28,11 @@ def written(model: Any, optimizer: Any = None) -> bytes:
                 group[key] = array
 
     return hdf5.written(write)
+
+
+def _state(optimizer: Any, model: Any) -> tuple[str, states.Arrays]:
+    state = slots.variables(optimizer, model)
+    return optimizer.name, {str(number): one for number, one in enumerate(state)}
 
 
 def take(model: Any, content: bytes, path: Any, skip_mismatch: bool = False) -> None:

@@ -45,7 +45,7 @@ def written(model: Any, config: dict[str, Any], extra: dict[str, str]) -> bytes:
     texts = {_CONFIG: to_json(_legacy(config)), **extra}
     compiled = config.get("compile_config")
     if compiled:
-        texts[_TRAINING] = to_json(_training(compiled))
+        texts[_TRAINING] = to_json(compiling.training_config(compiled))
 
     def write(file: Any) -> None:
         file.attrs["keras_version"] = KERAS_VERSION
@@ -63,13 +63,6 @@ def _legacy(config: dict[str, Any]) -> dict[str, Any]:
     # Keras takes `registered_name` for the class's name here.
     name = config.get("registered_name") or config["class_name"]
     return {"class_name": name, "config": config["config"]}
-
-
-def _training(compiled: dict[str, Any]) -> dict[str, Any]:
-    optimizer = compiled["optimizer"]
-    name = optimizer.get("registered_name") or optimizer["class_name"]
-    rest = {key: value for key, value in compiled.items() if key != "optimizer"}
-    return {**rest, "optimizer_config": {"class_name": name, "config": optimizer["config"]}}
 
 
 def _keep_optimizer(group: Any, model: Any) -> None:
