@@ -61,6 +61,9 @@ class Operation(Layer):
     def call(self, *args: Any, **kwargs: Any) -> Any:
         return self._function(*args, **kwargs)
 
+    def _as_tensors(self, inputs: Any) -> Any:
+        return inputs  # a number or einsum's text may come first; the function converts
+
     def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
         return None
 
