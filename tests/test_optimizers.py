@@ -1,6 +1,8 @@
 """The update rules with elephas's defaults, against Keras 0.3's equations written in NumPy."""
 
 import copy
+import json
+import pickle
 
 import numpy as np
 import pytest
@@ -284,3 +286,228 @@ def test_what_is_no_optimizer_is_refused(identifier, error, says):
 def test_a_rule_must_be_defined():
     with pytest.raises(TypeError, match="Empty has no update rule"):
         type("Empty", (optimizers.Optimizer,), {})().step(torch.zeros(1), torch.zeros(1))
+
+
+# Options and the data that goes to the server.
+
+LAYOUT = (["dense/kernel", "dense/bias", "embedding/embeddings"], [(6, 4), (4,), (6, 6)])
+
+
+def test_a_step_with_options_is_undone_by_none_of_them():
+    weights, gradients = weights_and_gradients()
+    plain = run(optimizers.SGD(0.1), weights, gradients)
+    rate = optimizers.schedules.PiecewiseConstantDecay([10], [0.1, 0.1])
+    optimizer = optimizers.SGD(rate, loss_scale_factor=1.0, use_ema=True, weight_decay=0.0)
+    torch.testing.assert_close(run(optimizer, weights, gradients), plain, rtol=0, atol=1e-7)
+
+
+def test_decay_slows_weight_decay_too():
+    optimizer, w = optimizers.SGD(0.5, decay=1.0, weight_decay=1.0), torch.ones(1)
+    for _ in range(2):
+        optimizer.step(w, torch.zeros(1))
+    assert w.item() == pytest.approx(0.5 * 0.75)
+
+
+def test_the_fused_adamw_is_the_plain_one(monkeypatch):
+    weights, gradients = weights_and_gradients()
+    used = []
+    real = optimizers.rules._FUSED_ADAMW
+    monkeypatch.setattr(
+        optimizers.rules, "_FUSED_ADAMW", lambda *a, **k: (used.append(1), real(*a, **k))
+    )
+    fused = run(optimizers.AdamW(0.01, weight_decay=0.5), weights, gradients)
+    assert len(used) == STEPS
+    apart = run(optimizers.Adam(0.01, epsilon=1e-7, weight_decay=0.5), weights, gradients)
+    assert len(used) == STEPS
+    monkeypatch.setattr(optimizers.rules, "_FUSED_ADAM", None)
+    plain = run(optimizers.AdamW(0.01, weight_decay=0.5), weights, gradients)
+    torch.testing.assert_close(fused, plain, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(fused, apart, rtol=1e-5, atol=1e-6)
+
+
+def test_adamw_without_its_weight_decay_is_adam():
+    weights, gradients = weights_and_gradients()
+    optimizer = optimizers.AdamW(0.01)
+    optimizer.step(torch.zeros(LENGTH), torch.ones(LENGTH))
+    optimizer.weight_decay = None
+    optimizer.reset()
+    adam = run(optimizers.Adam(0.01, epsilon=1e-7), weights, gradients)
+    assert torch.equal(run(optimizer, weights, gradients), adam)
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_what_the_server_gets_steps_the_same(cls):
+    weights, gradients = weights_and_gradients()
+    settings = {} if cls is optimizers.Ftrl else {"gradient_accumulation_steps": 3}
+    rate = optimizers.schedules.CosineDecay(0.05, STEPS, alpha=0.1)
+    here = cls(rate, weight_decay=0.1, use_ema=True, **settings)
+    here.exclude_from_weight_decay(var_names=["bias"])
+    here.describe(*LAYOUT)
+    there = optimizers.get(json.loads(json.dumps(optimizers.serialize(here))))
+    assert there.get_config() == here.get_config()
+    results = []
+    for optimizer in (here, there):
+        w = torch.tensor(weights, dtype=torch.float32)
+        for g in gradients:
+            optimizer.step(w, torch.tensor(g, dtype=torch.float32))
+        results.append(w)
+    assert torch.equal(*results)
+    assert not torch.equal(results[0], torch.tensor(weights, dtype=torch.float32))
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_options_go_on_where_they_were(cls):
+    weights, gradients = weights_and_gradients(11)
+    settings = {"use_ema": True, "gradient_accumulation_steps": 3}
+    first, second = cls(**settings), cls(**settings)
+    whole, half = (torch.tensor(weights, dtype=torch.float32) for _ in range(2))
+    for optimizer in (first, second):
+        optimizer.describe(*LAYOUT)
+    for g in gradients[:7]:
+        first.step(whole, torch.tensor(g, dtype=torch.float32))
+    half.copy_(whole)
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    assert (second.iterations, second.accumulated, second.steps) == (2, 1, 7)
+    for g in gradients[7:]:
+        first.step(whole, torch.tensor(g, dtype=torch.float32))
+        second.step(half, torch.tensor(g, dtype=torch.float32))
+    assert torch.equal(whole, half)
+    for optimizer, w in ((first, whole), (second, half)):
+        optimizer.finalize_variable_values(w)
+    assert torch.equal(whole, half)
+
+
+def scaled(inner=None):
+    return optimizers.LossScaleOptimizer(inner or optimizers.Adam(0.1), 8.0, 2)
+
+
+def test_a_loss_scale_optimizer_leaves_out_what_is_not_finite():
+    optimizer, w = scaled(optimizers.SGD(1.0)), torch.zeros(2)
+    for bad in (float("inf"), float("nan"), float("-inf")):
+        optimizer.step(w, torch.tensor([1.0, bad]))
+    assert w.tolist() == [0, 0]
+    assert (optimizer.dynamic_scale, optimizer.iterations) == (1.0, 0)
+    for _ in range(3):
+        optimizer.step(w, torch.tensor([optimizer.dynamic_scale, 0.0]))
+    assert w.tolist() == [-3, 0]
+    assert (optimizer.dynamic_scale, optimizer.step_counter) == (2.0, 1)
+    # The largest float32 is finite, though its sum with another isn't.
+    optimizer.step(w, torch.full((2,), torch.finfo(torch.float32).max))
+    assert optimizer.iterations == 4
+
+
+def test_a_loss_scale_optimizer_is_saved_with_the_one_inside():
+    first, w = scaled(), torch.zeros(3)
+    for _ in range(3):
+        first.step(w, torch.ones(3))
+    second = optimizers.get(json.loads(json.dumps(optimizers.serialize(first))))
+    assert type(second.inner_optimizer) is optimizers.Adam
+    assert second.get_config() == first.get_config()
+    second.load_state_dict(first.state_dict())
+    assert (second.dynamic_scale, second.step_counter, second.iterations) == (16.0, 1, 3)
+    assert torch.equal(second.slots["velocity"], first.slots["velocity"])
+    third = pickle.loads(pickle.dumps(first))
+    results = [w.clone() for _ in range(3)]
+    for optimizer, result in zip((first, second, third), results, strict=True):
+        optimizer.step(result, torch.ones(3))
+    assert torch.equal(results[0], results[1])
+    assert torch.equal(results[0], results[2])
+    with pytest.raises(ValueError, match="keeps dynamic_scale, step_counter"):
+        second.load_state_dict(first.inner_optimizer.state_dict())
+    first.reset()
+    assert (first.dynamic_scale, first.iterations, first.slots) == (8.0, 0, {})
+
+
+def test_a_loss_scale_optimizer_hands_on_what_is_the_inner_one_s():
+    optimizer = scaled(optimizers.SGD(0.5, weight_decay=0.5, use_ema=True, loss_scale_factor=4.0))
+    assert optimizer.inner_optimizer.loss_scale_factor is None
+    optimizer.lr = 1.0
+    assert (optimizer.learning_rate, optimizer.inner_optimizer.learning_rate) == (1.0, 1.0)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    optimizer.describe(["kernel", "bias"], [(1,), (1,)])
+    w = torch.ones(2)
+    optimizer.step(w, torch.zeros(2))
+    assert w.tolist() == [0.5, 1.0]
+    w.zero_()
+    optimizer.finalize_variable_values(w)
+    assert w.tolist() == [0.5, 1.0]
+    assert set(optimizer.slots) == {"ema"}
+    with pytest.raises(AttributeError, match="nothing_of_this_name"):
+        _ = optimizer.nothing_of_this_name
+
+
+def test_lamb_takes_the_vector_as_one_weight_unless_told():
+    gradient = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    steps = {}
+    for name, sizes in (("whole", None), ("halves", [2, 2])):
+        w = torch.tensor([1.0, 1.0, 10.0, 10.0])
+        before = w.clone()
+        optimizers.Lamb(0.1).step(w, gradient.clone(), sizes)
+        steps[name] = (before - w).tolist()
+    # All elements of Adam's first step are 1: it becomes as long as the weight, times 0.1.
+    assert steps["halves"] == pytest.approx([0.1, 0.1, 1.0, 1.0], rel=1e-4)
+    assert steps["whole"] == pytest.approx([0.1 * (202 / 4) ** 0.5] * 4, rel=1e-4)
+
+
+def test_muon_takes_orthogonal_steps():
+    optimizer = optimizers.Muon(1.0, weight_decay=None, rms_rate=None, ns_steps=12)
+    optimizer.describe(["kernel"], [(3, 5)])
+    w = torch.zeros(15)
+    optimizer.step(w, torch.randn(15))
+    values = torch.linalg.svdvals(w.view(3, 5))
+    assert values.min() > 0.6
+    assert values.max() < 1.3
+
+
+def test_the_options_show_where_they_are_set():
+    assert repr(optimizers.SGD()) == "SGD(learning_rate=0.01, momentum=0.0, nesterov=False)"
+    shown = repr(optimizers.Lion(use_ema=True, clipnorm=2.0))
+    assert shown == "Lion(learning_rate=0.001, clipnorm=2.0, use_ema=True, beta_1=0.9, beta_2=0.99)"
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "says"),
+    [
+        (lambda: optimizers.SGD(weight_decay=-1), ValueError, "weight_decay=-1"),
+        (lambda: optimizers.AdamW(weight_decay=None), ValueError, "weight_decay=None"),
+        (lambda: optimizers.SGD(use_ema=True, ema_momentum=2), ValueError, "ema_momentum=2"),
+        (lambda: optimizers.SGD(ema_overwrite_frequency=0), ValueError, "frequency=0"),
+        (lambda: optimizers.SGD(loss_scale_factor=0), ValueError, "loss_scale_factor=0"),
+        (lambda: optimizers.SGD(gradient_accumulation_steps=1), ValueError, "steps=1"),
+        (lambda: optimizers.Adamax(beta_1=1), ValueError, "Adamax: `beta_1` .*beta_1=1"),
+        (lambda: optimizers.Nadam(epsilon=-1), ValueError, "Nadam: .*epsilon=-1"),
+        (lambda: optimizers.Lion(beta_1=0), ValueError, "`beta_1` must be above 0"),
+        (lambda: optimizers.Ftrl(learning_rate_power=1), ValueError, "learning_rate_power=1"),
+        (lambda: optimizers.Ftrl(l1_regularization_strength=-1), ValueError, "strength=-1"),
+        (lambda: optimizers.Ftrl(0.0).step(torch.zeros(1), torch.ones(1)), ValueError, "rate=0"),
+        (lambda: optimizers.Adafactor(beta_2_decay=0.8), ValueError, "beta_2_decay=0.8"),
+        (lambda: optimizers.Adafactor(clip_threshold=0), ValueError, "clip_threshold=0"),
+        (lambda: optimizers.Muon(ns_steps=0), ValueError, "ns_steps=0"),
+        (lambda: optimizers.Muon(adam_weight_decay=-1), ValueError, "adam_weight_decay=-1"),
+        (lambda: optimizers.ScheduleFreeAdamW(warmup_steps=-1), ValueError, "warmup_steps=-1"),
+        (lambda: optimizers.ScheduleFreeAdamW(beta_1=0), ValueError, "`beta_1` must be above 0"),
+        (lambda: optimizers.LossScaleOptimizer("adam"), TypeError, "inner_optimizer='adam'"),
+        (lambda: scaled().__class__(optimizers.SGD(), 0), ValueError, "initial_scale=0"),
+        (
+            lambda: optimizers.LossScaleOptimizer(optimizers.SGD(), clipnorm=1.0),
+            ValueError,
+            "give it to the inner optimizer. Received: clipnorm=1.0",
+        ),
+    ],
+)
+def test_options_out_of_range_are_refused(make, error, says):
+    with pytest.raises(error, match=says):
+        make()
+
+
+@pytest.mark.parametrize("cls", [optimizers.Adafactor, optimizers.Muon])
+def test_rules_of_single_weights_ask_for_their_shapes(cls):
+    with pytest.raises(ValueError, match=rf"{cls.__name__}: its rule needs the shapes.*describe"):
+        cls().step(torch.zeros(4), torch.ones(4))
+
+
+def test_names_are_asked_for_where_weights_are_left_out():
+    optimizer = optimizers.SGD(weight_decay=0.1)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    with pytest.raises(ValueError, match=r"needs the names.* call describe\(names, shapes\)"):
+        optimizer.step(torch.zeros(4), torch.ones(4))
