@@ -94,7 +94,12 @@ class _Writer:
             counts[id(call.layer)] += 1
 
     def histories(self, tree: Any) -> Any:
-        return trees.map_leaves(lambda slot: self.where[slot.number], tree)
+        return trees.map_leaves(self._end, tree)
+
+    def _end(self, slot: Slot) -> list[Any]:
+        name, number, position = self.where[slot.number]
+        layer = next(one for one in self.graph.layers if one.name == name)
+        return [name, number + _first(layer), position]
 
     def layer(self, layer: Any) -> dict[str, Any]:
         if isinstance(layer, Operation):
@@ -189,9 +194,6 @@ class _Reader:
         if isinstance(layer, InputLayer):
             return layer.start()
         nodes = layer._inbound_nodes
-        # Keras counts the call that makes a nested model among its calls, or doesn't.
-        if isinstance(layer, Model) and number == len(nodes) > 0:
-            number -= 1
         if number >= len(nodes):
             raise _NotYet
         return nodes[number].output_tensors[position]
@@ -217,8 +219,15 @@ class _Reader:
         if isinstance(histories, dict):
             return {name: self.tree(one) for name, one in histories.items()}
         if histories and isinstance(histories[0], str):
-            return self.tensor(histories)
+            name, number, position = histories[:3]
+            return self.tensor([name, number - _first(self.layers.get(name)), position])
         return [self.tree(one) for one in histories]
+
+
+def _first(layer: Any) -> int:
+    """The number of a layer's first call among a model's inputs and outputs: there, though not in
+    calls, Keras counts the making of a nested functional model as well."""
+    return int(getattr(layer, "_graph", None) is not None)
 
 
 def _is_index(value: Any) -> bool:

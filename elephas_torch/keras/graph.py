@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from elephas_torch.keras import masks, trees
 from elephas_torch.keras.symbolic import KerasTensor, Node
@@ -390,7 +389,7 @@ def last_activation(graph: Graph, number: int) -> Any:
     return call.layer.last_activation()
 
 
-def flat_inputs(graph: Graph, given: Any) -> list[Tensor]:
+def flat_inputs(graph: Graph, given: Any) -> list[Any]:
     """Returns a tensor for each input of the graph, in order.
 
     Args:

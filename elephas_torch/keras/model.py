@@ -283,25 +283,46 @@ class Model(Trainer):
         """The config that `to_json` writes; `model_from_json` makes a model of it."""
         config = serialization.serialize_keras_object(self)
         if self._input_shape is not None:
-            config["build_config"] = {"input_shape": list(self._input_shape)}
+            config["build_config"] = {"input_shape": self._input_shape}
         return config
 
-    def save(self, filepath: Any, overwrite: bool = True) -> None:
-        """Saves architecture, weights, and how it is compiled, with the optimizer's state.
+    def save(
+        self, filepath: Any, overwrite: bool = True, *, include_optimizer: bool = True
+    ) -> None:
+        """Saves architecture, weights, and how it is compiled, with the optimizer's state. Real
+        Keras opens the file.
 
         Args:
-            filepath: a file; ".keras" is the usual ending.
+            filepath: a file. ".keras" is the usual ending; ".h5" gives Keras's older form.
             overwrite: False raises FileExistsError where the file is there.
+            include_optimizer: False leaves out how the model is compiled.
         """
-        saving.save_model(self, filepath, overwrite)
+        saving.save_model(self, filepath, overwrite, include_optimizer=include_optimizer)
 
     def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
-        """Saves the weights alone, as safetensors."""
+        """Saves the weights alone.
+
+        Args:
+            filepath: ".weights.h5" gives Keras 3's form, ".h5" the one of Keras 1 and 2; every
+                other ending is safetensors.
+            overwrite: False raises FileExistsError where the file is there.
+        """
         saving.save_weights(self, filepath, overwrite)
 
-    def load_weights(self, filepath: Any) -> None:
-        """Takes the weights of a file that `save_weights` or `save` wrote."""
-        saving.load_weights(self, filepath)
+    def load_weights(
+        self, filepath: Any, skip_mismatch: bool = False, *, by_name: bool = False
+    ) -> None:
+        """Takes the weights of a file that `save_weights` or `save` wrote, here or in Keras.
+
+        Args:
+            filepath: the content tells what form it has.
+            skip_mismatch: layers that don't fit keep their weights, with a warning. For HDF5.
+            by_name: match layers by name, not by order. For ".h5" files of Keras 1 and 2.
+
+        Raises:
+            ModelFileError: the file isn't one, or doesn't fit; no weight is changed then.
+        """
+        saving.load_weights(self, filepath, skip_mismatch, by_name)
 
     @staticmethod
     def from_torch(

@@ -52,7 +52,7 @@ def _from_its_config(layer: Any) -> Any:
 
 
 def _cloned_sequential(model: Sequential, tensors: Any, clone: Callable[[Any], Any]) -> Any:
-    start = [Input(batch_shape=model.input_shape)] if model.built else []
+    start: list[Any] = [Input(batch_shape=model.input_shape)] if model.built else []
     if tensors is not None:
         start = list(tensors) if isinstance(tensors, list | tuple) else [tensors]
     return Sequential([*start, *map(clone, model.layers)], name=model.name)

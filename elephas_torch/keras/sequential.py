@@ -45,14 +45,16 @@ class Sequential(Model):
         **kwargs: Any,
     ) -> None:
         super().__init__(name=name, trainable=trainable, **kwargs)
-        vars(self).update(_stack=[], _start=None)
+        vars(self).update(_stack=[], _start=None, _implied=None)
         if isinstance(layers, nn.Module | type) or not isinstance(layers, Iterable | None):
             raise TypeError(f"Sequential takes a list of layers. Received: layers={layers!r}")
         for layer in layers or []:
             self.add(layer)
 
     _stack: list[Layer]
+    #: The input that was put first, and the one made where none was.
     _start: InputLayer | None
+    _implied: InputLayer | None
 
     @property
     def layers(self) -> list[Layer]:
@@ -111,7 +113,7 @@ class Sequential(Model):
     def _begin(self, layer: InputLayer) -> None:
         if self._stack or self._start is not None:
             raise ValueError("An input comes first in a Sequential, and only once.")
-        self._start = layer
+        vars(self)["_start"] = layer
 
     def _declared_by(self, layer: Layer) -> Shape | None:
         if self._start is not None:
@@ -132,6 +134,7 @@ class Sequential(Model):
         self._step = None
         if not self._stack:
             self.built = False
+            self._tensors = vars(self)["_implied"] = None
         elif self.built:
             self._trace()
         return layer
@@ -172,10 +175,8 @@ class Sequential(Model):
         first = self._stack[0] if self._stack else None
         if isinstance(first, Model) and first._graph is not None:
             return KerasTensor(shape, first._graph.input_layers[0].dtype)
-        if self._start is None:
-            self._start = InputLayer(batch_shape=shape)
-            return self._start.start()
-        return KerasTensor(shape, self._start.dtype)
+        vars(self)["_implied"] = InputLayer(batch_shape=shape)
+        return cast(InputLayer, self._implied).start()
 
     def _grow(self, layer: Layer) -> None:
         start, end = cast("tuple[Any, Any]", self._tensors)
@@ -229,7 +230,8 @@ class Sequential(Model):
 
     @property
     def input_names(self) -> list[str]:
-        return [self._start.name if self._start is not None else f"{self.name}_input"]
+        start = self._start or self._implied
+        return [start.name if start is not None else f"{self.name}_input"]
 
     @property
     def output_names(self) -> list[str]:
@@ -240,9 +242,7 @@ class Sequential(Model):
 
     def get_config(self) -> dict[str, Any]:
         shape = list(self._input_shape) if self._input_shape else None
-        start = self._start
-        if start is None and shape is not None and not is_tree(shape):
-            start = InputLayer(batch_shape=shape, name="input_layer")
+        start = self._start or self._implied
         layers: list[Layer] = [start] if start is not None else []
         return {
             "name": self.name,
@@ -264,6 +264,8 @@ class Sequential(Model):
             raise ValueError("Not the config of a Sequential: it has no list of 'layers'.")
         model = cls(name=config.get("name"), trainable=config.get("trainable", True))
         for layer in config["layers"]:
+            if not isinstance(layer, dict) or not isinstance(layer.get("class_name"), str):
+                raise ValueError(f"A layer's config has no 'class_name'. Received: {layer!r}")
             model.add(serialization.deserialize_keras_object(layer, custom_objects))
         shape = config.get("build_input_shape")
         if shape and not model.built and model._stack:

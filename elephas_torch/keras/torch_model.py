@@ -86,8 +86,8 @@ class TorchModel(Model):
             )
         return (None, *output.shape[1:])
 
-    def call(self, inputs: Tensor) -> Tensor:
-        return cast(Tensor, self._wrapped(inputs))
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        return self._wrapped(inputs)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return self.output_shape

@@ -70,7 +70,7 @@ class Variable(_Assignable, nn.Parameter):
 class State(_Assignable, Tensor):
     """A weight that training doesn't change by gradients, such as a moving mean."""
 
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     def __new__(cls, data: Tensor) -> State:
         return Tensor._make_subclass(cls, data, False)

@@ -100,7 +100,6 @@ def test_pop_takes_the_last_layer_off():
         (Dense, "a layer .an object, no class"),
         ("dense", "Received: 'dense'"),
         (None, "Received: None"),
-        (nn.Linear(3, 2), "Linear, a torch module: Model.from_torch"),
     ],
 )
 def test_what_is_no_layer_is_refused(wrong, message):
@@ -108,6 +107,14 @@ def test_what_is_no_layer_is_refused(wrong, message):
         Sequential([wrong])
     with pytest.raises(TypeError, match=message):
         Sequential().add(wrong)
+
+
+def test_torch_modules_are_layers():
+    linear = nn.Linear(3, 2)
+    model = Sequential([Input((3,)), linear, Dense(1)])
+    x = torch.ones(2, 3)
+    assert model.output_shape == (None, 1)
+    torch.testing.assert_close(model(x), model.layers[1](linear(x)))
 
 
 @pytest.mark.parametrize("wrong", [Dense(3), Dense, 5, nn.Linear(2, 3)])

@@ -13,7 +13,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -65,7 +65,7 @@ class _Made(type(Weighted)):  # type: ignore[misc]
     @property
     def __signature__(cls) -> inspect.Signature:
         # What help() and inspect show: this class's __call__ takes anything.
-        return inspect.signature(functools.partial(cls.__init__, None))
+        return inspect.signature(functools.partial(cast(Any, cls).__init__, None))
 
 
 class Layer(Weighted, metaclass=_Made):
@@ -103,7 +103,7 @@ class Layer(Weighted, metaclass=_Made):
 
     _init_arguments: dict[str, Any]
     _signature: ClassVar[CallSignature]
-    _masks: ClassVar[bool] = False
+    _makes_masks: ClassVar[bool] = False
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         layer = super().__new__(cls)
@@ -144,7 +144,7 @@ class Layer(Weighted, metaclass=_Made):
         if "call" in cls.__dict__ or "build" in cls.__dict__:
             cls._signature = CallSignature(cls)
         if "compute_mask" in cls.__dict__:
-            cls._masks = True
+            cls._makes_masks = True
             if "supports_masking" not in cls.__dict__:
                 cls.supports_masking = True
 
@@ -178,7 +178,7 @@ class Layer(Weighted, metaclass=_Made):
         return (
             type(inputs) is Tensor
             and self.built
-            and not self._masks
+            and not self._makes_masks
             and self.activity_regularizer is None
             and not policy.ever_mixed
             and not hasattr(inputs, "_keras_mask")
@@ -203,7 +203,7 @@ class Layer(Weighted, metaclass=_Made):
         if self.activity_regularizer is not None:
             for one in trees.leaves(outputs):
                 self.add_loss(self.activity_regularizer(one))
-        if self._masks or masks.any_of(previous):
+        if self._makes_masks or masks.any_of(previous):
             self._hand_on_masks(inputs, outputs, previous)
         return outputs
 
@@ -334,7 +334,7 @@ class Layer(Weighted, metaclass=_Made):
     def _forget_losses(self) -> None:
         for layer in self.modules():
             if layer in _with_losses:
-                layer._losses.clear()
+                cast(Any, layer)._losses.clear()
 
     @property
     def losses(self) -> list[Tensor]:
@@ -441,7 +441,7 @@ class Layer(Weighted, metaclass=_Made):
 
     def __getstate__(self) -> dict[str, Any]:
         # The calls noted lead to other layers, and from there on: a chain too long to copy.
-        left_out = {"_inbound_nodes": [], "_losses": [], "_tensors": None}
+        left_out: dict[str, Any] = {"_inbound_nodes": [], "_losses": [], "_tensors": None}
         return {name: left_out.get(name, value) for name, value in vars(self).items()}
 
     def extra_repr(self) -> str:
@@ -466,7 +466,7 @@ def _checked_name(name: Any) -> str | None:
     return name
 
 
-def _argument_names(cls: type) -> list[str]:
+def _argument_names(cls: Any) -> list[str]:
     names = [n for n in inspect.signature(cls.__init__).parameters if n not in _NOT_NAMES]
     return names + [n for n in _OWN_ARGUMENTS if n not in names]
 
@@ -490,7 +490,7 @@ def _cast(value: Any, dtype: torch.dtype) -> Any:
     return cast
 
 
-def specs_of(shapes: Any, dtype: str) -> Any:
+def specs_of(shapes: Any, dtype: str = "float32") -> Any:
     """Symbolic tensors for a tree of shapes."""
     if isinstance(shapes, dict):
         return {name: specs_of(one, dtype) for name, one in shapes.items()}

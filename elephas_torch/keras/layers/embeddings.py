@@ -58,7 +58,7 @@ class Embedding(BuiltIn):
         self.output_dim = arguments.positive_integer("Embedding", "output_dim", output_dim)
         self.embeddings_initializer = initializers.get(embeddings_initializer)
         self.mask_zero = bool(mask_zero)
-        self.supports_masking = self._masks = self.mask_zero  # type: ignore[misc]
+        self.supports_masking = self._makes_masks = self.mask_zero  # type: ignore[misc]
         if weights is not None:
             self.build((None, None))
             self.set_weights(weights if isinstance(weights, list) else [weights])

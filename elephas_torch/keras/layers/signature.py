@@ -80,7 +80,7 @@ def _one_shape(value: Any) -> Any:
 
 
 def bound(
-    cls: type, args: tuple[Any, ...], kwargs: dict[str, Any], own: tuple[str, ...]
+    cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any], own: tuple[str, ...]
 ) -> dict[str, Any]:
     """The arguments of a constructor by name, without those in `own`, which Layer writes or
     needs itself."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import nn
 
@@ -30,8 +30,6 @@ class TorchModuleWrapper(Layer):
 
         Sequential([Input((784,)), torch.nn.Linear(784, 10), Activation("softmax")])
     """
-
-    supports_masking: ClassVar[bool] = False
 
     def __init__(
         self, module: nn.Module, name: str | None = None, output_shape: Any = None, **kwargs: Any

@@ -61,7 +61,7 @@ class TrackedList(list[Any]):
         super().__setitem__(index, value)
         self._track(value)
 
-    def __iadd__(self, values: Iterable[Any]) -> TrackedList:  # type: ignore[override,misc]
+    def __iadd__(self, values: Iterable[Any]) -> TrackedList:  # type: ignore[misc]
         self.extend(values)
         return self
 
@@ -102,6 +102,6 @@ class TrackedDict(dict[Any, Any]):
         super().update(values)
 
 
-def _bare(cls: type) -> Any:
+def _bare(cls: Any) -> Any:
     # Filled only when the owner, which may be in the making itself, is known.
     return cls.__new__(cls)

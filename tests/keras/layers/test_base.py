@@ -183,7 +183,7 @@ def test_layers_take_tensors(inputs):
     built = Scale(input_dim=3)
     built.build((None, 3))
     for layer in (Scale(), built):
-        with pytest.raises(TypeError, match="A layer takes tensors"):
+        with pytest.raises(TypeError, match=r"Layer 'scale.*' \(Scale\) takes tensors"):
             layer(inputs)
 
 
