@@ -9,29 +9,6 @@ from typing import Any
 from elephas_torch.keras import naming
 from elephas_torch.keras.layers.base import Layer
 
-#: Where Keras keeps the operations that aren't in its module of NumPy's functions.
-_MODULES = {
-    "keras.src.ops.nn": (
-        "average_pool", "batch_normalization", "binary_crossentropy", "categorical_crossentropy",
-        "conv", "conv_transpose", "elu", "gelu", "glu", "hard_sigmoid", "hard_silu", "leaky_relu",
-        "log_sigmoid", "log_softmax", "max_pool", "moments", "multi_hot", "normalize", "one_hot",
-        "relu", "relu6", "selu", "sigmoid", "silu", "softmax", "softplus", "softsign",
-        "sparse_categorical_crossentropy",
-    ),
-    "keras.src.ops.core": (
-        "cast", "cond", "scatter", "scatter_update", "shape", "slice", "slice_update",
-        "stop_gradient", "unstack",
-    ),
-    "keras.src.ops.math": (
-        "erf", "erfinv", "extract_sequences", "in_top_k", "logsumexp", "rsqrt", "segment_max",
-        "segment_sum", "top_k",
-    ),
-    "keras.src.ops.linalg": (
-        "cholesky", "det", "eigh", "inv", "lstsq", "lu_factor", "norm", "qr", "solve", "svd",
-    ),
-}  # fmt: skip
-
-
 class Operation(Layer):
     """Calls a function on tensors; made where `keras.ops`, or arithmetic, meets the tensor of an
     `Input`.
@@ -85,11 +62,12 @@ def _named(name: str) -> Callable[..., Any]:
 
 def operation_config(layer: Operation, args: Any, kwargs: Any) -> dict[str, Any]:
     """Returns the config of an operation as Keras writes it: what isn't a tensor is in it."""
-    found = next((m for m, names in _MODULES.items() if layer.function_name in names), None)
-    module = found or "keras.src.ops.numpy"
+    from elephas_torch.keras.ops.names import keras_class
+
+    module, class_name = keras_class(layer.function_name)
     return {
         "module": module,
-        "class_name": "".join(part.capitalize() for part in layer.function_name.split("_")),
+        "class_name": class_name,
         "config": {"name": layer.name, **_split(layer, args, kwargs)[1]},
         "registered_name": None,
     }
@@ -104,11 +82,13 @@ def operation_arguments(
 
 def operation_of(config: dict[str, Any]) -> Operation:
     """Returns the operation that Keras's config describes."""
+    from elephas_torch.keras.ops.names import function_of
+
     constants = dict(config["config"])
     name = constants.pop("name", None)
     for left_out in ("dtype", "trainable"):
         constants.pop(left_out, None)
-    return Operation(naming.snake_case(config["class_name"]), constants, name=name)
+    return Operation(function_of(config["class_name"]), constants, name=name)
 
 
 def _split(layer: Operation, args: Any, kwargs: Any) -> tuple[list[Any], dict[str, Any]]:
