@@ -141,9 +141,9 @@ def test_an_explicit_port_and_an_advertised_name_are_used(settings, vectors):
 
 def test_a_child_that_crashes_shows_what_it_wrote(vectors):
     initial = vectors([1.0])
-    rule = {"module": "no.such.module", "class_name": "Lion", "config": {}}
+    rule = {"module": "no.such.module", "class_name": "Tiger", "config": {}}
     server = ServerProcess(Settings("asynchronous", initial.sizes, rule), initial)
-    with pytest.raises(ServerError, match="Unknown optimizer: 'Lion'"), server:
+    with pytest.raises(ServerError, match="Unknown optimizer: 'Tiger'"), server:
         pass
     assert is_gone(server.pid) and is_free(server.address[1])
     with pytest.raises(ServerError, match="ended with exit code 1"):
