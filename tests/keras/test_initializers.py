@@ -202,10 +202,14 @@ def test_arrays_and_tensors_are_taken():
             initializers.get(given)((3, 2))
 
 
-def test_a_seed_generator_in_keras_s_config_gives_its_seed():
-    theirs = keras.initializers.RandomNormal(seed=keras.random.SeedGenerator(7))
-    ours = initializers.get(keras.initializers.serialize(theirs))
-    assert ours.get_config()["seed"] == 7
+def test_a_seed_generator_gives_other_values_each_time_and_travels():
+    theirs = keras.initializers.RandomNormal(seed=keras.random.SeedGenerator(7, name="mine"))
+    config = keras.initializers.serialize(theirs)
+    first, second = initializers.get(config), initializers.get(config)
+    draws = [first((4,)) for _ in range(2)]
+    assert not torch.equal(*draws)
+    assert torch.equal(second((4,)), draws[0])
+    assert initializers.serialize(first) == config
 
 
 def test_deserialize_takes_custom_objects():

@@ -10,27 +10,36 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from elephas_torch.keras.identifiers import described
 from elephas_torch.keras.initializers.base import Initializer, Shape
 
 
 class _Random(Initializer):
-    """With a seed every call gives the same values; without, torch's global generator goes on."""
+    """With a seed every call gives the same values, with a `keras.random.SeedGenerator` each call
+    others; without, torch's global generator goes on."""
 
-    def __init__(self, seed: int | None = None) -> None:
+    def __init__(self, seed: Any = None) -> None:
         if isinstance(seed, Mapping):
-            # A SeedGenerator in a config of Keras's.
-            seed = (seed.get("config") or {}).get("seed")
-        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | np.integer)):
+            from elephas_torch.keras.random import SeedGenerator
+
+            seed = SeedGenerator.from_config(dict(seed["config"]))
+        whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
+        if not (seed is None or whole or hasattr(seed, "next")):
             raise TypeError(
-                f"{type(self).__name__}: `seed` must be a whole number or None. "
+                f"{type(self).__name__}: `seed` must be a whole number, a SeedGenerator or None. "
                 f"Received: seed={seed!r}"
             )
-        self.seed = None if seed is None else int(seed)
+        self.seed = int(seed) if whole else seed
 
     def _generator(self) -> Generator | None:
-        return None if self.seed is None else Generator().manual_seed(self.seed)
+        if self.seed is None:
+            return None
+        number = int(self.seed.next().sum()) if hasattr(self.seed, "next") else self.seed
+        return Generator().manual_seed(number)
 
     def get_config(self) -> dict[str, Any]:
+        if hasattr(self.seed, "next"):
+            return {"seed": described(self.seed, "keras.random", [type(self.seed)])}
         return {"seed": self.seed}
 
 
@@ -40,10 +49,10 @@ class RandomNormal(_Random):
     Args:
         mean: Default 0.
         stddev: standard deviation. Default 0.05.
-        seed: an integer for the same values at every call.
+        seed: an integer for the same values at every call, or a `keras.random.SeedGenerator`.
     """
 
-    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
+    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Any = None) -> None:
         super().__init__(seed)
         self.mean = mean
         self.stddev = stddev
@@ -61,7 +70,7 @@ class TruncatedNormal(RandomNormal):
     Args:
         mean: Default 0.
         stddev: standard deviation before the cut. Default 0.05.
-        seed: an integer for the same values at every call.
+        seed: an integer for the same values at every call, or a `keras.random.SeedGenerator`.
     """
 
     def __call__(self, shape: Shape, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -74,12 +83,10 @@ class RandomUniform(_Random):
     Args:
         minval: lower bound. Default -0.05.
         maxval: upper bound. Default 0.05.
-        seed: an integer for the same values at every call.
+        seed: an integer for the same values at every call, or a `keras.random.SeedGenerator`.
     """
 
-    def __init__(
-        self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None
-    ) -> None:
+    def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: Any = None) -> None:
         super().__init__(seed)
         self.minval = minval
         self.maxval = maxval
@@ -101,7 +108,7 @@ class VarianceScaling(_Random):
             mean ("fan_avg").
         distribution: "truncated_normal" (default; "normal" is the same), "untruncated_normal"
             or "uniform".
-        seed: an integer for the same values at every call.
+        seed: an integer for the same values at every call, or a `keras.random.SeedGenerator`.
         input_axes, output_axes: the axes of the shape that count as inputs and as outputs; by
             default the last but one and the last, times the size of the axes before them.
 
@@ -117,7 +124,7 @@ class VarianceScaling(_Random):
         scale: float = 1.0,
         mode: str = "fan_in",
         distribution: str = "truncated_normal",
-        seed: int | None = None,
+        seed: Any = None,
         input_axes: Sequence[int] | None = None,
         output_axes: Sequence[int] | None = None,
     ) -> None:
@@ -175,7 +182,7 @@ class _Preset(VarianceScaling):
 
     def __init__(
         self,
-        seed: int | None = None,
+        seed: Any = None,
         input_axes: Sequence[int] | None = None,
         output_axes: Sequence[int] | None = None,
     ) -> None:
@@ -228,13 +235,13 @@ class Orthogonal(_Random):
 
     Args:
         gain: the matrix is multiplied with it. Default 1.
-        seed: an integer for the same values at every call.
+        seed: an integer for the same values at every call, or a `keras.random.SeedGenerator`.
 
     Raises:
         ValueError: when called with a shape of less than two dimensions.
     """
 
-    def __init__(self, gain: float = 1.0, seed: int | None = None) -> None:
+    def __init__(self, gain: float = 1.0, seed: Any = None) -> None:
         super().__init__(seed)
         self.gain = gain
 
