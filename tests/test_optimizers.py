@@ -511,3 +511,15 @@ def test_names_are_asked_for_where_weights_are_left_out():
     optimizer.exclude_from_weight_decay(var_names=["bias"])
     with pytest.raises(ValueError, match=r"needs the names.* call describe\(names, shapes\)"):
         optimizer.step(torch.zeros(4), torch.ones(4))
+    optimizer.exclude_from_weight_decay(var_list=[torch.zeros(4)])
+    with pytest.raises(ValueError, match=r"describe\(\) needs `variables`"):
+        optimizer.describe(["kernel"], [(4,)])
+
+
+def test_what_is_left_out_late_counts():
+    optimizer, w = optimizers.SGD(1.0, weight_decay=0.5), torch.ones(2)
+    optimizer.describe(["kernel", "bias"], [(1,), (1,)])
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    optimizer.describe(["kernel", "bias"], [(1,), (1,)])
+    optimizer.step(w, torch.zeros(2))
+    assert w.tolist() == [0.5, 1.0]

@@ -66,7 +66,15 @@ class Options(State):
                 that `exclude_from_weight_decay` looks at.
             shapes: as long.
             variables: the weights themselves, where some were excluded as such.
+
+        Raises:
+            ValueError: some were, and `variables` isn't given.
         """
+        if variables is None and self._excluded[0]:
+            raise ValueError(
+                f"{type(self).__name__}: weights were left out of weight decay, so that describe() "
+                "needs `variables` to find them."
+            )
         before = self.layout
         self.layout = Layout.of(names, shapes, self._excluded, variables)
         if before is not None and before.shapes == self.layout.shapes and not any(self._excluded):
@@ -78,7 +86,7 @@ class Options(State):
         var_list: Iterable[Tensor] | None = None,
         var_names: Iterable[str] | None = None,
     ) -> None:
-        """Leaves weights out of `weight_decay`. To be called before the first step.
+        """Leaves weights out of `weight_decay`. To be called before `describe` and the first step.
 
         Args:
             var_list: the weights.
@@ -93,6 +101,7 @@ class Options(State):
                 "optimizer is built."
             )
         self._excluded = {id(one) for one in var_list or ()}, list(var_names or ())
+        self.layout = None
 
     def _accumulate(self, g: Tensor) -> bool:
         """Adds to the sum of gradients; returns whether it is time to step, with `g` the mean."""
