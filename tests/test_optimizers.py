@@ -511,6 +511,7 @@ def test_names_are_asked_for_where_weights_are_left_out():
     optimizer.exclude_from_weight_decay(var_names=["bias"])
     with pytest.raises(ValueError, match=r"needs the names.* call describe\(names, shapes\)"):
         optimizer.step(torch.zeros(4), torch.ones(4))
+    optimizer.reset()
     optimizer.exclude_from_weight_decay(var_list=[torch.zeros(4)])
     with pytest.raises(ValueError, match=r"describe\(\) needs `variables`"):
         optimizer.describe(["kernel"], [(4,)])
