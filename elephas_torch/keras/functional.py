@@ -83,15 +83,7 @@ class _Writer:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.specs = graph.tensors()
-        self.where = {
-            slot: [layer.name, 0, 0]
-            for slot, layer in zip(graph.sources, graph.input_layers, strict=True)
-        }
-        counts: dict[int, int] = defaultdict(int)
-        for call in graph.calls:
-            for position, slot in enumerate(trees.leaves(call.outputs)):
-                self.where[slot.number] = [call.layer.name, counts[id(call.layer)], position]
-            counts[id(call.layer)] += 1
+        self.where = graph.histories()
 
     def histories(self, tree: Any) -> Any:
         return trees.map_leaves(self._end, tree)
@@ -183,7 +175,8 @@ class _Reader:
             args = [tuple(one) if _is_index(one) else one for one in args]
             layer(*args, **{**layer.constants, **kwargs})
         else:
-            layer(*args, **kwargs)
+            # Keras writes mask=None into calls of layers that may take one.
+            layer(*args, **{name: one for name, one in kwargs.items() if one is not None})
         return True
 
     def tensor(self, history: Any) -> Any:

@@ -210,11 +210,15 @@ def _renamed(name: str, settings: dict[str, Any]) -> dict[str, Any]:
 
 def _functional(settings: dict[str, Any]) -> dict[str, Any]:
     kinds = {one.get("name"): one.get("class_name") for one in settings["layers"]}
+    nodes = [node for one in settings["layers"] for node in one.get("inbound_nodes") or []]
+    ends = settings["output_layers"]
+    if not any(isinstance(node, dict) for node in nodes):  # not Keras 3's form
+        ends = _ends(ends, kinds)
     return {
         **settings,
         "layers": [_node_layer(one, kinds) for one in settings["layers"]],
         "input_layers": _alone(settings["input_layers"]),
-        "output_layers": _alone(_ends(settings["output_layers"], kinds)),
+        "output_layers": _alone(ends),
     }
 
 

@@ -1,0 +1,434 @@
+"""Files that real Keras 3 wrote are read here, and files that are written here real Keras reads."""
+
+import json
+import warnings
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+from elephas_torch.errors import ModelFileError
+from elephas_torch.keras import Model, Sequential, layers, losses, metrics, models, optimizers
+from elephas_torch.keras.layers import Dense, Input, Layer
+from elephas_torch.keras.models import load_model
+
+RANDOM = np.random.default_rng(0)
+CLOSE = {"rtol": 1e-5, "atol": 1e-6}
+IMAGE, SERIES = (6, 7, 4), (6, 4)
+
+#: (class, arguments, shape of a row), or several shapes for layers of several inputs.
+LAYERS = [
+    ("Dense", {"units": 3, "activation": "relu", "kernel_regularizer": "l2"}, (4,)),
+    ("Dense", {"units": 3, "use_bias": False, "kernel_constraint": "non_neg"}, SERIES),
+    ("Activation", {"activation": "tanh"}, (4,)),
+    ("Dropout", {"rate": 0.5, "seed": 3}, (4,)),
+    ("Flatten", {}, IMAGE),
+    ("Reshape", {"target_shape": (2, 2)}, (4,)),
+    ("Permute", {"dims": (2, 1)}, SERIES),
+    ("RepeatVector", {"n": 3}, (4,)),
+    ("Embedding", {"input_dim": 9, "output_dim": 3}, (5,)),
+    ("BatchNormalization", {}, IMAGE),
+    ("BatchNormalization", {"axis": 1, "scale": False}, SERIES),
+    ("Conv1D", {"filters": 3, "kernel_size": 2, "padding": "causal"}, SERIES),
+    ("Conv2D", {"filters": 4, "kernel_size": 3, "strides": 2, "padding": "same"}, IMAGE),
+    ("Conv2D", {"filters": 4, "kernel_size": (2, 1), "groups": 2, "use_bias": False}, IMAGE),
+    ("Conv3D", {"filters": 2, "kernel_size": 2}, (3, 4, 4, 2)),
+    ("Conv1DTranspose", {"filters": 3, "kernel_size": 2, "strides": 2}, SERIES),
+    ("Conv2DTranspose", {"filters": 3, "kernel_size": 3, "padding": "same"}, IMAGE),
+    ("Conv3DTranspose", {"filters": 2, "kernel_size": 2}, (3, 3, 3, 2)),
+    ("DepthwiseConv1D", {"kernel_size": 3}, SERIES),
+    ("DepthwiseConv2D", {"kernel_size": 3, "depth_multiplier": 2}, IMAGE),
+    ("SeparableConv1D", {"filters": 3, "kernel_size": 2}, SERIES),
+    ("SeparableConv2D", {"filters": 3, "kernel_size": 2}, IMAGE),
+    ("UpSampling1D", {"size": 2}, SERIES),
+    ("UpSampling2D", {"size": (2, 3), "interpolation": "bilinear"}, IMAGE),
+    ("UpSampling3D", {"size": 2}, (2, 2, 2, 3)),
+    ("ZeroPadding1D", {"padding": (1, 2)}, SERIES),
+    ("ZeroPadding2D", {"padding": ((1, 0), (2, 1))}, IMAGE),
+    ("ZeroPadding3D", {"padding": 1}, (2, 2, 2, 3)),
+    ("Cropping1D", {"cropping": 1}, SERIES),
+    ("Cropping2D", {"cropping": ((1, 0), (2, 1))}, IMAGE),
+    ("Cropping3D", {"cropping": 1}, (4, 4, 4, 2)),
+    ("MaxPooling1D", {"pool_size": 2}, SERIES),
+    ("MaxPooling2D", {"pool_size": 2, "strides": 1, "padding": "same"}, IMAGE),
+    ("MaxPooling3D", {"pool_size": 2}, (4, 4, 4, 2)),
+    ("AveragePooling1D", {"pool_size": 2}, SERIES),
+    ("AveragePooling2D", {"pool_size": (2, 3)}, IMAGE),
+    ("AveragePooling3D", {"pool_size": 2}, (4, 4, 4, 2)),
+    ("GlobalMaxPooling1D", {}, SERIES),
+    ("GlobalMaxPooling2D", {"keepdims": True}, IMAGE),
+    ("GlobalMaxPooling3D", {}, (2, 2, 2, 3)),
+    ("GlobalAveragePooling1D", {}, SERIES),
+    ("GlobalAveragePooling2D", {}, IMAGE),
+    ("GlobalAveragePooling3D", {}, (2, 2, 2, 3)),
+    ("LSTM", {"units": 3, "return_sequences": True, "dropout": 0.1}, SERIES),
+    ("LSTM", {"units": 3, "unit_forget_bias": False, "go_backwards": True}, SERIES),
+    ("GRU", {"units": 3, "recurrent_dropout": 0.1}, SERIES),
+    ("GRU", {"units": 3, "reset_after": False, "use_bias": False}, SERIES),
+]
+
+
+def one_of(case):
+    """A Keras model of one layer, with random weights."""
+    name, arguments, shape = case
+    inputs = keras.Input(shape)
+    model = keras.Model(inputs, getattr(keras.layers, name)(**arguments)(inputs))
+    model.set_weights([RANDOM.uniform(0.1, 1, w.shape).astype(w.dtype) for w in model.weights])
+    return model
+
+
+def label(case):
+    return f"{case[0]}-{'-'.join(case[1])}"
+
+
+@pytest.mark.parametrize("case", LAYERS, ids=label)
+def test_layers_travel_both_ways(case, tmp_path):
+    theirs = one_of(case)
+    x = RANDOM.integers(0, 9, (3, *case[2])).astype("float32")
+    wanted = theirs.predict(x, verbose=0)
+    for ending in ("keras", "h5"):
+        theirs.save(tmp_path / f"theirs.{ending}")
+        ours = load_model(tmp_path / f"theirs.{ending}")
+        np.testing.assert_allclose(ours.predict(x, verbose=0), wanted, **CLOSE)
+        ours.save(tmp_path / f"ours.{ending}")
+        again = keras.models.load_model(tmp_path / f"ours.{ending}")
+        np.testing.assert_allclose(again.predict(x, verbose=0), wanted, **CLOSE)
+        assert plain(again) == plain(theirs)
+
+
+@pytest.mark.parametrize("case", LAYERS, ids=label)
+def test_weights_travel_both_ways(case, tmp_path):
+    theirs, blank = one_of(case), one_of(case)
+    ours = models.model_from_json(theirs.to_json())
+    for ending in ("weights.h5", "h5"):
+        if ending == "weights.h5":
+            theirs.save_weights(tmp_path / f"theirs.{ending}")
+        else:
+            theirs.save(tmp_path / f"theirs.{ending}")
+        ours.load_weights(tmp_path / f"theirs.{ending}")
+        same(ours.get_weights(), theirs.get_weights())
+        ours.save_weights(tmp_path / f"ours.{ending}")
+        blank.load_weights(tmp_path / f"ours.{ending}")
+        same(blank.get_weights(), theirs.get_weights())
+
+
+def plain(model):
+    """The config, without the masks that calls weren't given."""
+    text = json.dumps(model.get_config())
+    return json.loads(text, object_hook=lambda one: without(one, "mask"))
+
+
+def without(config, name):
+    return {k: v for k, v in config.items() if k != name or v is not None}
+
+
+def same(one, other):
+    assert len(one) == len(other)
+    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+OPTIMIZERS = {
+    "SGD": {"learning_rate": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01},
+    "RMSprop": {"momentum": 0.1, "centered": True},
+    "Adagrad": {"learning_rate": 0.1, "clipnorm": 0.5},
+    "Adadelta": {"learning_rate": 0.5},
+    "Adam": {"learning_rate": 0.01, "amsgrad": True, "use_ema": True},
+    "AdamW": {"learning_rate": 0.01, "global_clipnorm": 0.5},
+    "Adamax": {"learning_rate": 0.01, "clipvalue": 0.1},
+    "Nadam": {"learning_rate": 0.01},
+    "Lion": {"gradient_accumulation_steps": 2},
+    "Ftrl": {"learning_rate": 0.1},
+    "Lamb": {},
+    "Adafactor": {"learning_rate": 0.01},
+}
+X = RANDOM.normal(size=(16, 6, 4)).astype("float32")
+Y = np.eye(3, dtype="float32")[RANDOM.integers(0, 3, 16)]
+
+
+def trained(optimizer, steps=3):
+    """A Keras model that took a few steps."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((6, 4)),
+            keras.layers.Conv1D(4, 2, activation="relu"),
+            keras.layers.BatchNormalization(),
+            keras.layers.Flatten(),
+            keras.layers.Dense(3, activation="softmax"),
+        ]
+    )
+    model.compile(
+        optimizer,
+        keras.losses.CategoricalCrossentropy(label_smoothing=0.1),
+        metrics=["accuracy", keras.metrics.TopKCategoricalAccuracy(k=2)],
+    )
+    for _ in range(steps):
+        model.train_on_batch(X, Y)
+    return model
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_training_goes_on_where_keras_stopped_and_the_other_way_round(name, tmp_path):
+    theirs = trained(getattr(keras.optimizers, name)(**OPTIMIZERS[name]))
+    theirs.save(tmp_path / "theirs.keras")
+    ours = load_model(tmp_path / "theirs.keras")
+    go_on(ours, theirs)
+    ours.save(tmp_path / "ours.keras")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again = keras.models.load_model(tmp_path / "ours.keras")
+    assert type(again.optimizer) is type(theirs.optimizer)
+    assert [v.shape for v in again.optimizer.variables] == [
+        v.shape for v in theirs.optimizer.variables
+    ]
+    go_on(again, theirs)
+
+
+def go_on(one, other):
+    for _ in range(5):
+        one.train_on_batch(X, Y)
+        other.train_on_batch(X, Y)
+    for mine, theirs in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_schedules_travel(tmp_path):
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5)
+    theirs = trained(keras.optimizers.SGD(schedule))
+    theirs.save(tmp_path / "theirs.keras")
+    ours = load_model(tmp_path / "theirs.keras")
+    assert ours.optimizer.learning_rate == pytest.approx(float(theirs.optimizer.learning_rate))
+    go_on(ours, theirs)
+    ours.save(tmp_path / "ours.keras")
+    go_on(keras.models.load_model(tmp_path / "ours.keras"), theirs)
+
+
+def test_rates_that_training_changed_travel(tmp_path):
+    theirs = trained("adam")
+    theirs.optimizer.learning_rate = 0.25
+    theirs.save(tmp_path / "theirs.keras")
+    ours = load_model(tmp_path / "theirs.keras")
+    assert ours.optimizer.learning_rate == 0.25
+    ours.optimizer.learning_rate = 0.1
+    ours.save(tmp_path / "ours.keras")
+    again = keras.models.load_model(tmp_path / "ours.keras")
+    assert float(again.optimizer.learning_rate) == pytest.approx(0.1)
+    # A rate that nobody changed keeps its digits.
+    assert load_model(tmp_path / "ours.keras").optimizer.learning_rate == 0.1
+
+
+def test_compiling_travels(tmp_path):
+    theirs = trained("sgd")
+    theirs.save(tmp_path / "theirs.keras")
+    theirs.save(tmp_path / "theirs.h5")
+    for file in ("theirs.keras", "theirs.h5"):
+        ours = load_model(tmp_path / file)
+        mine = ours.evaluate(X, Y, verbose=0)
+        np.testing.assert_allclose(mine, theirs.evaluate(X, Y, verbose=0), rtol=1e-5)
+        assert ours.metrics_names == ["loss", "accuracy", "top_k_categorical_accuracy"]
+        assert ours.loss.get_config()["label_smoothing"] == 0.1
+    for file in ("ours.keras", "ours.h5"):
+        ours.save(tmp_path / file)
+        again = keras.models.load_model(tmp_path / file)
+        np.testing.assert_allclose(again.evaluate(X, Y, verbose=0), mine, rtol=1e-5)
+    ours.save(tmp_path / "bare.keras", include_optimizer=False)
+    assert not keras.models.load_model(tmp_path / "bare.keras").compiled
+    assert load_model(tmp_path / "bare.keras").compiled is None
+
+
+def test_keras_trains_on_an_h5_file_without_the_optimizer(tmp_path):
+    ours = Sequential([Dense(3, input_dim=4)])
+    ours.compile("adam", "mse")
+    ours.save(tmp_path / "m.h5", include_optimizer=False)
+    again = keras.models.load_model(tmp_path / "m.h5")
+    again.compile("adam", "mse")
+    again.train_on_batch(X[:, 0], Y)
+
+
+def test_names_of_losses_and_metrics_travel_in_h5_files(tmp_path):
+    ours = Sequential([Dense(3, input_dim=4)])
+    ours.compile("adam", "mse", metrics=["mae", "acc", "hinge"], weighted_metrics=["mape"])
+    ours.save(tmp_path / "m.h5")
+    again = keras.models.load_model(tmp_path / "m.h5")
+    mine = ours.evaluate(X[:, 0], Y, verbose=0)
+    np.testing.assert_allclose(again.evaluate(X[:, 0], Y, verbose=0), mine, rtol=1e-5)
+
+
+def several(keras):
+    """A model of two inputs and outputs, with a shared layer and nested models."""
+    core, Input = keras.layers, keras.layers.Input
+    inner = Input((4,))
+    nested = keras.Model(inner, core.Dense(4, activation="tanh")(inner), name="nested")
+    stack = keras.Sequential([Input((4,)), core.Dense(4), core.Activation("relu")], name="stack")
+    shared = core.Dense(4, name="shared")
+    left, right = Input((4,), name="left"), Input((4,), name="right")
+    one, two = nested(shared(left)), nested(shared(right))
+    total = nested(one + two)
+    return keras.Model({"left": left, "right": right}, [total, stack(stack(one * 2)), two])
+
+
+def test_functional_models_travel(tmp_path):
+    theirs = several(keras)
+    x = {name: RANDOM.normal(size=(5, 4)).astype("float32") for name in ("left", "right")}
+    wanted = theirs.predict(x, verbose=0)
+    theirs.save(tmp_path / "theirs.keras")
+    ours = load_model(tmp_path / "theirs.keras")
+    agree(ours.predict(x, verbose=0), wanted)
+    for ending in ("keras", "h5"):
+        ours.save(tmp_path / f"ours.{ending}")
+    again = keras.models.load_model(tmp_path / "ours.keras")
+    agree(again.predict(x, verbose=0), wanted)
+    assert plain(again) == plain(theirs)
+    agree(load_model(tmp_path / "ours.h5").predict(x, verbose=0), wanted)
+    revived = keras.models.model_from_json(ours.to_json())
+    revived.set_weights(theirs.get_weights())
+    agree(revived.predict(x, verbose=0), wanted)
+
+
+def agree(several, others):
+    assert len(several) == len(others)
+    for one, other in zip(several, others, strict=True):
+        np.testing.assert_allclose(one, other, **CLOSE)
+
+
+def test_models_of_several_outputs_are_compiled_again(tmp_path):
+    theirs = several(keras)
+    theirs.compile(
+        "adam", ["mse", "mae", None], loss_weights=[1.0, 0.5, 1.0], metrics=[["mae"], [], ["mse"]]
+    )
+    x = {name: RANDOM.normal(size=(5, 4)).astype("float32") for name in ("left", "right")}
+    y = [RANDOM.normal(size=(5, 4)).astype("float32") for _ in range(3)]
+    theirs.train_on_batch(x, y)
+    theirs.save(tmp_path / "theirs.keras")
+    ours = load_model(tmp_path / "theirs.keras")
+    for _ in range(5):
+        ours.train_on_batch(x, y)
+        theirs.train_on_batch(x, y)
+    agree(ours.predict(x, verbose=0), theirs.predict(x, verbose=0))
+    ours.save(tmp_path / "ours.keras")
+    again = keras.models.load_model(tmp_path / "ours.keras")
+    np.testing.assert_allclose(
+        again.evaluate(x, y, verbose=0, return_dict=True)["loss"],
+        ours.evaluate(x, y, verbose=0, return_dict=True)["loss"],
+        rtol=1e-5,
+    )
+
+
+def subclassed(keras):
+    """Classes of a layer and of a model that keep layers in attributes, lists and dicts."""
+    core = keras.layers
+
+    class Block(core.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.second, self.first = core.Dense(3), core.Dense(4)
+            self.several = [core.Dense(3), core.BatchNormalization(), core.Dense(3)]
+            self.named = {"z": core.Dense(3), "a": core.Dense(3)}
+
+        def build(self, shape):
+            self.scale = self.add_weight(shape=(3,), initializer="ones", name="scale")
+            self.shift = self.add_weight(shape=(3,), trainable=False, name="shift")
+
+        def call(self, x):
+            x = self.second(self.first(x))
+            for layer in self.several:
+                x = layer(x)
+            return self.named["z"](self.named["a"](x)) * self.scale + self.shift
+
+    class Net(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.zebra, self.ape = core.Dense(5), core.Dense(4)
+            self.blocks = [Block(), core.Dense(2), Block()]
+
+        def call(self, x):
+            x = self.zebra(self.ape(x))
+            for block in self.blocks:
+                x = block(x)
+            return x
+
+    return Net
+
+
+def test_weights_of_subclassed_models_travel(tmp_path):
+    x = RANDOM.normal(size=(5, 4)).astype("float32")
+    theirs, ours = subclassed(keras)(), subclassed(facade())()
+    theirs(x), ours(x)
+    theirs.set_weights([RANDOM.uniform(0.1, 1, w.shape) for w in theirs.weights])
+    theirs.save_weights(tmp_path / "theirs.weights.h5")
+    ours.load_weights(tmp_path / "theirs.weights.h5")
+    np.testing.assert_allclose(ours.predict(x, verbose=0), theirs.predict(x, verbose=0), rtol=1e-5)
+    same([w.shape for w in ours.get_weights()], [w.shape for w in theirs.get_weights()])
+    ours.save_weights(tmp_path / "ours.weights.h5")
+    assert places(tmp_path / "ours.weights.h5") == places(tmp_path / "theirs.weights.h5")
+    blank = subclassed(keras)()
+    blank(x)
+    blank.load_weights(tmp_path / "ours.weights.h5")
+    same(blank.get_weights(), theirs.get_weights())
+
+
+def facade():
+    from elephas_torch import keras
+
+    return keras
+
+
+def places(path):
+    """Paths and shapes of the arrays in a file."""
+    found = {}
+    with h5py.File(path) as file:
+        file.visititems(
+            lambda name, one: (
+                found.update({name: one.shape}) if isinstance(one, h5py.Dataset) else None
+            )
+        )
+    return found
+
+
+@pytest.mark.parametrize("case", LAYERS[::5], ids=label)
+def test_arrays_lie_where_keras_has_them(case, tmp_path):
+    theirs = one_of(case)
+    theirs.compile("adam", "mse")
+    theirs.optimizer.build(theirs.trainable_variables)
+    theirs.save(tmp_path / "theirs.keras")
+    load_model(tmp_path / "theirs.keras").save(tmp_path / "ours.keras")
+    theirs.save_weights(tmp_path / "theirs.weights.h5")
+    found = []
+    for name in ("theirs", "ours"):
+        load_model(tmp_path / f"{name}.keras").save_weights(tmp_path / f"{name}2.weights.h5")
+        found.append(places(tmp_path / f"{name}2.weights.h5"))
+    assert found[0] == found[1] == {
+        name: shape
+        for name, shape in places(tmp_path / "theirs.weights.h5").items()
+        if not name.startswith("optimizer")
+    }
+
+
+class Halves(Layer):
+    """Keeps its state in its own way."""
+
+    def build(self, input_shape):
+        self.table = self.add_weight(shape=(input_shape[-1],), initializer="ones", name="table")
+
+    def call(self, inputs):
+        return inputs * self.table
+
+    def save_own_variables(self, store):
+        store["low"] = self.table[:2]
+        store["high"] = self.table[2:].detach().numpy()
+
+    def load_own_variables(self, store):
+        self.table.assign(np.concatenate([store["low"], store["high"]]))
+
+
+def test_layers_may_keep_their_state_in_their_own_way(tmp_path):
+    ours = Sequential([Input((4,)), Halves()])
+    ours.set_weights([np.arange(4, dtype="float32")])
+    ours.save(tmp_path / "m.keras")
+    again = load_model(tmp_path / "m.keras", {"Halves": Halves})
+    same(again.get_weights(), ours.get_weights())
+    with h5py.File(tmp_path / "w.weights.h5", "w") as file:
+        file["layers/halves/vars/low"] = np.zeros(2, "float32")
+    with pytest.raises(ModelFileError, match=r"Layer 'halves\w*' \(Halves\): .*high"):
+        ours.load_weights(tmp_path / "w.weights.h5")
