@@ -185,6 +185,24 @@ class Graph:
             names.append(f"{layer.name}_{again}" if again else layer.name)
         return names
 
+    def histories(self) -> dict[int, list[Any]]:
+        """Number of a tensor -> the name of its layer, which of its calls, which output."""
+        found = {
+            slot: [layer.name, 0, 0]
+            for slot, layer in zip(self.sources, self.input_layers, strict=True)
+        }
+        counts: dict[int, int] = {}
+        for call in self.calls:
+            number = counts.get(id(call.layer), 0)
+            for position, slot in enumerate(trees.leaves(call.outputs)):
+                found[slot.number] = [call.layer.name, number, position]
+            counts[id(call.layer)] = number + 1
+        return found
+
+    def taken(self, call: Call) -> list[Slot]:
+        """The tensors that a call takes."""
+        return _slots((call.args, call.kwargs))
+
     def producer(self, number: int) -> Call | None:
         """The call that gives a tensor; None for an input."""
         for call in self.calls:

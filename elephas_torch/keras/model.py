@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from elephas_torch.errors import unknown
-from elephas_torch.keras import masks, saving, serialization, trees
+from elephas_torch.keras import exporting, masks, saving, serialization, trees
 from elephas_torch.keras.graph import Graph, flat_inputs, last_activation, traced
 from elephas_torch.keras.layers.base import Layer
 from elephas_torch.keras.layers.declared import checked_shapes, flat_shapes, is_tree
@@ -258,14 +258,31 @@ class Model(Trainer):
                 return layer
         raise unknown("layer", name, [layer.name for layer in layers])
 
-    def summary(self, line_length: int | None = None, print_fn: Any = None) -> None:
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Any = None,
+        print_fn: Any = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Any = None,
+    ) -> None:
         """Prints the layers with their output shapes and numbers of weights.
 
         Args:
-            line_length: characters a line.
+            line_length: characters a line. Default, what the terminal has.
+            positions: of the columns, as Keras has it; taken and not looked at.
             print_fn: called with each line in place of `print`.
+            expand_nested: show the layers of models in the model too. Default False.
+            show_trainable: a column that says whether training changes the layer's weights.
+                Default False.
+            layer_range: the names of the first and the last layer to show. Default, all.
+
+        Raises:
+            ValueError: `layer_range` isn't the names of two layers.
         """
-        for text in summary(self, line_length):
+        lines = summary(self, line_length, expand_nested, show_trainable, layer_range)
+        for text in lines:
             (print_fn or print)(text)
 
     def to_json(self, **kwargs: Any) -> str:
@@ -335,6 +352,33 @@ class Model(Trainer):
         from elephas_torch.keras.torch_model import TorchModel  # a subclass of this one
 
         return TorchModel(module, input_shape, input_dtype=input_dtype, name=name)
+
+    def to_torch(self) -> nn.Module:
+        """A plain torch module that computes what `predict` does, and needs nothing of this
+        package: for serving, `torch.save`, `torch.compile` or training elsewhere.
+
+        It is made by `torch.export` from the model in eval mode, so dropout is off and moving
+        statistics stay as they are; its weights are copies and can be trained. Several inputs are
+        given one by one, in the order of their names.
+
+        Returns:
+            A module that takes float32 (or int64) tensors (batch, …) of any batch size.
+
+        Raises:
+            ValueError: the model isn't built.
+            ElephasError: torch.export can't follow a layer's code.
+        """
+        return exporting.to_torch(self)
+
+    def export(self, filepath: Any, format: str = "torch", verbose: Any = None) -> None:
+        """Writes what the model computes to a file that `torch.export.load` reads.
+
+        Args:
+            filepath: ".pt2" is the usual ending.
+            format: "torch", the only one.
+            verbose: taken and not looked at.
+        """
+        exporting.export(self, filepath, format)
 
     def skeleton(self) -> Model:
         """A copy without weights, small to send; `flesh_out` gives it weights again.

@@ -73,7 +73,7 @@ def is_tree(shapes: Any) -> bool:
 def flat_shapes(shapes: Any) -> list[Shape]:
     """Returns the shapes of a tree of them, in order."""
     if isinstance(shapes, dict):
-        return [one for part in shapes.values() for one in flat_shapes(part)]
+        return [one for name in sorted(shapes, key=str) for one in flat_shapes(shapes[name])]
     if is_tree(shapes):
         return [one for part in shapes for one in flat_shapes(part)]
     return [tuple(shapes)]

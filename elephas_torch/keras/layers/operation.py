@@ -9,6 +9,7 @@ from typing import Any
 from elephas_torch.keras import naming
 from elephas_torch.keras.layers.base import Layer
 
+
 class Operation(Layer):
     """Calls a function on tensors; made where `keras.ops`, or arithmetic, meets the tensor of an
     `Input`.
@@ -34,6 +35,13 @@ class Operation(Layer):
         vars(self)["constants"] = dict(constants or {})
         self._function = _named(function_name)
         self.built = True
+
+    @property
+    def label(self) -> str:
+        """What a summary calls it: as Keras's operation."""
+        from elephas_torch.keras.ops.names import keras_class
+
+        return keras_class(self.function_name)[1]
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         return self._function(*args, **kwargs)
