@@ -63,6 +63,11 @@ def some(model, rows=3):
     return rng.normal(size=(rows, *shapes[1:])).astype("f4")
 
 
+def told(shapes):
+    """Shapes in order: of a dict, a dict here and a list or dict with Keras."""
+    return [shapes[key] for key in sorted(shapes)] if isinstance(shapes, dict) else shapes
+
+
 def close(ours_, theirs):
     ours_ = ours_ if isinstance(ours_, dict | list) else [ours_]
     theirs = theirs if isinstance(theirs, dict | list) else [theirs]
@@ -80,9 +85,8 @@ def test_outputs_and_order_are_keras_s(make):
         layer.name.rstrip("_0123456789") for layer in theirs.layers
     ]
     mine.set_weights(theirs.get_weights())
-    shape = mine.input_shape  # of a dict a dict here, a list there
-    assert (list(shape.values()) if isinstance(shape, dict) else shape) == theirs.input_shape
-    assert mine.output_shape == theirs.output_shape
+    assert told(mine.input_shape) == told(theirs.input_shape)
+    assert told(mine.output_shape) == told(theirs.output_shape)
     x = some(theirs)
     close(mine.predict(x, verbose=0), theirs.predict(x, verbose=0))
 
