@@ -21,6 +21,7 @@ from elephas_torch.keras.preprocessing import (
     standardizing,
 )
 from elephas_torch.keras.preprocessing.affine import apply_affine_transform, check_filling
+from elephas_torch.keras.utils import images
 
 
 class ImageDataGenerator:
@@ -50,9 +51,11 @@ class ImageDataGenerator:
         validation_split: the share for `subset="validation"`.
         interpolation_order: 1 linear, 0 the nearest pixel.
         dtype: default `keras.config.floatx()`.
+        kwargs: `dim_ordering`, Keras 1's name of `data_format`: "tf" or "th".
 
     Raises:
         ValueError: an argument is none of these.
+        TypeError: an argument that isn't known.
 
     Example:
         >>> generator = ImageDataGenerator(horizontal_flip=True, rescale=1 / 255)
@@ -86,8 +89,9 @@ class ImageDataGenerator:
         validation_split: float = 0.0,
         interpolation_order: int = 1,
         dtype: Any = None,
+        **kwargs: Any,
     ) -> None:
-        self.data_format = config.checked_data_format(data_format)
+        self.data_format = images.data_format_of("ImageDataGenerator", data_format, kwargs)
         last = self.data_format == "channels_last"
         self.channel_axis, self.row_axis, self.col_axis = (3, 1, 2) if last else (1, 2, 3)
         check_filling(fill_mode, interpolation_order)

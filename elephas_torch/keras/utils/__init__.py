@@ -32,6 +32,7 @@ _ELSEWHERE = {
     "pack_x_y_sample_weight": "batches",
     "unpack_x_y_sample_weight": "batches",
     "clear_session": "backend",
+    "is_keras_tensor": "backend",
     "standardize_dtype": "backend",
     "disable_interactive_logging": "config",
     "enable_interactive_logging": "config",

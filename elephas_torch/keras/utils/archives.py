@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +14,8 @@ from typing import IO, Any
 from elephas_torch.errors import DataError, unknown
 
 FORMATS = ("tar", "zip")
+#: What reading a damaged archive, or one with a password, raises besides its own module's errors.
+_DAMAGE = (EOFError, KeyError, RuntimeError, gzip.BadGzipFile, zlib.error)
 
 #: A member: its name, and what opens it; None for a folder.
 Member = tuple[str, Callable[[], IO[bytes] | None] | None]
@@ -71,6 +74,7 @@ def _kind(archive: Path, formats: list[str]) -> str | None:
 
 
 def _unpack(archive: Path, kind: str, folder: Path) -> None:
+    import lzma
     import tarfile
     import zipfile
 
@@ -78,7 +82,7 @@ def _unpack(archive: Path, kind: str, folder: Path) -> None:
         with tarfile.open(archive) if kind == "tar" else zipfile.ZipFile(archive) as opened:
             for name, opens in (_tar if kind == "tar" else _zip)(opened):
                 _write(archive, folder, name, opens)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, KeyError, zlib.error) as error:
+    except (*_DAMAGE, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile) as error:
         raise DataError(f"{archive} is damaged: {error}.") from error
 
 

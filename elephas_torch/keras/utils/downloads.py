@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 def keras_home() -> Path:
     """Returns Keras's folder: $KERAS_HOME, or ~/.keras."""
     home = os.environ.get("KERAS_HOME")
-    return Path(home) if home else Path.home() / ".keras"
+    return Path(home).expanduser() if home else Path.home() / ".keras"
 
 
 def algorithm_of(checksum: str, algorithm: str = "auto") -> str:

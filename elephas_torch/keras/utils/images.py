@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from elephas_torch.errors import unknown
+from elephas_torch.errors import unknown, unknown_arguments
 from elephas_torch.keras import config
 from elephas_torch.keras.utils import resizing
 
@@ -26,6 +26,8 @@ _MODES = {
     "rgba": (("RGBA",), "RGBA"),
 }
 CHANNELS = {"grayscale": 1, "rgb": 3, "rgba": 4}
+#: Keras 1's `dim_ordering` as `data_format`.
+_ORDERINGS = {"th": "channels_first", "tf": "channels_last", "default": None}
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "hamming", "box", "lanczos")
 
 
@@ -40,6 +42,33 @@ def pillow(owner: str) -> Any:
     except ImportError as error:
         raise ImportError(f"{owner} needs Pillow: pip install 'elephas-torch[image]'.") from error
     return Image
+
+
+def data_format_of(owner: str, data_format: str | None, kwargs: dict[str, Any]) -> str:
+    """Returns the data format, also where it has Keras 1's name, `dim_ordering`.
+
+    Args:
+        owner: the function that got the arguments, for messages.
+        data_format: today's argument; None is the global setting.
+        kwargs: arguments that are left.
+
+    Raises:
+        TypeError: another argument is left.
+        ValueError: the format isn't known.
+    """
+    if set(kwargs) - {"dim_ordering"}:
+        raise unknown_arguments(owner, set(kwargs) - {"dim_ordering"}, ["data_format"])
+    if "dim_ordering" in kwargs:
+        warnings.warn(
+            f"{owner}(dim_ordering=…) is the old name of `data_format`.",
+            DeprecationWarning,
+            stacklevel=3,
+        )
+        ordering = kwargs["dim_ordering"]
+        if ordering not in _ORDERINGS:
+            raise unknown("dim_ordering", ordering, _ORDERINGS)
+        data_format = _ORDERINGS[ordering]
+    return config.checked_data_format(data_format)
 
 
 def load_img(
@@ -105,13 +134,16 @@ def _centre(size: tuple[int, int], width: int, height: int) -> tuple[int, int, i
     return left, upper, left + inner_wide, upper + inner_high
 
 
-def img_to_array(img: Any, data_format: str | None = None, dtype: Any = None) -> np.ndarray:
+def img_to_array(
+    img: Any, data_format: str | None = None, dtype: Any = None, **kwargs: Any
+) -> np.ndarray:
     """Returns a picture as an array.
 
     Args:
         img: a `PIL.Image.Image`, or an array of shape (height, width) or (height, width, channels).
         data_format: "channels_last" or "channels_first"; the global setting by default.
         dtype: default `keras.config.floatx()`.
+        kwargs: `dim_ordering`, Keras 1's name of `data_format`: "tf" or "th".
 
     Returns:
         An array of shape (height, width, channels), or (channels, height, width).
@@ -119,7 +151,7 @@ def img_to_array(img: Any, data_format: str | None = None, dtype: Any = None) ->
     Raises:
         ValueError: it has another number of dimensions, or `data_format` is neither.
     """
-    first = config.checked_data_format(data_format) == "channels_first"
+    first = data_format_of("img_to_array", data_format, kwargs) == "channels_first"
     array = np.asarray(img, dtype=dtype or config.floatx())
     if array.ndim == 2:
         array = array[:, :, None]
@@ -129,7 +161,11 @@ def img_to_array(img: Any, data_format: str | None = None, dtype: Any = None) ->
 
 
 def array_to_img(
-    x: Any, data_format: str | None = None, scale: bool = True, dtype: Any = None
+    x: Any,
+    data_format: str | None = None,
+    scale: bool = True,
+    dtype: Any = None,
+    **kwargs: Any,
 ) -> Any:
     """Makes a picture of an array.
 
@@ -138,6 +174,7 @@ def array_to_img(
         data_format: "channels_last" or "channels_first"; the global setting by default.
         scale: spread the values from 0 to 255. Default True; else they are taken as they are.
         dtype: to compute with. Default `keras.config.floatx()`.
+        kwargs: `dim_ordering`, Keras 1's name of `data_format`: "tf" or "th".
 
     Returns:
         A `PIL.Image.Image` of mode "L" (or "I" with values over 255), "RGB" or "RGBA".
@@ -147,7 +184,7 @@ def array_to_img(
         ValueError: it has another shape, or `data_format` is neither.
     """
     Image = pillow("array_to_img")
-    first = config.checked_data_format(data_format) == "channels_first"
+    first = data_format_of("array_to_img", data_format, kwargs) == "channels_first"
     array = np.asarray(x, dtype=dtype or config.floatx())
     if array.ndim != 3:
         raise ValueError(f"`x` must be one picture of 3 dimensions. Received: shape={array.shape}")

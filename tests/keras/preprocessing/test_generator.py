@@ -166,6 +166,18 @@ def test_channels_first():
         config.set_image_data_format("channels_last")
 
 
+@pytest.mark.parametrize(("old", "axis"), [("th", 1), ("tf", 3), ("default", 3)])
+def test_keras_1_s_dim_ordering(old, axis):
+    with pytest.warns(DeprecationWarning, match="old name of `data_format`") as caught:
+        assert ImageDataGenerator(dim_ordering=old).channel_axis == axis
+    assert caught[0].filename == __file__
+
+
+def test_an_unknown_argument_is_refused():
+    with pytest.raises(TypeError, match=r"ImageDataGenerator got an argument.*'rotation'"):
+        ImageDataGenerator(rotation=3)
+
+
 def test_for_goes_on_without_end_and_can_be_reset():
     batches = ImageDataGenerator().flow(X, Y, 3, False)
     seen = []

@@ -106,6 +106,17 @@ def test_the_global_data_format_counts():
         config.set_image_data_format("channels_last")
 
 
+def test_keras_1_s_dim_ordering():
+    with pytest.warns(DeprecationWarning, match="old name of `data_format`") as caught:
+        assert utils.img_to_array(np.zeros((4, 5, 3)), dim_ordering="th").shape == (3, 4, 5)
+        assert utils.array_to_img(np.zeros((3, 4, 5)), dim_ordering="th").size == (5, 4)
+    assert {one.filename for one in caught} == {__file__}
+    with pytest.raises(ValueError, match="Unknown dim_ordering: 'ft'"), pytest.warns(Warning):
+        utils.img_to_array(np.zeros((4, 5, 3)), dim_ordering="ft")
+    with pytest.raises(TypeError, match="img_to_array got an argument"):
+        utils.img_to_array(np.zeros((4, 5, 3)), format="th")
+
+
 @pytest.mark.parametrize("name", ["a.png", "a.JPG", "a.bmp"])
 @pytest.mark.parametrize("scale", [True, False])
 def test_files_are_written_as_keras_does(tmp_path, name, scale):
