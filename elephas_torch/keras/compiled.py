@@ -108,6 +108,8 @@ def _looked_up(loss: Any) -> Any:
 def _known_metric(one: Any) -> Any:
     # Names of custom objects now: the scope that knows them may be over when metrics are made.
     found = (find_custom(one) or one) if isinstance(one, str) else one
+    if isinstance(one, Mapping):
+        return metric_objects.get(one)
     if str(one).lower() not in ("crossentropy", "ce"):  # these need a loss to be told
         metric_objects.get(found)
     return found
@@ -138,6 +140,8 @@ class CompiledModel(Layer):
         self.history: History | None = None
         self._step: Step | None = None
         self._goals: Goals | None = None
+        # The shapes of the inputs, and the structure that they have.
+        self._inputs: tuple[Any, Structure] | None = None
         self._input_shape: Shape | None = None
         self._output_shape: Shape | None = None
 
@@ -245,10 +249,22 @@ class CompiledModel(Layer):
         return found + self._own_metrics()
 
     def _own_metrics(self) -> list[Any]:
+        # Looked for once a fit: train_on_batch has no time to go through all layers.
+        goals = self._goals
+        if goals is not None and goals.own_metrics is not None:
+            return goals.own_metrics
         layers = [one for one in self.modules() if isinstance(one, Layer)]
         owners = [one for one in layers if one is self or not isinstance(one, CompiledModel)]
-        found = [metric for owner in owners for metric in _metrics_in(vars(owner))]
-        return list({id(metric): metric for metric in found}.values())
+        several = [metric for owner in owners for metric in _metrics_in(vars(owner))]
+        found = list({id(metric): metric for metric in several}.values())
+        if goals is not None and self.built:
+            goals.own_metrics = found
+        return found
+
+    def _look_again(self) -> None:
+        """Own metrics may have come or gone since the last fit."""
+        if self._goals is not None:
+            self._goals.own_metrics = None
 
     def reset_metrics(self) -> None:
         """Sets the running loss and all metrics to zero."""
@@ -282,7 +298,11 @@ class CompiledModel(Layer):
     @property
     def input_structure(self) -> Structure:
         """The form of the inputs, with their names."""
-        return Structure.of_shapes(self.input_shape, getattr(self, "input_names", None))
+        shapes = self.input_shape
+        if self._inputs is None or self._inputs[0] != shapes:
+            names = getattr(self, "input_names", None)
+            vars(self)["_inputs"] = shapes, Structure.of_shapes(shapes, names)
+        return self._inputs[1]  # type: ignore[index]
 
     @property
     def input_dtypes(self) -> list[torch.dtype]:

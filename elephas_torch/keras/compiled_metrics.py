@@ -114,18 +114,19 @@ class CompiledMetrics:
         weights = [None] * len(outputs)
         if sample_weight is not None:
             weights = spread_weights(outputs, sample_weight)
-        self.update(y, outputs.leaves(y_pred), weights)
+        with torch.no_grad():
+            self.update(y, outputs.leaves(y_pred), weights)
 
     def update(self, y: Sequence[Any], y_pred: Sequence[Any], weights: Sequence[Any]) -> None:
-        """The same with a list for each, in the outputs' order."""
-        with torch.no_grad():
-            for entry in self.entries:
-                number = entry.output
-                weight = weights[number] if entry.weighted else None
-                if weight is None:
-                    entry.metric.update_state(y[number], y_pred[number])
-                else:
-                    entry.metric.update_state(y[number], y_pred[number], weight)
+        """The same with a list for each, in the outputs' order; without gradients."""
+        for entry in self.entries:
+            number = entry.output
+            _update(entry, y[number], y_pred[number], weights[number])
+
+    def update_only(self, y: Any, y_pred: Any, weight: Any) -> None:
+        """The same for a model of one output, from its tensors."""
+        for entry in self.entries:
+            _update(entry, y, y_pred, weight)
 
     def result(self) -> Logs:
         """Values by their names in logs."""
@@ -141,6 +142,13 @@ class CompiledMetrics:
     def reset_state(self) -> None:
         for entry in self.entries:
             entry.metric.reset_state()
+
+
+def _update(entry: Measured, y: Any, y_pred: Any, weight: Any) -> None:
+    if weight is None or not entry.weighted:
+        entry.metric.update_state(y, y_pred)
+    else:
+        entry.metric.update_state(y, y_pred, weight)
 
 
 class _Names:

@@ -36,6 +36,7 @@ class Feeding(OwnSteps):
         rows: int | None = None,
     ) -> tuple[Source, Arrays | None]:
         """The source of a fit or an evaluation, and the part split off for validation."""
+        self._look_again()
         if is_stream(x):
             _check_alone("x", x, y=y, sample_weight=sample_weight)
             if validation_split:
@@ -76,7 +77,7 @@ class Feeding(OwnSteps):
         return Arrays("x", self._features_alone(x), batch_size, False, steps)
 
     def _features_alone(self, x: Any, y: Any = None, sample_weight: Any = None) -> Samples:
-        if self.overrides("predict_step"):
+        if self.predicts_by_itself:
             return intake.raw(self, x)
         return Samples(self.features(x))
 

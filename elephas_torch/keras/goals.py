@@ -49,6 +49,8 @@ class Goals:
         self.trackers: list[Running] = []
         self.tracked: list[int] = []
         self.metrics = CompiledMetrics()
+        #: The model's own metrics, once somebody has looked for them.
+        self.own_metrics: list[Any] | None = None
 
     @property
     def measured(self) -> bool:

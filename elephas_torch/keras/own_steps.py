@@ -7,7 +7,7 @@ is trained by the faster `Step`.
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -18,11 +18,17 @@ from elephas_torch.keras.compiled import CompiledModel
 from elephas_torch.keras.compiled_metrics import CompiledMetrics, Logs, Running, plain_number
 from elephas_torch.keras.results import in_order
 
-_OVERRIDABLE = ("train_step", "test_step", "compute_loss", "compute_metrics", "metrics")
+_STEPS = ("train_step", "test_step", "compute_loss", "compute_metrics", "metrics")
 
 
 class OwnSteps(CompiledModel):
     """The part of a `Model` that a subclass may do in its own way."""
+
+    _steps_own: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._steps_own = any(getattr(cls, one) is not getattr(OwnSteps, one) for one in _STEPS)
 
     def train_step(self, data: Any) -> Any:
         """One update from one batch. Override it to train in a way of your own.
@@ -119,14 +125,15 @@ class OwnSteps(CompiledModel):
             self._resolved()
         return in_order(self.get_metrics_result(), self.metrics)
 
-    def overrides(self, *names: str) -> bool:
-        """Whether a subclass defines one of these methods in its own way."""
-        return any(getattr(type(self), name) is not getattr(OwnSteps, name) for name in names)
-
     @property
     def steps_by_itself(self) -> bool:
         """Whether batches go through `train_step` and `test_step`."""
-        return self.overrides(*_OVERRIDABLE) or bool(self._own_metrics())
+        return self._steps_own or bool(self._own_metrics())
+
+    @property
+    def predicts_by_itself(self) -> bool:
+        """Whether batches go through a `predict_step` of a subclass's own."""
+        return type(self).predict_step is not OwnSteps.predict_step
 
 
 class OwnStep:

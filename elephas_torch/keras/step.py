@@ -49,7 +49,10 @@ class Step:
         self._penalties = model.regularized_weights()
         self._constraints = model.constrained_weights()
         outputs = self.goals.outputs
-        self._single = outputs is not None and outputs.single and self.goals.weights == [None]
+        self._single = outputs is not None and outputs.single
+        self._measures = bool(self.goals.metrics.entries)
+        #: The loss of the one output that there is, where nothing is to be done beside it.
+        self._only = self.losses[0] if self._single and self.goals.weights == [None] else None
 
     def _describe(self) -> None:
         weights = [w for w in self.model.parameters() if w.requires_grad]
@@ -116,7 +119,10 @@ class Step:
         outputs, loss = self._computed(batch)
         (self.optimizer.scale_loss(loss) if scaled else loss).backward()
         loss = loss.detach()
-        self._record(loss, batch, outputs)
+        self._count(loss, batch)
+        if self._measures:
+            with torch.no_grad():
+                self._measure(batch, outputs)
         return loss
 
     @torch.no_grad()
@@ -129,17 +135,18 @@ class Step:
         """Computes and records the loss and metrics of a batch, without gradients."""
         with torch.no_grad():
             outputs, loss = self._computed(batch)
-            self._record(loss, batch, outputs)
+            self._count(loss, batch)
+            if self._measures:
+                self._measure(batch, outputs)
         return loss
 
     def _computed(self, batch: Samples) -> tuple[Any, Tensor]:
         with collected_losses() as added:
             outputs = self._forward(batch.x)
-        loss = self.losses[0]
-        if self._single and loss is not None:
-            value: Tensor | None = loss(batch.y, outputs, batch.weight)
-        else:
+        if self._only is None:
             value = self._several(batch, outputs)
+        else:
+            value = self._only(batch.y, outputs, batch.weight)
         if not added and not self._penalties:
             return outputs, value if value is not None else self._nothing()
         more = [one.sum() for one in added]
@@ -151,34 +158,31 @@ class Step:
         form = self.goals.outputs
         assert form is not None
         none = [None] * len(form)
-        y = none if batch.y is None else form_list(form.single, batch.y)
-        weights = none if batch.weight is None else form_list(form.single, batch.weight)
+        y = none if batch.y is None else _listed(form.single, batch.y)
+        weights = none if batch.weight is None else _listed(form.single, batch.weight)
         return self.goals.value(y, form.leaves(outputs), weights, len(batch), self.losses)
 
     def _nothing(self) -> Tensor:
         raise self.model._no_loss()
 
-    def _record(self, loss: Tensor, batch: Samples, outputs: Any) -> None:
-        goals = self.goals
-        rows = len(batch)
-        goals.loss.total += loss.item() * rows
-        goals.loss.count += rows
-        if goals.metrics.entries:
-            with torch.no_grad():
-                self._measure(batch, outputs)
+    def _count(self, loss: Tensor, batch: Samples) -> None:
+        running, rows = self.goals.loss, len(batch)
+        running.total += loss.item() * rows
+        running.count += rows
 
     def _measure(self, batch: Samples, outputs: Any) -> None:
+        if self._single:
+            outputs = detached(outputs, self._activations[0])
+            self.goals.metrics.update_only(batch.y, outputs, batch.weight)
+            return
         form = self.goals.outputs
         assert form is not None
         leaves = [
             detached(one, activation)
             for one, activation in zip(form.leaves(outputs), self._activations, strict=True)
         ]
-        y = form_list(form.single, batch.y)
-        weights = [None] * len(leaves)
-        if batch.weight is not None:
-            weights = form_list(form.single, batch.weight)
-        self.goals.metrics.update(y, leaves, weights)
+        weights = [None] * len(leaves) if batch.weight is None else batch.weight
+        self.goals.metrics.update(batch.y, leaves, weights)
 
     def logs(self) -> dict[str, Any]:
         """The loss, the mean over rows since `reset()`, and the metrics, by name."""
@@ -193,6 +197,6 @@ class Step:
         self.goals.load_sums(parts)
 
 
-def form_list(single: bool, part: Any) -> list[Any]:
+def _listed(single: bool, part: Any) -> list[Any]:
     """A part of samples as a list with an entry for each output."""
     return [part] if single else part

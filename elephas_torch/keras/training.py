@@ -35,6 +35,7 @@ from elephas_torch.keras.sources import Arrays, Source
 from elephas_torch.keras.step import Step
 
 Callbacks = Sequence[Callback] | Callback | None
+_NOBODY = CallbackList(add_history=False)
 
 
 class Trainer(Feeding, Generators):
@@ -215,7 +216,7 @@ class Trainer(Feeding, Generators):
     ) -> dict[str, Any]:
         # A callback may evaluate in the middle of an epoch, whose sums must then go on.
         step, training = self._stepping(), self.training
-        before = step.sums()
+        before = step.sums() if training else None
         self.eval()
         step.reset()
         self.stop_evaluating = False
@@ -240,8 +241,9 @@ class Trainer(Feeding, Generators):
             hooks.on_test_end(logs)
             return logs
         finally:
-            step.load_sums([before])
-            self.train(training)
+            if before is not None:
+                step.load_sums([before])
+                self.train()
 
     def evaluate(
         self,
@@ -339,7 +341,7 @@ class Trainer(Feeding, Generators):
         return as_arrays(outputs)
 
     def _predicted(self, source: Source, hooks: CallbackList, progress: Progress) -> Any:
-        compute = self.predict_step if self.overrides("predict_step") else None
+        compute = self.predict_step if self.predicts_by_itself else None
         training = self.training
         self.eval()
         self.stop_predicting = False
@@ -429,7 +431,7 @@ class Trainer(Feeding, Generators):
         """Loss and metrics of one batch, without training; returned as `evaluate` does."""
         samples = self._one_batch(x, y, sample_weight, None)
         source = Arrays("x", samples, len(samples))
-        logs = self._test(source, CallbackList(None, self, {}, add_history=False))
+        logs = self._test(source, _NOBODY)
         return results(logs, return_dict, in_order(logs, self.metrics))
 
     def _one_batch(self, x: Any, y: Any, weight: Any, class_weight: Any) -> Samples:
