@@ -1,8 +1,9 @@
 """`python -m benchmarks [names]`: samples per second, side by side in one run.
 
-Names: `facade` (the facade's `fit` against a hand-written loop, one thread) and `spark`
-(SparkModel in each combination of mode and frequency, two workers, against two hand-written
-loops in two processes). Without names: both. Everything is measured in turn, round after
+Names: `facade` (fit, evaluate and predict of an MLP, a CNN and an LSTM against a hand-written
+loop and Keras 3 on torch and TensorFlow, one thread), `start` (imports, and building a deep
+model) and `spark` (SparkModel in each combination of mode and frequency, two workers, against two
+hand-written loops in two processes). Without names: all. Everything is measured in turn, round by
 round; what counts is the ratio within a round, of which the median is given with the smallest
 and the largest. SparkModel's figure is that of its workers from the second epoch on; how long
 the whole fit took stands beside it.
@@ -20,10 +21,10 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
-from benchmarks import measure
+from benchmarks import measure, peers
 
 #: What is to be reached, as a share of the peer's samples per second.
-GOALS = {"fit": 0.95, "epoch": 0.7, "batch": 0.4}
+GOALS = {"fit": 1.0, "epoch": 0.7, "batch": 0.4}
 
 Measured = dict[str, list[dict[str, float]]]
 
@@ -32,7 +33,7 @@ def main() -> None:
     """Measures, prints a table, and writes JSON where asked."""
     arguments = parsed()
     results: dict[str, Measured] = {}
-    for name in arguments.names or ["facade", "spark"]:
+    for name in arguments.names or list(SUITES):
         print(f"\n{name}: {arguments.rounds} rounds, {arguments.rows} rows", flush=True)
         results[name] = SUITES[name](arguments)
     if arguments.json:
@@ -51,14 +52,31 @@ def parsed() -> argparse.Namespace:
 
 
 def facade(arguments: argparse.Namespace) -> Measured:
-    """The facade's fit against a hand-written loop."""
+    """The facade's fit, evaluate and predict against a hand-written loop and Keras."""
     results: Measured = {}
-    for batch_size in (32, 128):
-        with measure.facade(arguments.rows, batch_size) as (plain, fit):
-            rounds = in_turn({"plain loop": plain, "fit": fit}, arguments.rounds)
-        results[f"batch {batch_size}"] = rounds
-        table(f"batch {batch_size}", rounds, "plain loop", lambda _: GOALS["fit"])
+    with peers.keras_peers() as others:
+        for name, batch_size in (("MLP", 32), ("MLP", 128), ("CNN", 32), ("LSTM", 32)):
+            rows = arguments.rows if name == "MLP" else arguments.rows // 5
+            for work in measure.WORK:
+                measures = measure.facade(name, work, rows, batch_size, others)
+                rounds = in_turn(measures, arguments.rounds)
+                title = f"{work}, {name}, batch {batch_size}"
+                results |= {f"{title}: {who}": taken for who, taken in rounds.items()}
+                table(title, rounds, "plain loop", lambda who, work=work: facade_goal(who, work))
     return results
+
+
+def facade_goal(who: str, work: str) -> float | None:
+    """What the facade is to reach of the hand-written loop."""
+    return GOALS.get(work) if who == "facade" else None
+
+
+def start(arguments: argparse.Namespace) -> Measured:
+    """Seconds to build and compile a model of 100 layers, and to import the facade and torch."""
+    del arguments
+    for name, seconds in measure.starts().items():
+        print(f"{name:<40} {seconds * 1000:>8.0f} ms")
+    return {}
 
 
 def spark(arguments: argparse.Namespace) -> Measured:
@@ -105,7 +123,11 @@ def table(title: str, rounds: Measured, peer: str, goal: Callable[[str], float |
         )
 
 
-SUITES: dict[str, Callable[[argparse.Namespace], Measured]] = {"facade": facade, "spark": spark}
+SUITES: dict[str, Callable[[argparse.Namespace], Measured]] = {
+    "start": start,
+    "facade": facade,
+    "spark": spark,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -5,6 +5,9 @@ from __future__ import annotations
 import functools
 import itertools
 import multiprocessing
+import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,27 +15,78 @@ from typing import Any
 
 import torch
 
-from benchmarks import workload
+from benchmarks import networks, peers, workload
+from elephas_torch import keras
 
 Measure = Callable[[], dict[str, float]]
 MODES = ("synchronous", "asynchronous", "hogwild")
 FREQUENCIES = ("epoch", 8, "batch")
 
 
-@contextmanager
-def facade(rows: int, batch_size: int) -> Iterator[tuple[Measure, Measure]]:
-    """A hand-written loop, and the facade's fit, on one thread and the same rows."""
+WORK = ("fit", "evaluate", "predict")
+
+
+def facade(
+    name: str, work: str, rows: int, batch_size: int, others: dict[str, peers.KerasPeer]
+) -> dict[str, Measure]:
+    """A hand-written loop, the facade, and Keras, at one piece of work on the same rows.
+
+    Args:
+        name: of a network in `networks`.
+        work: "fit", "evaluate" or "predict".
+        others: Keras on its backends.
+    """
     torch.set_num_threads(1)
-    features, labels = workload.rows(rows)
-    model = workload.facade()
+    network = networks.NETWORKS[name]
+    data = networks.rows(network, rows)
+    given = data[:1] if work == "predict" else data
+    model = networks.by_keras(keras, network)
+    by_hand = networks.ByHand(network, batch_size)
+    measures: dict[str, Measure] = {
+        "plain loop": lambda: rate(rows, lambda: getattr(by_hand, work)(*given)),
+        "facade": lambda: rate(
+            rows, lambda: getattr(model, work)(*given, batch_size=batch_size, verbose=0)
+        ),
+    }
+    for title, peer in others.items():
+        measures[title] = functools.partial(asked, peer, name, work, rows, batch_size)
+    return measures
 
-    def plain() -> dict[str, float]:
-        return rate(rows, lambda: workload.plain_loop(features, labels, batch_size, 1))
 
-    def fit() -> dict[str, float]:
-        return rate(rows, lambda: model.fit(features, labels, batch_size, epochs=1, verbose=0))
+def asked(
+    peer: peers.KerasPeer, name: str, work: str, rows: int, batch_size: int
+) -> dict[str, float]:
+    """Samples per second of another library."""
+    return {"rate": rows / peer.seconds(name, work, rows, batch_size)}
 
-    yield plain, fit
+
+def starts() -> dict[str, float]:
+    """Medians of the seconds that starting takes."""
+    return {
+        "import torch": _import_seconds("torch"),
+        "import elephas_torch.keras.models": _import_seconds("elephas_torch.keras.models"),
+        "build and compile 100 layers": statistics.median(_build_seconds() for _ in range(9)),
+    }
+
+
+def _import_seconds(module: str) -> float:
+    """Of a fresh Python, less what an empty one takes."""
+    timed = [_run_seconds(f"import {module}") - _run_seconds("pass") for _ in range(7)]
+    return statistics.median(timed)
+
+
+def _run_seconds(code: str) -> float:
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], check=True)
+    return time.perf_counter() - began
+
+
+def _build_seconds() -> float:
+    began = time.perf_counter()
+    stack = [keras.layers.Dense(10, activation="relu") for _ in range(100)]
+    model = keras.Sequential([keras.Input((10,)), *stack])
+    model.compile("adam", "mse", metrics=["mae"])
+    return time.perf_counter() - began
 
 
 def rate(rows: int, work: Callable[[], Any]) -> dict[str, float]:
