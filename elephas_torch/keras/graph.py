@@ -419,7 +419,7 @@ def flat_inputs(graph: Graph, given: Any) -> list[Any]:
     """
     names = [layer.name for layer in graph.input_layers]
     if isinstance(given, dict):
-        keys = list(graph.inputs) if isinstance(graph.inputs, dict) else names
+        keys = sorted(graph.inputs, key=str) if isinstance(graph.inputs, dict) else names
         missing = [key for key in keys if key not in given]
         if missing and all(name in given for name in names):
             keys, missing = names, []
