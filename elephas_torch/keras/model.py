@@ -49,6 +49,7 @@ class Model(Trainer):
     """
 
     keras_module: ClassVar[str] = "keras"
+    _casts: ClassVar[bool] = False
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls is Model:
