@@ -11,6 +11,14 @@ from elephas_torch.keras.layers.adaptive_pooling import (
     AdaptiveMaxPooling2D,
     AdaptiveMaxPooling3D,
 )
+from elephas_torch.keras.layers.advanced_activations import (
+    ELU,
+    LeakyReLU,
+    PReLU,
+    ReLU,
+    Softmax,
+    ThresholdedReLU,
+)
 from elephas_torch.keras.layers.base import Layer
 from elephas_torch.keras.layers.borders import (
     Cropping1D,
@@ -28,7 +36,14 @@ from elephas_torch.keras.layers.convolutional import (
     Convolution2D,
     Convolution3D,
 )
-from elephas_torch.keras.layers.core import Activation, Dense, Dropout, InputLayer
+from elephas_torch.keras.layers.core import Activation, Dense, Identity, InputLayer
+from elephas_torch.keras.layers.dropouts import (
+    Dropout,
+    SpatialDropout1D,
+    SpatialDropout2D,
+    SpatialDropout3D,
+)
+from elephas_torch.keras.layers.einsum_dense import EinsumDense
 from elephas_torch.keras.layers.embeddings import Embedding
 from elephas_torch.keras.layers.global_pooling import (
     GlobalAveragePooling1D,
@@ -44,7 +59,17 @@ from elephas_torch.keras.layers.global_pooling import (
     GlobalMaxPooling2D,
     GlobalMaxPooling3D,
 )
+from elephas_torch.keras.layers.input_spec import InputSpec
 from elephas_torch.keras.layers.inputs import Input
+from elephas_torch.keras.layers.lambda_layer import Lambda
+from elephas_torch.keras.layers.layer_normalization import (
+    GroupNormalization,
+    LayerNormalization,
+    RMSNormalization,
+    UnitNormalization,
+)
+from elephas_torch.keras.layers.masking import Masking
+from elephas_torch.keras.layers.noise import AlphaDropout, GaussianDropout, GaussianNoise
 from elephas_torch.keras.layers.normalization import BatchNormalization
 from elephas_torch.keras.layers.operation import Operation
 from elephas_torch.keras.layers.pooling import (
@@ -61,7 +86,19 @@ from elephas_torch.keras.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
-from elephas_torch.keras.layers.recurrent import GRU, LSTM
+from elephas_torch.keras.layers.recurrent import (
+    GRU,
+    LSTM,
+    RNN,
+    CuDNNGRU,
+    CuDNNLSTM,
+    GRUCell,
+    LSTMCell,
+    SimpleRNN,
+    SimpleRNNCell,
+    StackedRNNCells,
+)
+from elephas_torch.keras.layers.regularization import ActivityRegularization
 from elephas_torch.keras.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
 from elephas_torch.keras.layers.separable import (
     DepthwiseConv1D,
@@ -71,6 +108,7 @@ from elephas_torch.keras.layers.separable import (
     SeparableConvolution1D,
     SeparableConvolution2D,
 )
+from elephas_torch.keras.layers.spectral_normalization import SpectralNormalization
 from elephas_torch.keras.layers.torch_module import TorchModuleWrapper
 from elephas_torch.keras.layers.transposed import (
     Conv1DTranspose,
@@ -83,17 +121,22 @@ from elephas_torch.keras.layers.transposed import (
     Deconvolution3D,
 )
 from elephas_torch.keras.layers.upsampling import UpSampling1D, UpSampling2D, UpSampling3D
+from elephas_torch.keras.layers.wrapper import Wrapper
 
 __all__ = [
+    "ELU",
     "GRU",
     "LSTM",
+    "RNN",
     "Activation",
+    "ActivityRegularization",
     "AdaptiveAveragePooling1D",
     "AdaptiveAveragePooling2D",
     "AdaptiveAveragePooling3D",
     "AdaptiveMaxPooling1D",
     "AdaptiveMaxPooling2D",
     "AdaptiveMaxPooling3D",
+    "AlphaDropout",
     "AveragePooling1D",
     "AveragePooling2D",
     "AveragePooling3D",
@@ -116,14 +159,20 @@ __all__ = [
     "Cropping1D",
     "Cropping2D",
     "Cropping3D",
+    "CuDNNGRU",
+    "CuDNNLSTM",
     "Deconvolution2D",
     "Deconvolution3D",
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
     "Dropout",
+    "EinsumDense",
     "Embedding",
     "Flatten",
+    "GRUCell",
+    "GaussianDropout",
+    "GaussianNoise",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
     "GlobalAveragePooling3D",
@@ -136,9 +185,17 @@ __all__ = [
     "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
     "GlobalMaxPooling3D",
+    "GroupNormalization",
+    "Identity",
     "Input",
     "InputLayer",
+    "InputSpec",
+    "LSTMCell",
+    "Lambda",
     "Layer",
+    "LayerNormalization",
+    "LeakyReLU",
+    "Masking",
     "MaxPool1D",
     "MaxPool2D",
     "MaxPool3D",
@@ -146,17 +203,31 @@ __all__ = [
     "MaxPooling2D",
     "MaxPooling3D",
     "Operation",
+    "PReLU",
     "Permute",
+    "RMSNormalization",
+    "ReLU",
     "RepeatVector",
     "Reshape",
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConvolution1D",
     "SeparableConvolution2D",
+    "SimpleRNN",
+    "SimpleRNNCell",
+    "Softmax",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "SpatialDropout3D",
+    "SpectralNormalization",
+    "StackedRNNCells",
+    "ThresholdedReLU",
     "TorchModuleWrapper",
+    "UnitNormalization",
     "UpSampling1D",
     "UpSampling2D",
     "UpSampling3D",
+    "Wrapper",
     "ZeroPadding1D",
     "ZeroPadding2D",
     "ZeroPadding3D",

@@ -37,6 +37,56 @@ def positive(owner: str, argument: str, value: Any) -> float:
     return float(value)
 
 
+def not_negative(owner: str, argument: str, value: Any) -> float:
+    """Returns `value`; raises ValueError unless it is a number, 0 or more."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:
+        raise ValueError(
+            f"{owner}: `{argument}` must be a number, 0 or more. Received: {argument}={value!r}"
+        )
+    return float(value)
+
+
+def number(owner: str, argument: str, value: Any) -> float:
+    """Returns `value`; raises ValueError unless it is a number."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ValueError(f"{owner}: `{argument}` must be a number. Received: {argument}={value!r}")
+    return float(value)
+
+
+def channel_axis(owner: str, value: Any) -> int:
+    """Returns the argument `axis`, of the channels; raises ValueError unless it is one axis
+    beside the batch's."""
+    # Keras 2 wrote a list of one axis.
+    axis = value[0] if isinstance(value, list | tuple) and len(value) == 1 else value
+    if not _is_integer(axis) or axis == 0:
+        raise ValueError(
+            f"{owner}: `axis` must be the number of one axis, not the batch's 0. "
+            f"Received: axis={value!r}"
+        )
+    return int(axis)
+
+
+def has_axis(label: str, axis: int, shape: Any) -> None:
+    """Raises ValueError, naming the layer, unless inputs of this shape have the axis beside the
+    batch."""
+    if not -len(shape) < axis < len(shape):
+        raise ValueError(
+            f"{label}: the inputs have no axis {axis} beside the batch. "
+            f"Received: inputs of shape {tuple(shape)}"
+        )
+
+
+def axes(owner: str, argument: str, value: Any) -> int | list[int]:
+    """Returns the number of an axis, or a list of several; raises ValueError unless it is."""
+    several = list(value) if isinstance(value, list | tuple) else [value]
+    if not several or not all(_is_integer(n) for n in several):
+        raise ValueError(
+            f"{owner}: `{argument}` must be the number of an axis, or a list of them. "
+            f"Received: {argument}={value!r}"
+        )
+    return [int(n) for n in several] if isinstance(value, list | tuple) else int(value)
+
+
 def integers(owner: str, argument: str, value: Any, count: int) -> tuple[int, ...]:
     """Returns `count` positive whole numbers; one number stands for all of them.
 

@@ -1,6 +1,6 @@
-"""Dense layers, activations, dropout, and the input of a model.
+"""Dense layers, activations, and the input of a model.
 
-Keras 1 had the reshaping layers here too, so they can be imported from here.
+Keras 1 had more layers here, so they can be imported from here too.
 """
 
 from __future__ import annotations
@@ -13,25 +13,28 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from elephas_torch.errors import unknown
-from elephas_torch.keras import activations, initializers
+from elephas_torch.keras import activations, initializers, trees
 from elephas_torch.keras.layers import arguments
 from elephas_torch.keras.layers.base import Shape
 from elephas_torch.keras.layers.builtin import Activated, BuiltIn
-from elephas_torch.keras.layers.noise import Noise
+from elephas_torch.keras.layers.dropouts import (
+    Dropout,
+    SpatialDropout1D,
+    SpatialDropout2D,
+    SpatialDropout3D,
+)
+from elephas_torch.keras.layers.lambda_layer import Lambda
+from elephas_torch.keras.layers.masking import Masking
+from elephas_torch.keras.layers.regularization import ActivityRegularization
 from elephas_torch.keras.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
 from elephas_torch.keras.layers.shapes import Spec
 from elephas_torch.keras.symbolic import KerasTensor, Node
 
 __all__ = [
-    "Activation",
-    "Dense",
-    "Dropout",
-    "Flatten",
-    "InputLayer",
-    "Permute",
-    "RepeatVector",
-    "Reshape",
-]
+    "Activation", "ActivityRegularization", "Dense", "Dropout", "Flatten", "Identity",
+    "InputLayer", "Lambda", "Masking", "Permute", "RepeatVector", "Reshape", "SpatialDropout1D",
+    "SpatialDropout2D", "SpatialDropout3D",
+]  # fmt: skip
 
 _INPUT_DTYPES = {
     str(dtype).removeprefix("torch."): dtype
@@ -129,7 +132,9 @@ class Dense(Activated):
         use_bias: Default True.
         kernel_initializer: Default "glorot_uniform".
         bias_initializer: Default "zeros".
-        **kwargs: `input_dim`, `input_shape`, `name` …: see `Layer`.
+        **kwargs: `kernel_regularizer`, `bias_regularizer`, `kernel_constraint`,
+            `bias_constraint`, all None by default; `input_dim`, `input_shape`, `name` …: see
+            `Layer`.
 
     Weights: kernel (inputs, units), bias (units,).
 
@@ -145,7 +150,6 @@ class Dense(Activated):
 
     input_spec: Spec = (None, ..., None)
     regularized: ClassVar = ("kernel", "bias")
-    writes_activity_regularizer: ClassVar = True
     supports_masking = True
     fixed: ClassVar = {"quantization_config": None}
 
@@ -206,6 +210,8 @@ class Activation(Activated):
         **kwargs: see `Layer`.
     """
 
+    supports_masking = True
+
     def __init__(self, activation: str | Callable[..., Tensor], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.activation = activations.get(activation)
@@ -217,56 +223,22 @@ class Activation(Activated):
         return {**super().get_config(), "activation": activations.serialize(self.activation)}
 
 
-class Dropout(BuiltIn):
-    """In training sets a share of its inputs to 0 and multiplies the others by 1 / (1 - rate).
+class Identity(BuiltIn):
+    """Hands its inputs on.
 
-    Follows https://keras.io/api/layers/regularization_layers/dropout/
-
-    Args:
-        rate: the share, 0 to 1.
-        noise_shape: shape of the mask, batch included; an axis of length 1 is dropped or kept
-            as a whole, None takes the inputs' length. Default None, the inputs' shape.
-        seed: for a random generator of the layer's own. Default None, torch's global one.
-        **kwargs: see `Layer`.
-
-    Raises:
-        ValueError: `rate` isn't from 0 to 1, or `noise_shape` has other than positive numbers.
+    Follows https://keras.io/api/layers/core_layers/identity/
     """
 
-    def __init__(
-        self,
-        rate: float,
-        noise_shape: Sequence[int | None] | None = None,
-        seed: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.rate = arguments.rate("Dropout", "rate", rate)
-        self.noise_shape = _noise_shape(noise_shape)
-        self.seed = seed
-        self._noise = Noise(seed)
+    supports_masking = True
 
-    def call(self, inputs: Tensor) -> Tensor:
-        if not self.training or self.rate == 0:
-            return inputs
-        if self.seed is None and self.noise_shape is None:
-            return F.dropout(inputs, self.rate)
-        return inputs * self._mask(inputs)
+    def build(self, input_shape: Any) -> None:
+        pass
 
-    def _mask(self, inputs: Tensor) -> Tensor:
-        shape: Sequence[int] = inputs.shape
-        if self.noise_shape is not None:
-            lengths = zip(self.noise_shape, shape, strict=True)
-            shape = [n if m is None else m for m, n in lengths]
-        return self._noise.mask(inputs, shape, self.rate)
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "rate": self.rate,
-            "seed": self.seed,
-            "noise_shape": self.noise_shape,
-        }
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        return trees.map_leaves(lambda one: KerasTensor(one.shape, one.dtype), args[0])
 
 
 def _input_dtype(dtype: Any) -> str:
@@ -277,15 +249,3 @@ def _input_dtype(dtype: Any) -> str:
     if name not in _INPUT_DTYPES:
         raise unknown("dtype", dtype, _INPUT_DTYPES)
     return name
-
-
-def _noise_shape(value: Any) -> tuple[int | None, ...] | None:
-    if value is None:
-        return None
-    shape = () if isinstance(value, str | int) else tuple(value)
-    if not shape or not all(n is None or (isinstance(n, int) and n > 0) for n in shape):
-        raise ValueError(
-            "Dropout: `noise_shape` must be a tuple of positive whole numbers and None. "
-            f"Received: noise_shape={value!r}"
-        )
-    return shape

@@ -32,7 +32,13 @@ class BatchNormalization(BuiltIn):
         scale: multiply with `gamma`. Default True.
         beta_initializer, gamma_initializer: Defaults "zeros", "ones".
         moving_mean_initializer, moving_variance_initializer: Defaults "zeros", "ones".
-        **kwargs: see `Layer`.
+        **kwargs: `beta_regularizer`, `gamma_regularizer`, `beta_constraint`,
+            `gamma_constraint`, all None by default; see `Layer`.
+
+    Call arguments:
+        inputs: a float tensor.
+        mask: which steps count: in training the statistics are of those alone. One axis less
+            than the inputs. Default the inputs' own mask.
 
     Weights: gamma, beta, and not trained by gradients moving_mean, moving_variance; each
     (channels,).
@@ -42,11 +48,9 @@ class BatchNormalization(BuiltIn):
             inputs have no such axis.
     """
 
+    supports_masking = True
+    regularized: ClassVar = ("beta", "gamma")
     fixed: ClassVar = {
-        "beta_regularizer": None,
-        "gamma_regularizer": None,
-        "beta_constraint": None,
-        "gamma_constraint": None,
         "synchronized": False,
         "renorm": False,
         "renorm_clipping": None,
@@ -69,7 +73,7 @@ class BatchNormalization(BuiltIn):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.axis = _axis(axis)
+        self.axis = arguments.channel_axis("BatchNormalization", axis)
         self.momentum = arguments.rate("BatchNormalization", "momentum", momentum)
         self.epsilon = arguments.positive("BatchNormalization", "epsilon", epsilon)
         self.center = bool(center)
@@ -80,11 +84,7 @@ class BatchNormalization(BuiltIn):
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
 
     def build(self, input_shape: Shape) -> None:
-        if not -len(input_shape) <= self.axis < len(input_shape) or len(input_shape) < 2:
-            raise ValueError(
-                f"{self._label}: the inputs have no axis {self.axis} beside the batch. "
-                f"Received: inputs of shape {input_shape}"
-            )
+        arguments.has_axis(self._label, self.axis, input_shape)
         channels = self._length(input_shape, self.axis)
         wanted = (self.scale, self.center, True, True)
         for name in (n for n, want in zip(self._names, wanted, strict=True) if want):
@@ -94,7 +94,9 @@ class BatchNormalization(BuiltIn):
         spec[self.axis] = channels
         self.input_spec = tuple(spec)
 
-    def call(self, inputs: Tensor) -> Tensor:
+    def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+        if mask is not None and self.training and self._trainable:
+            return self._trained_masked(inputs, mask)
         second = self.axis == 1 or inputs.dim() == 2
         # A moved axis is a view; torch knows it as its channels_last memory format.
         outputs = self._normalized(inputs if second else inputs.movedim(self.axis, 1))
@@ -125,6 +127,30 @@ class BatchNormalization(BuiltIn):
         variance.data.mul_((count - 1) / count)
         return outputs
 
+    def _trained_masked(self, inputs: Tensor, mask: Tensor) -> Tensor:
+        if mask.dim() != inputs.dim() - 1:
+            raise ValueError(
+                f"{self._label}: the mask must have one axis less than the inputs. Received: a "
+                f"mask of shape {tuple(mask.shape)}, inputs of shape {tuple(inputs.shape)}"
+            )
+        kept = mask.bool()[..., None].expand(inputs.shape)
+        others = [axis for axis in range(inputs.dim()) if axis != self.axis % inputs.dim()]
+        inputs = inputs.float()
+        # Keras's fuzz, so that nothing is divided by 0 where no step counts.
+        count = kept.sum(others, keepdim=True) + 1e-7
+        mean = torch.where(kept, inputs, 0.0).sum(others, keepdim=True) / count
+        squares = torch.where(kept, inputs - mean, 0.0).square()
+        variance = squares.sum(others, keepdim=True) / count
+        for name, value in (("moving_mean", mean), ("moving_variance", variance)):
+            moving: Any = self._buffers[name]
+            moving.data.lerp_(value.detach().flatten(), 1 - self.momentum)
+        gamma, beta = self._parameters.get("gamma"), self._parameters.get("beta")
+        scale = torch.rsqrt(variance + self.epsilon)
+        if gamma is not None:
+            scale = scale * gamma.view(mean.shape)
+        outputs = (inputs - mean) * scale
+        return outputs if beta is None else outputs + beta.view(mean.shape)
+
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
@@ -138,15 +164,3 @@ class BatchNormalization(BuiltIn):
                 for name in self._names
             },
         }
-
-
-def _axis(value: Any) -> int:
-    # Keras 2 wrote a list of one axis.
-    if isinstance(value, list | tuple) and len(value) == 1:
-        value = value[0]
-    if isinstance(value, bool) or not isinstance(value, int) or value == 0:
-        raise ValueError(
-            "BatchNormalization: `axis` must be the number of one axis, not the batch's 0. "
-            f"Received: axis={value!r}"
-        )
-    return value

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from elephas_torch import keras as ours
 from elephas_torch.flat import Flat
 from elephas_torch.keras import layers, models
 
@@ -36,16 +37,16 @@ def stack(of, start):
 
 
 def test_a_model_of_all_kinds_travels_to_keras_and_back():
-    ours = models.Sequential(stack(layers, models.Input))
-    theirs = keras.models.model_from_json(ours.to_json())
+    model = models.Sequential(stack(layers, models.Input))
+    theirs = keras.models.model_from_json(model.to_json())
     back = models.model_from_json(theirs.to_json())
-    weights = [w + 0.1 for w in ours.get_weights()]
-    for model in (ours, theirs, back):
-        model.set_weights(weights)
+    weights = [w + 0.1 for w in model.get_weights()]
+    for one in (model, theirs, back):
+        one.set_weights(weights)
     x = np.random.default_rng(0).normal(size=(3, 12, 12, 1)).astype("float32")
     expected = theirs(x, training=False).detach()
-    for model in (ours, back):
-        np.testing.assert_allclose(model(torch.tensor(x)).detach(), expected, rtol=1e-5, atol=1e-6)
+    for one in (model, back):
+        np.testing.assert_allclose(one(torch.tensor(x)).detach(), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_model_of_all_kinds_computes_the_same_from_one_flat_vector():
@@ -97,8 +98,45 @@ def test_what_is_exported_is_what_the_docs_list():
         assert name in DOCS.read_text()
 
 
-@pytest.mark.parametrize("name", ["activity_regularizer", "kernel_regularizer", "bias_constraint"])
-def test_regularizers_and_constraints_are_refused_by_name(name):
-    with pytest.raises(ValueError, match=f"Received: {name}='l2'"):
-        layers.Dense(3, **{name: "l2"})
-    layers.Dense(3, **{name: None})
+RULES = [
+    {"kernel_regularizer": "l2"},
+    {"bias_regularizer": "l2", "kernel_constraint": "max_norm"},
+    {"activity_regularizer": "l2", "bias_constraint": "non_neg"},
+    {"kernel_regularizer": "l1", "activity_regularizer": "l1", "kernel_constraint": "unit_norm"},
+]
+
+
+def regression(of, rules):
+    return of.Sequential(
+        [
+            of.layers.Input((4,)),
+            of.layers.Dense(5, "tanh", **rules),
+            of.layers.ActivityRegularization(0.25, 0.5),
+            of.layers.BatchNormalization(gamma_regularizer=rules.get("kernel_regularizer")),
+            of.layers.Dense(1),
+        ]
+    )
+
+
+@pytest.mark.parametrize("rules", RULES)
+def test_regularizers_and_constraints_train_as_in_keras(rules):
+    rng = np.random.default_rng(0)
+    x, y = (rng.normal(size=(24, n)).astype("float32") for n in (4, 1))
+    pair = [regression(ours, rules), regression(keras, rules)]
+    pair[1].set_weights(pair[0].get_weights())
+    losses = []
+    for model in pair:
+        model.compile("sgd", "mse")
+        fitted = model.fit(x, y, batch_size=8, epochs=3, shuffle=False, verbose=0)
+        losses.append(fitted.history["loss"] + [model.evaluate(x, y, verbose=0)])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+    for mine, other in zip(*(model.get_weights() for model in pair), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-6)
+
+
+def test_losses_are_those_of_the_last_call_and_of_the_weights():
+    layer = layers.Dense(1, kernel_initializer="ones", kernel_regularizer="l2")
+    layer.activity_regularizer = lambda outputs: outputs.sum()
+    for _ in range(2):
+        layer(torch.ones(3, 2))
+    assert [one.item() for one in layer.losses] == pytest.approx([2.0, 0.02])

@@ -1,13 +1,43 @@
+import keras
 import numpy as np
 import pytest
 import torch
 
 from elephas_torch.keras import layers
 
+SIZES = {"input_dim": 7, "output_dim": 5}
+CASES = [
+    ("Embedding", SIZES, (3,)),
+    ("Embedding", SIZES, (3, 4)),
+    ("Embedding", SIZES, (2, 3, 4)),
+    ("Embedding", {**SIZES, "mask_zero": True}, (3, 4)),
+    (
+        "Embedding",
+        {
+            **SIZES,
+            "embeddings_regularizer": "l2",
+            "embeddings_constraint": "unit_norm",
+            "activity_regularizer": "l2",
+        },
+        (3, 4),
+    ),
+]
 
-@pytest.mark.parametrize("shape", [(3,), (3, 4), (2, 3, 4)])
-def test_embedding_is_keras_s(same, shape):
-    same("Embedding", 7, 5, shape=shape, indices=7)
+
+@pytest.mark.parametrize(("name", "kwargs", "shape"), CASES)
+def test_is_keras_s(same, close_to, name, kwargs, shape):
+    found = same(name, shape=shape, indices=7, **kwargs)
+    losses = [[one.item() for one in layer.losses] for layer in (found.ours, found.theirs)]
+    close_to(*losses)
+
+
+def test_zero_is_masked_as_in_keras():
+    x = torch.tensor([[0, 3, 0], [1, 2, 0]])
+    ours, theirs = (of.Embedding(5, 2, mask_zero=True) for of in (layers, keras.layers))
+    assert torch.equal(ours(x)._keras_mask, theirs(x)._keras_mask)
+    assert ours.supports_masking
+    assert not layers.Embedding(5, 2).supports_masking
+    assert not hasattr(layers.Embedding(5, 2)(x), "_keras_mask")
 
 
 def test_indices_of_other_types():
@@ -55,8 +85,7 @@ def test_an_index_out_of_range_is_named():
     [
         ({"input_dim": 0}, "Received: input_dim=0"),
         ({"output_dim": 2.5}, "Received: output_dim=2.5"),
-        ({"mask_zero": True}, "mask_zero=True"),
-        ({"embeddings_constraint": "unit_norm"}, "embeddings_constraint='unit_norm'"),
+        ({"embeddings_constraint": "unit"}, "Unknown constraint: 'unit'"),
         ({"weights": np.ones((2, 2))}, r"\(3, 2\).*shape \(2, 2\)"),
     ],
 )

@@ -5,38 +5,93 @@ import torch
 
 from elephas_torch.keras import layers
 
+CASES = [
+    *(
+        ("BatchNormalization", {"axis": axis}, shape)
+        for shape, axis in [
+            ((8, 4), -1),
+            ((6, 5, 4), -1),
+            ((6, 5, 4), 1),
+            ((3, 4, 5, 2), -1),
+            ((3, 4, 5, 2), 1),
+            ((3, 4, 5, 2), 2),
+            ((1, 4), -1),
+        ]
+    ),
+    *(
+        ("BatchNormalization", kwargs, (6, 3, 3, 4))
+        for kwargs in [
+            {"center": False},
+            {"scale": False},
+            {"center": False, "scale": False},
+            {"momentum": 0.5, "epsilon": 1e-5},
+            {"momentum": 0.0},
+            {"momentum": 1.0},
+            {"gamma_regularizer": "l2", "beta_constraint": "non_neg"},
+        ]
+    ),
+]
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize(("name", "kwargs", "shape"), CASES)
+def test_is_keras_s(same, name, kwargs, shape, training):
+    same(name, shape=shape, training=training, **kwargs)
+
+
+MASKED = [((4, 3, 5), {}), ((4, 3, 2, 5), {"momentum": 0.5}), ((4, 3, 5), {"scale": False})]
+
 
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize(
-    ("shape", "axis"),
-    [
-        ((8, 4), -1),
-        ((6, 5, 4), -1),
-        ((6, 5, 4), 1),
-        ((3, 4, 5, 2), -1),
-        ((3, 4, 5, 2), 1),
-        ((3, 4, 5, 2), 2),
-        ((1, 4), -1),
-    ],
+    ("shape", "kwargs"), [*MASKED, ((4, 3, 5), {"center": False}), ((4, 5), {})]
 )
-def test_batch_normalization_is_keras_s(same, shape, axis, training):
-    same("BatchNormalization", axis=axis, shape=shape, training=training)
+def test_masked_steps_do_not_count_as_in_keras(shape, kwargs, training, close_to):
+    rng = np.random.default_rng(0)
+    x = torch.tensor(rng.normal(size=shape), dtype=torch.float32, requires_grad=True)
+    mask = torch.tensor(rng.random(shape[:-1]) > 0.4)
+    ours, theirs = (of.BatchNormalization(**kwargs) for of in (layers, keras.layers))
+    for layer in (ours, theirs):
+        layer.build((None, *shape[1:]))
+    theirs.set_weights([abs(rng.normal(size=5)) + 0.1 for _ in theirs.weights])
+    ours.set_weights(theirs.get_weights())
+    results = [layer(x, mask=mask, training=training) for layer in (ours, theirs)]
+    close_to(*(one.detach() for one in results))
+    cotangent = torch.tensor(rng.normal(size=shape), dtype=torch.float32)
+    weights = [ours.trainable_weights, [w.value for w in theirs.trainable_weights]]
+    back = [
+        torch.autograd.grad((y * cotangent).sum(), [x, *ws])
+        for y, ws in zip(results, weights, strict=True)
+    ]
+    for mine, other in zip(*back, strict=True):
+        close_to(mine, other)
+    for mine, other in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        close_to(mine, other)
 
 
-@pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize(
-    "kwargs",
-    [
-        {"center": False},
-        {"scale": False},
-        {"center": False, "scale": False},
-        {"momentum": 0.5, "epsilon": 1e-5},
-        {"momentum": 0.0},
-        {"momentum": 1.0},
-    ],
-)
-def test_its_arguments_are_keras_s(same, training, kwargs):
-    same("BatchNormalization", shape=(6, 3, 3, 4), training=training, **kwargs)
+def test_the_inputs_own_mask_counts_and_goes_on():
+    x = torch.randn(4, 3, 2)
+    x[:, 2] = 0
+    layer = layers.BatchNormalization(momentum=0.0)
+    outputs = layer(layers.Masking()(x), training=True)
+    assert layer.moving_mean.tolist() == pytest.approx(x[:, :2].mean((0, 1)).tolist(), abs=1e-6)
+    assert outputs._keras_mask.tolist() == [[True, True, False]] * 4
+
+
+def test_a_mask_of_another_rank_is_an_error():
+    layer = layers.BatchNormalization(name="b")
+    with pytest.raises(ValueError, match=r"'b' .*one axis less.*\(4,\).*\(4, 3, 2\)"):
+        layer(torch.randn(4, 3, 2), mask=torch.ones(4) > 0, training=True)
+
+
+def test_in_mixed_precision_statistics_stay_exact():
+    x = torch.randn(8, 3, 4)
+    plain, mixed = (layers.BatchNormalization(dtype=d) for d in ("float32", "mixed_bfloat16"))
+    expected, result = plain(x, training=True), mixed(x, training=True)
+    assert result.dtype == torch.bfloat16
+    assert mixed.moving_mean.dtype == torch.float32
+    assert torch.allclose(result.float(), expected, atol=0.05)
+    assert torch.allclose(mixed.moving_mean, plain.moving_mean, atol=1e-3)
 
 
 def batches(offset):
@@ -151,7 +206,8 @@ def test_keras_2_wrote_the_axis_as_a_list():
         ({"axis": 0}, "axis=0"),
         ({"axis": (1, 2)}, r"axis=\(1, 2\)"),
         ({"renorm": True}, "renorm=True"),
-        ({"gamma_regularizer": "l2"}, "gamma_regularizer='l2'"),
+        ({"synchronized": True}, "synchronized=True"),
+        ({"gamma_regularizer": "l3"}, "Unknown regularizer: 'l3'"),
     ],
 )
 def test_bad_arguments_are_named(kwargs, message):
