@@ -9,11 +9,29 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from elephas_torch.errors import nearest
+
 _MODULES = (
-    "activations", "backend", "callbacks", "config", "datasets", "initializers", "layers",
-    "losses", "metrics", "models", "ops", "optimizers", "random", "saving", "utils",
+    "activations", "backend", "callbacks", "config", "constraints", "datasets", "initializers",
+    "layers", "losses", "metrics", "mixed_precision", "models", "ops", "optimizers",
+    "preprocessing", "random", "regularizers", "saving", "utils",
 )  # fmt: skip
-_NAMES = {"Input": "models", "Model": "models", "Sequential": "models", "Layer": "layers"}
+#: Name -> where it is, and what it is called there.
+_NAMES = {
+    "DTypePolicy": "policy.DTypePolicy",
+    "Initializer": "initializers.Initializer",
+    "Input": "models.Input",
+    "InputSpec": "layers.InputSpec",
+    "KerasTensor": "symbolic.KerasTensor",
+    "Layer": "layers.Layer",
+    "Loss": "losses.Loss",
+    "Metric": "metrics.Metric",
+    "Model": "models.Model",
+    "Optimizer": "optimizers.Optimizer",
+    "Regularizer": "regularizers.Regularizer",
+    "Sequential": "models.Sequential",
+    "Variable": "variables.variable",
+}
 
 __all__ = [*_MODULES, *_NAMES]
 
@@ -22,8 +40,11 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return importlib.import_module(f"elephas_torch.keras.{name}")
     if name in _NAMES:
-        return getattr(importlib.import_module(f"elephas_torch.keras.{_NAMES[name]}"), name)
-    raise AttributeError(f"module 'elephas_torch.keras' has no attribute {name!r}")
+        module, _, there = _NAMES[name].rpartition(".")
+        return getattr(importlib.import_module(f"elephas_torch.keras.{module}"), there)
+    raise AttributeError(
+        f"module 'elephas_torch.keras' has no attribute {name!r}.{nearest(name, __all__)}"
+    )
 
 
 def __dir__() -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["State", "Variable"]
+__all__ = ["State", "Variable", "variable"]
 
 
 class _Assignable:
@@ -95,4 +95,43 @@ def _variable(data: Tensor, requires_grad: bool, path: str) -> Variable:
 def _state(data: Tensor, path: str) -> State:
     made = State(data)
     made.path = path
+    return made
+
+
+def variable(
+    initializer: Any,
+    shape: Any = None,
+    dtype: Any = None,
+    trainable: bool = True,
+    name: str | None = None,
+    **kwargs: Any,
+) -> Variable | State:
+    """Keras's `Variable`: a weight to set as an attribute of a layer, or to use alone.
+
+    Args:
+        initializer: the first elements; or what makes them, with a `shape`.
+        shape: needed where `initializer` is a function or a name.
+        dtype: float32 by default; whole numbers only with `trainable=False`.
+        trainable: whether training changes it. Default True.
+        name: for messages.
+        **kwargs: Keras's `autocast`, `aggregation` and `synchronization`; they change nothing.
+
+    Raises:
+        ValueError: a function without a shape.
+        TypeError: an argument that nobody knows.
+    """
+    from elephas_torch.keras import initializers  # they are larger than this module
+
+    odd = kwargs.keys() - {"autocast", "aggregation", "synchronization", "layout"}
+    if odd:
+        raise TypeError(f"Variable got an argument that it doesn't know: {sorted(odd)}")
+    if callable(initializer) or isinstance(initializer, str):
+        if shape is None:
+            raise ValueError("Variable: an initializer that is a function or a name needs `shape`.")
+        start: Any = initializers.get(initializer)
+        initializer = start(tuple(shape), dtype=torch.float32)
+    kind = getattr(torch, str(dtype or "float32").removeprefix("torch."))
+    values = torch.as_tensor(initializer).detach().clone().to(kind)
+    made = Variable(values) if trainable and kind.is_floating_point else State(values)
+    made.path = name or made.path
     return made

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from elephas_torch import keras
 from elephas_torch.keras import layers
 from elephas_torch.keras.variables import State, Variable
 
@@ -65,3 +66,35 @@ def test_a_weight_in_two_places_is_one_after_a_copy():
 def test_what_does_not_fit_is_refused():
     with pytest.raises(RuntimeError):
         Variable(torch.ones(2)).assign(np.ones(3))
+
+
+def test_keras_s_variable_makes_weights_of_a_layer():
+    class Own(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.total = keras.Variable(0.0, trainable=False)
+            self.scale = keras.Variable("ones", shape=(3,), name="scale")
+
+        def call(self, inputs):
+            self.total.assign_add(inputs.detach().sum())
+            return inputs * self.scale
+
+    layer = Own()
+    layer(torch.ones(2, 3))
+    assert [w.shape for w in layer.trainable_weights] == [(3,)]
+    assert [float(w) for w in layer.non_trainable_weights] == [6.0]
+    assert layer.scale.path == "scale"
+    with pytest.raises(ValueError, match="needs `shape`"):
+        keras.Variable("zeros")
+    with pytest.raises(TypeError, match="shap"):
+        keras.Variable(1.0, shap=(3,))
+
+
+def test_names_that_keras_has_at_the_top():
+    for name in keras.__all__:
+        assert getattr(keras, name) is not None
+    assert set(dir(keras)) == set(keras.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'modles'. Did you mean 'models'"):
+        keras.modles  # noqa: B018
+    with pytest.raises(AttributeError, match="no layer 'Dens'. Did you mean 'Dense'"):
+        layers.Dens  # noqa: B018

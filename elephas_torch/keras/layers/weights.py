@@ -125,6 +125,10 @@ class Weighted(nn.Module):
                 # add_weight() registered it. Registered twice, state_dict() had it twice.
                 self._aliases[name] = known
                 return True
+        if isinstance(value, State) and name not in self.__dict__:
+            self.register_buffer(name, value)
+            self._frozen_names.append(name)
+            return True
         name = self._aliases.get(name, name)
         buffer = self._buffers.get(name)
         if buffer is None or buffer is value or isinstance(value, nn.Parameter):
