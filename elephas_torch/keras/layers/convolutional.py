@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from elephas_torch.keras import initializers
+from elephas_torch.keras import initializers, legacy
 from elephas_torch.keras.layers import arguments
 from elephas_torch.keras.layers.base import Shape
 from elephas_torch.keras.layers.borders import (
@@ -237,6 +237,6 @@ class Conv3D(_Convolution):
     axes = 3
 
 
-Convolution1D = Conv1D
-Convolution2D = Conv2D
-Convolution3D = Conv3D
+Convolution1D: Any = legacy.under_old_name("Convolution1D", Conv1D)
+Convolution2D: Any = legacy.under_old_name("Convolution2D", Conv2D)
+Convolution3D: Any = legacy.under_old_name("Convolution3D", Conv3D)

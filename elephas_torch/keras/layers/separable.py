@@ -8,7 +8,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from elephas_torch.keras import initializers
+from elephas_torch.keras import initializers, legacy
 from elephas_torch.keras.layers import arguments
 from elephas_torch.keras.layers.base import Shape
 from elephas_torch.keras.layers.convolving import Convolving
@@ -246,4 +246,4 @@ class SeparableConv2D(_Separable):
 
 
 SeparableConvolution1D = SeparableConv1D
-SeparableConvolution2D = SeparableConv2D
+SeparableConvolution2D: Any = legacy.under_old_name("SeparableConvolution2D", SeparableConv2D)

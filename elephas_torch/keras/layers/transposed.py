@@ -8,7 +8,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from elephas_torch.keras import initializers
+from elephas_torch.keras import initializers, legacy
 from elephas_torch.keras.layers import arguments
 from elephas_torch.keras.layers.base import Shape
 from elephas_torch.keras.layers.convolving import Convolving
@@ -224,5 +224,5 @@ def _output_padding(owner: str, value: Any, strides: tuple[int, ...]) -> tuple[i
 Convolution1DTranspose = Conv1DTranspose
 Convolution2DTranspose = Conv2DTranspose
 Convolution3DTranspose = Conv3DTranspose
-Deconvolution2D = Conv2DTranspose
-Deconvolution3D = Conv3DTranspose
+Deconvolution2D: Any = legacy.under_old_name("Deconvolution2D", Conv2DTranspose)
+Deconvolution3D: Any = legacy.under_old_name("Deconvolution3D", Conv3DTranspose)

@@ -178,8 +178,6 @@ def test_other_names_are_the_same_classes():
     for axes in (1, 2, 3):
         conv = getattr(layers, f"Conv{axes}DTranspose")
         assert getattr(layers, f"Convolution{axes}DTranspose") is conv
-    assert layers.Deconvolution2D is layers.Conv2DTranspose
-    assert layers.Deconvolution3D is layers.Conv3DTranspose
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,60 @@
+"""Classes and functions that were called otherwise, or took other arguments then."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from elephas_torch.keras.legacy.constructors import message, translated
+from elephas_torch.keras.legacy.notice import warn
+
+#: Layers that are called otherwise today. Those in `STILL_THERE` go by both names in Keras 3, too.
+CLASSES: dict[str, str] = {
+    "Convolution1D": "Conv1D",
+    "Convolution2D": "Conv2D",
+    "Convolution3D": "Conv3D",
+    "SeparableConvolution1D": "SeparableConv1D",
+    "SeparableConvolution2D": "SeparableConv2D",
+    "AtrousConvolution1D": "Conv1D",
+    "AtrousConvolution2D": "Conv2D",
+    "AtrousConv1D": "Conv1D",
+    "AtrousConv2D": "Conv2D",
+    "Deconvolution2D": "Conv2DTranspose",
+    "Deconvolution3D": "Conv3DTranspose",
+    "Deconv2D": "Conv2DTranspose",
+    "Deconv3D": "Conv3DTranspose",
+    "TimeDistributedDense": "Dense",
+    "CuDNNLSTM": "LSTM",
+    "CuDNNGRU": "GRU",
+    "BatchNormalizationV1": "BatchNormalization",
+    "BatchNormalizationV2": "BatchNormalization",
+    "LSTMV2": "LSTM",
+    "GRUV2": "GRU",
+}
+STILL_THERE = {"Convolution1D", "Convolution2D", "Convolution3D", "SeparableConvolution2D"}
+
+
+def under_old_name(name: str, cls: Any) -> Any:
+    """Returns a class by its old name: it makes objects of today's class, from arguments as they
+    were then, and its objects are all of today's class.
+
+    Args:
+        name: the old one, of `CLASSES`.
+        cls: today's class.
+    """
+    meta: Any = type(cls)
+
+    class OldName(meta):
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            if self is not made:
+                return super().__call__(*args, **kwargs)
+            args, kwargs, changes = translated(cls, args, kwargs, name)
+            if changes or name not in STILL_THERE:
+                old = "" if name in STILL_THERE else f"{name} is called {cls.__name__} now. "
+                warn(old + message(cls.__name__, changes) if changes else old.strip())
+            return cls(*args, **kwargs)
+
+        def __instancecheck__(self, thing: Any) -> bool:
+            return isinstance(thing, cls) if self is made else super().__instancecheck__(thing)
+
+    made = OldName(name, (cls,), {"__module__": cls.__module__, "__doc__": cls.__doc__})
+    return made
