@@ -30,8 +30,9 @@ from elephas_torch.keras import (
     symbolic,
     trees,
 )
+from elephas_torch.keras.layers import input_spec
 from elephas_torch.keras.layers.declared import Shape, declared
-from elephas_torch.keras.layers.signature import CallSignature, bound
+from elephas_torch.keras.layers.signature import CallSignature, bound, shape_of
 from elephas_torch.keras.layers.weights import Weighted
 from elephas_torch.keras.symbolic import KerasTensor, Node
 
@@ -104,6 +105,9 @@ class Layer(Weighted, metaclass=_Made):
     _first_weights: Sequence[Any] | None
     _init_arguments: dict[str, Any]
     _signature: ClassVar[CallSignature]
+    _takes_training: ClassVar[bool] = False
+    #: Whether tensors come in and go out in the policy's dtype; the layers of a model see to it.
+    _casts: ClassVar[bool] = True
     _makes_masks: ClassVar[bool] = False
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -145,6 +149,7 @@ class Layer(Weighted, metaclass=_Made):
             cls.build = _marks_built(cls.__dict__["build"])  # type: ignore[method-assign]
         if "call" in cls.__dict__ or "build" in cls.__dict__:
             cls._signature = CallSignature(cls)
+            cls._takes_training = cls._signature.takes_training
         if "compute_mask" in cls.__dict__:
             cls._makes_masks = True
             if "supports_masking" not in cls.__dict__:
@@ -204,7 +209,8 @@ class Layer(Weighted, metaclass=_Made):
         outputs = self._in_mode(training, args, kwargs)
         if self.activity_regularizer is not None:
             for one in trees.leaves(outputs):
-                self.add_loss(self.activity_regularizer(one))
+                # A mean over the batch, so that it doesn't depend on the batch's size: as Keras.
+                self.add_loss(self.activity_regularizer(one) / max(len(one), 1))
         if self._makes_masks or masks.any_of(previous):
             self._hand_on_masks(inputs, outputs, previous)
         return outputs
@@ -232,6 +238,7 @@ class Layer(Weighted, metaclass=_Made):
 
     def _build_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         shapes = type(self)._signature.shapes(args, kwargs)
+        input_spec.check(getattr(self, "input_spec", None), next(iter(shapes.values())), self._label)
         if len(shapes) == 1:
             self.build(next(iter(shapes.values())))
         else:
@@ -239,9 +246,9 @@ class Layer(Weighted, metaclass=_Made):
         self.built = True
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        if type(self)._signature.takes_training:
+        if self._takes_training:
             kwargs["training"] = self.training
-        if not policy.ever_mixed:
+        if not policy.ever_mixed or not self._casts:
             return self.call(*args, **kwargs)
         return self._mixed(args, kwargs)
 
@@ -280,6 +287,9 @@ class Layer(Weighted, metaclass=_Made):
     def _record(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not self.built:
             self._build_for(args, kwargs)
+        elif args:
+            shape = shape_of(args[0])
+            input_spec.check(getattr(self, "input_spec", None), shape, self._label)
         outputs = self.compute_output_spec(*args, **kwargs)
         Node(self, args, kwargs, outputs)
         return outputs
