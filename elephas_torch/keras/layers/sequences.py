@@ -149,11 +149,11 @@ def _spread(found: Tensor, mask: Tensor, last: list[Tensor], wanted: Wanted) -> 
     """Puts outputs of the steps that count back to their places, and fills the others."""
     place = mask.cumsum(1) - 1
     shown = mask if wanted.zeros else place >= 0
-    final = _at(found, place[:, -1]) * shown[:, -1:]
+    final = torch.where(shown[:, -1:], _at(found, place[:, -1]), 0.0)
     if not wanted.sequences:
         return None, final, last
     index = place.clamp(min=0).unsqueeze(-1).expand(-1, -1, found.shape[2])
-    outputs = found.gather(1, index) * shown.unsqueeze(-1)
+    outputs = torch.where(shown.unsqueeze(-1), found.gather(1, index), 0.0)
     return outputs, final, last
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from torch import Tensor
+
 from elephas_torch.keras import masks, trees
 from elephas_torch.keras.symbolic import is_symbolic
 
@@ -41,16 +43,15 @@ class CallSignature:
     def with_masks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """Returns keyword arguments with the masks that the tensors carry, where `call` takes
         them and they aren't given."""
-        given = {*self.names[: len(args)], *kwargs}
-        if self._takes_mask and (
-            "mask" not in given or ("mask" in kwargs and kwargs["mask"] is None)
-        ):
-            kwargs["mask"] = masks.of(args[0]) if args else None
-        if self._mask_names:
-            named = {**dict(zip(self.names, args, strict=False)), **kwargs}
-            for name, mask in self._mask_names.items():
-                if name in named and named.get(mask) is None and mask not in given:
-                    kwargs[mask] = masks.of(named[name])
+        named = {**dict(zip(self.names, args, strict=False)), **kwargs}
+        by_position = "mask" in self.names[: len(args)]
+        if self._takes_mask and not by_position and named.get("mask") is None and args:
+            # As in Keras: none beside other tensors, such as `initial_state`.
+            alone = not any(_has_tensors(v) for n, v in named.items() if n != self.names[0])
+            kwargs["mask"] = masks.of(args[0]) if alone else None
+        for name, mask in self._mask_names.items():
+            if name in named and named.get(mask) is None and mask not in named:
+                kwargs[mask] = masks.of(named[name])
         return kwargs
 
     def shapes(
@@ -65,6 +66,10 @@ class CallSignature:
             return {f"{n}_shape": shape_of(named[n]) for n in self.names if n in tensors}
         first = wanted[0] if wanted else "input_shape"
         return {first: shape_of(args[0]) if args else None}
+
+
+def _has_tensors(tree: Any) -> bool:
+    return any(isinstance(one, Tensor) for one in trees.leaves(tree))
 
 
 def shape_of(inputs: Any) -> Any:

@@ -90,7 +90,7 @@ def _binary(loss: Loss, y: Tensor, output: tuple[Any, ...]) -> None:
 
 def _values(loss: Loss, y: Tensor, output: tuple[Any, ...]) -> None:
     shape = tuple(y.shape[1:])
-    if shape in (output, (*output, 1)) or (*shape, 1) == output:
+    if any(map(_fits, (shape, shape, (*shape, 1)), (output, (*output, 1), output))):
         return
     exact = loss.targets == "binary"
     if len(shape) == len(output) and not exact and _broadcasts(shape, output):
@@ -98,8 +98,13 @@ def _values(loss: Loss, y: Tensor, output: tuple[Any, ...]) -> None:
     raise _shape_error(loss, y, output, f"targets of shape {('samples', *output)}")
 
 
+def _fits(shape: tuple[int, ...], output: tuple[Any, ...]) -> bool:
+    several = len(shape) == len(output)
+    return several and all(m in (n, None) for n, m in zip(shape, output, strict=True))
+
+
 def _broadcasts(shape: tuple[int, ...], output: tuple[Any, ...]) -> bool:
-    return all(one in (1, other) for one, other in zip(shape, output, strict=True))
+    return all(m is None or n in (1, m) for n, m in zip(shape, output, strict=True))
 
 
 def _shape_error(loss: Loss, y: Tensor, output: tuple[Any, ...], wanted: str) -> ValueError:

@@ -112,3 +112,73 @@ def same():
 def close_to():
     """`close_to(ours, theirs)`: relative 1e-5."""
     return close
+
+
+def leaves(tree):
+    if isinstance(tree, list | tuple):
+        return [leaf for one in tree for leaf in leaves(one)]
+    return [tree]
+
+
+def copies(tree, masks):
+    """Fresh tensors with their masks: Keras takes masks off some inputs."""
+    if isinstance(tree, list | tuple):
+        parts = masks or [None] * len(tree)
+        return type(tree)(copies(*one) for one in zip(tree, parts, strict=True))
+    tensor = tree.detach().clone().requires_grad_(tree.is_floating_point())
+    if masks is not None:
+        tensor._keras_mask = masks
+    return tensor
+
+
+def called(layer, inputs, masks, training, call, seed):
+    args = copies(inputs, masks)
+    torch.manual_seed(seed)
+    return leaves(args), layer(*args, training=training, **call)
+
+
+def slopes(outputs, cotangents, tensors):
+    total = sum((o * c).sum() for o, c in zip(outputs, cotangents, strict=True))
+    found = torch.autograd.grad(total, tensors, allow_unused=True)
+    return [torch.zeros_like(t) if g is None else g for g, t in zip(found, tensors, strict=True)]
+
+
+def side_by_side(ours, theirs, *inputs, masks=None, training=False, seed=0, **call):
+    """Calls both layers with the same weights; compares outputs, their masks and gradients.
+
+    `inputs` are positional arguments, trees of tensors; `masks` a list of the same form.
+    Returns our outputs and the largest relative error.
+    """
+    rng = np.random.default_rng(seed)
+    called(ours, inputs, masks, False, call, seed)
+    called(theirs, inputs, masks, False, call, seed)
+    if theirs.weights:
+        theirs.set_weights(random_weights(theirs, rng))
+    ours.set_weights(theirs.get_weights())
+    x, result = called(ours, inputs, masks, training, call, seed)
+    y, expected = called(theirs, inputs, masks, training, call, seed)
+    mine, others = leaves(result), leaves(expected)
+    assert len(mine) == len(others)
+    errors = [close(a.detach(), b.detach()) for a, b in zip(mine, others, strict=True)]
+    for a, b in zip(mine, others, strict=True):
+        have = [getattr(one, "_keras_mask", None) for one in (a, b)]
+        assert (have[0] is None) == (have[1] is None)
+        assert have[0] is None or torch.equal(have[0], have[1].to(torch.bool))
+    cotangents = [torch.tensor(rng.normal(size=o.shape), dtype=torch.float32) for o in mine]
+    first = slopes(mine, cotangents, [t for t in x if t.requires_grad] + ours.trainable_weights)
+    variables = [w.value for w in theirs.trainable_weights]
+    second = slopes(others, cotangents, [t for t in y if t.requires_grad] + variables)
+    errors += [close(a, b) for a, b in zip(first, second, strict=True)]
+    return SimpleNamespace(outputs=result, error=max(errors, default=0))
+
+
+@pytest.fixture
+def beside():
+    """`beside(ours, theirs, x, mask=…)`: calls both layers, compares all that comes out."""
+    return side_by_side
+
+
+@pytest.fixture
+def same_config():
+    """`same_config(ours, theirs)`: their configs are the same, and make either again."""
+    return compare_configs
