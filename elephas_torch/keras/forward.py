@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
-    from elephas_torch.keras.compiled import CompiledModel
+    from elephas_torch.keras.compiled_model import CompiledModel
 
 
 class Forward:

@@ -16,7 +16,7 @@ from elephas_torch.keras.goals import Goals
 from elephas_torch.keras.structure import Structure, has_rows, is_shape
 
 if TYPE_CHECKING:
-    from elephas_torch.keras.compiled import CompiledModel
+    from elephas_torch.keras.compiled_model import CompiledModel
 
 Names = tuple[str, str, str]
 
@@ -68,6 +68,8 @@ def _only(structure: Structure, shape: Any, x: Any, name: str) -> Any:
 
 
 def _build(model: CompiledModel, x: Any, name: str) -> None:
+    if model.one_input and _lists_arrays(x) and len(x) == 1 and len(x[0].shape) > 1:
+        x = x[0]
     if isinstance(x, dict) or (not model.one_input and _lists_arrays(x)):
         parts = _raw(x, name)
     else:

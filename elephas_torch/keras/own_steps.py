@@ -14,8 +14,8 @@ from torch import Tensor
 
 from elephas_torch.keras import trees
 from elephas_torch.keras.batches import Samples, unpack_x_y_sample_weight
-from elephas_torch.keras.compiled import CompiledModel
 from elephas_torch.keras.compiled_metrics import CompiledMetrics, Logs, Running, plain_number
+from elephas_torch.keras.compiled_model import CompiledModel
 from elephas_torch.keras.results import in_order
 
 _STEPS = ("train_step", "test_step", "compute_loss", "compute_metrics", "metrics")

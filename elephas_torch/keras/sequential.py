@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import nn
@@ -36,6 +36,8 @@ class Sequential(Model):
         model.add(Dense(10, activation="softmax"))
         model.compile(loss="categorical_crossentropy", optimizer="sgd", metrics=["accuracy"])
     """
+
+    one_input: ClassVar[bool] = True
 
     def __init__(
         self,

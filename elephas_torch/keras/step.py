@@ -17,7 +17,7 @@ from elephas_torch.keras.layers.base import collected_losses
 from elephas_torch.keras.losses import Loss
 
 if TYPE_CHECKING:
-    from elephas_torch.keras.compiled import CompiledModel
+    from elephas_torch.keras.compiled_model import CompiledModel
 
 
 class Step:

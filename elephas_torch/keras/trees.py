@@ -34,5 +34,5 @@ def map_leaves(function: Callable[..., Any], tree: Any, *more: Any) -> Any:
         several = (map_leaves(function, *parts) for parts in zip(tree, *more, strict=True))
         if hasattr(tree, "_fields"):
             return type(tree)(*several)
-        return type(tree)(several)
+        return tuple(several) if isinstance(tree, tuple) else list(several)
     return function(tree, *more)

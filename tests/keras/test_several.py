@@ -277,6 +277,29 @@ def test_every_form_of_inputs():
         assert single.evaluate(x, y, verbose=0) == pytest.approx(expected, rel=1e-6)
 
 
+def test_models_without_shapes_learn_them_from_any_form():
+    class Summed(ours.Model):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = ours.layers.Dense(2), ours.layers.Dense(2)
+
+        def call(self, inputs):
+            a, b = inputs.values() if isinstance(inputs, dict) else inputs
+            return self.first(a) + self.second(b)
+
+    for x in ([A, B], (A, B), {"a": A, "b": B}):
+        model = Summed()
+        model.compile("sgd", "mse")
+        model.fit(x, VALUES, verbose=0)
+        assert model.predict(x, verbose=0).shape == (ROWS, 2)
+        assert [weight.shape for weight in model.get_weights()] == [(4, 2), (2,), (3, 2), (2,)]
+    for x in (A, [A], A.tolist()):
+        single = ours.Sequential([ours.layers.Dense(2)])
+        single.compile("sgd", "mse")
+        single.fit(x, VALUES, verbose=0)
+        assert single.input_shape == (None, 4)
+
+
 @pytest.mark.parametrize(
     ("x", "y", "options", "message"),
     [

@@ -297,7 +297,7 @@ def test_batches_are_checked_and_numbered():
     wrong = [(X[:5], Y[:5]), (X[:5], Y[:4])]
     with pytest.raises(DataError, match="Batch 1 of `x`: `x` has 5 rows, `y` has 4"):
         model.fit(iter(wrong), verbose=0)
-    with pytest.raises(DataError, match="Batch 0 of `validation_data`: .* shape"):
+    with pytest.raises(DataError, match=r"Batch 0 of `validation_data`: .* shape"):
         model.fit(X, Y, validation_data=iter([(X[:, :2], Y)]), verbose=0)
     with pytest.raises(DataError, match=r"Batch 0 of `x`: .*\(x, y, sample_weight\).* 4 items"):
         model.fit(iter([(X, Y, WEIGHT, WEIGHT)]), verbose=0)
