@@ -62,13 +62,13 @@ class Lambda(Layer):
         self._makes_masks = mask is not None
         self._output_shape = output_shape
         takes = _argument_names(function)
-        self._takes_mask, self._takes_training = "mask" in takes, "training" in takes
+        self._wants_mask, self._wants_mode = "mask" in takes, "training" in takes
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         kwargs = dict(self.arguments)
-        if self._takes_mask:
+        if self._wants_mask:
             kwargs["mask"] = mask
-        if self._takes_training:
+        if self._wants_mode:
             kwargs["training"] = self.training
         return self.function(inputs, **kwargs)
 
