@@ -14,8 +14,10 @@ from elephas_torch.errors import nearest
 _MODULES = (
     "activations", "backend", "callbacks", "config", "constraints", "datasets", "initializers",
     "layers", "losses", "metrics", "mixed_precision", "models", "ops", "optimizers",
-    "preprocessing", "random", "regularizers", "saving", "utils",
+    "preprocessing", "random", "regularizers", "saving", "utils", "wrappers",
 )  # fmt: skip
+#: Where Keras 1 and 2 had things.
+_OLD_MODULES = ("engine", "initializations", "legacy", "objectives")
 #: Name -> where it is, and what it is called there.
 _NAMES = {
     "DTypePolicy": "policy.DTypePolicy",
@@ -37,7 +39,7 @@ __all__ = [*_MODULES, *_NAMES]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
+    if name in (*_MODULES, *_OLD_MODULES):
         return importlib.import_module(f"elephas_torch.keras.{name}")
     if name in _NAMES:
         module, _, there = _NAMES[name].rpartition(".")

@@ -132,10 +132,10 @@ def _bound(owner: Constraint, argument: str, value: Any, most: float = math.inf)
     return value
 
 
-max_norm = maxnorm = MaxNorm
-non_neg = nonneg = NonNeg
-unit_norm = unitnorm = UnitNorm
-min_max_norm = minmaxnorm = MinMaxNorm
+max_norm = MaxNorm
+non_neg = NonNeg
+unit_norm = UnitNorm
+min_max_norm = MinMaxNorm
 
 _CLASSES: tuple[type[Constraint], ...] = (Constraint, MaxNorm, NonNeg, UnitNorm, MinMaxNorm)
 
@@ -194,3 +194,9 @@ def spec(constraint: Any, offset: int, shape: Sequence[int]) -> dict[str, Any] |
     if type(constraint) not in _CLASSES or type(constraint) is Constraint:
         return None
     return ground.spec(type(constraint).__name__, constraint.get_config(), offset, shape)
+
+
+def __getattr__(name: str) -> Any:
+    from elephas_torch.keras.legacy import moved
+
+    return moved(__name__)[1](name)

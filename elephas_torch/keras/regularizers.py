@@ -147,19 +147,6 @@ l2 = L2
 l1_l2 = L1L2
 orthogonal_regularizer = OrthogonalRegularizer
 
-# Keras 1's names.
-WeightRegularizer = ActivityRegularizer = L1L2
-activity_l1 = L1
-activity_l2 = L2
-
-
-def l1l2(l1: float = 0.01, l2: float = 0.01) -> L1L2:
-    """L1L2 with the defaults of Keras 1."""
-    return L1L2(l1, l2)
-
-
-activity_l1l2 = l1l2
-
 
 def _factor(owner: str, argument: str, value: Any, default: float) -> float:
     if value is None:
@@ -214,3 +201,9 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
     """
     with custom_object_scope(custom_objects or {}):
         return get(config)
+
+
+def __getattr__(name: str) -> Any:
+    from elephas_torch.keras.legacy import moved
+
+    return moved(__name__)[1](name)

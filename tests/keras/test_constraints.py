@@ -67,7 +67,6 @@ def test_keras_s_names_are_known(name):
 )
 def test_keras_1_s_names_are_known(name, cls):
     assert type(constraints.get(name)) is cls
-    assert getattr(constraints, name) is cls
 
 
 def test_objects_classes_and_functions_are_taken():

@@ -235,6 +235,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name[:1] != "_":
+        from elephas_torch.keras.legacy import layers as old
+
+        if name in old.__all__:
+            return getattr(old, name)
     raise AttributeError(
         f"elephas_torch.keras.layers has no layer {name!r}.{nearest(name, __all__)}"
     )

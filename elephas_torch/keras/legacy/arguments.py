@@ -150,6 +150,7 @@ _SIDES = {
 #: Class -> old arguments that are one today.
 JOINED: dict[str, tuple[Joined, ...]] = {
     **dict.fromkeys(("Conv1D", "SimpleRNN", "GRU", "LSTM"), (_SEQUENCE,)),
+    "Dense": (_SEQUENCE._replace(needs="input_length"),),
     **dict.fromkeys(
         ("Conv2D", "Conv2DTranspose", "SeparableConv2D", "DepthwiseConv2D"), (_SIDES[2],)
     ),

@@ -12,7 +12,7 @@ from elephas_torch.keras import layers
 from elephas_torch.keras.legacy.merging import Merge, merge
 from elephas_torch.keras.legacy.names import CLASSES, under_old_name
 
-#: What is no more, and what to take for it.
+#: What isn't here, and what to take for it.
 _GONE = {
     "Highway": "compute it in a layer of your own: t * Dense(n)(x) + (1 - t) * x, with "
     "t = Dense(n, activation='sigmoid')(x)",
@@ -29,7 +29,7 @@ _GONE = {
 
 def _refusing(name: str) -> Callable[..., NoReturn]:
     def refuse(*args: Any, **kwargs: Any) -> NoReturn:
-        raise ValueError(f"{name} is no more in Keras, and not here: {_GONE[name]}.")
+        raise ValueError(f"There is no {name} here: {_GONE[name]}.")
 
     refuse.__name__ = refuse.__qualname__ = name
     return refuse

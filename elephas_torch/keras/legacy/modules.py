@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from elephas_torch.errors import nearest
 from elephas_torch.keras.legacy.notice import warn
@@ -12,15 +12,64 @@ from elephas_torch.keras.legacy.notice import warn
 _ROOT = "elephas_torch.keras"
 
 
-def _at(home: str, *names: str) -> dict[str, str]:
-    return {name: f"{home}.{name}" for name in names}
+class Home(NamedTuple):
+    """Where something is: `path` from `keras` on, and what a warning says to write (none where
+    there is nothing to warn of, or the thing itself does)."""
+
+    path: str
+    shown: str
+
+
+def _at(home: str, *names: str) -> dict[str, Home]:
+    return {name: Home(f"{home}.{name}", f"{home}.{name}") for name in names}
+
+
+def _as(path: str, shown: str | None = None) -> Home:
+    return Home(path, path if shown is None else shown)
 
 
 _LAYER = _at("layers", "Layer", "InputSpec")
 _INPUT = _at("layers", "Input", "InputLayer")
+_MERGE = {name: _as(f"legacy.layers.{name}", "") for name in ("Merge", "merge")}
 
-#: Old module -> name in it -> where it is today.
-MODULES: dict[str, dict[str, str]] = {
+#: Old module -> name in it -> where it is today. In modules that are still there, names that
+#: aren't.
+MODULES: dict[str, dict[str, Home]] = {
+    "objectives": _at(
+        "losses",
+        "binary_crossentropy", "categorical_crossentropy", "categorical_hinge",
+        "cosine_proximity", "deserialize", "get", "hinge", "kld", "kullback_leibler_divergence",
+        "logcosh", "mae", "mape", "mean_absolute_error", "mean_absolute_percentage_error",
+        "mean_squared_error", "mean_squared_logarithmic_error", "mse", "msle", "poisson",
+        "serialize", "sparse_categorical_crossentropy", "squared_hinge",
+    ),
+    "initializations": {
+        "get": _as("initializers.get"),
+        **{
+            name: _as(f"legacy.functions.{name}", f"initializers.{today}")
+            for name, today in {
+                "uniform": "RandomUniform", "normal": "RandomNormal", "zero": "Zeros",
+                "one": "Ones", "identity": "Identity", "orthogonal": "Orthogonal",
+                "lecun_uniform": "LecunUniform", "glorot_normal": "GlorotNormal",
+                "glorot_uniform": "GlorotUniform", "he_normal": "HeNormal",
+                "he_uniform": "HeUniform",
+            }.items()
+        },
+    },
+    "regularizers": {
+        "WeightRegularizer": _as("regularizers.L1L2"),
+        "ActivityRegularizer": _as("regularizers.L1L2"),
+        "activity_l1": _as("regularizers.L1"),
+        "activity_l2": _as("regularizers.L2"),
+        "activity_l1l2": _as("legacy.functions.l1l2", "regularizers.L1L2(l1=0.01, l2=0.01)"),
+        "l1l2": _as("legacy.functions.l1l2", "regularizers.L1L2(l1=0.01, l2=0.01)"),
+    },
+    "constraints": {
+        "maxnorm": _as("legacy.functions.maxnorm", "constraints.MaxNorm"),
+        "nonneg": _as("constraints.NonNeg"),
+        "unitnorm": _as("constraints.UnitNorm"),
+        "minmaxnorm": _as("constraints.MinMaxNorm"),
+    },
     "layers.wrappers": _at("layers", "Bidirectional", "TimeDistributed", "Wrapper"),
     "layers.merge": _at(
         "layers",
@@ -28,28 +77,43 @@ MODULES: dict[str, dict[str, str]] = {
         "add", "average", "concatenate", "dot", "maximum", "minimum", "multiply", "subtract",
     ),
     "layers.containers": _at("models", "Sequential"),
-    "utils.np_utils": _at("utils", "normalize", "to_categorical")
-    | _at("utils.numerical", "categorical_probas_to_classes", "probas_to_classes"),
+    "layers.local": {
+        name: _as(f"legacy.layers.{name}", "")
+        for name in ("LocallyConnected1D", "LocallyConnected2D")
+    },
+    "utils.np_utils": {
+        **_at("utils", "normalize", "to_categorical"),
+        "categorical_probas_to_classes": _as(
+            "utils.numerical.categorical_probas_to_classes", "ops.argmax"
+        ),
+        "probas_to_classes": _as("utils.numerical.probas_to_classes", "ops.argmax"),
+    },
     "utils.generic_utils": _at(
         "utils",
         "CustomObjectScope", "Progbar", "custom_object_scope", "deserialize_keras_object",
         "get_custom_objects", "serialize_keras_object",
     ),
-    "utils.data_utils": _at("utils", "Sequence", "get_file"),
+    "utils.data_utils": _at("utils", "PyDataset", "Sequence", "get_file"),
     "utils.vis_utils": _at("utils", "model_to_dot", "plot_model"),
-    "utils.visualize_util": _at("utils", "model_to_dot") | {"plot": "utils.plot_model"},
-    "engine": _LAYER | _INPUT | _at("models", "Model"),
-    "engine.topology": _LAYER | _INPUT | {"Container": "models.Model"},
+    "utils.visualize_util": {
+        **_at("utils", "model_to_dot"), "plot": _as("utils.plot_model"),
+    },
+    "engine": {**_LAYER, **_INPUT, **_MERGE, **_at("models", "Model")},
+    "engine.topology": {**_LAYER, **_INPUT, **_MERGE, "Container": _as("models.Model")},
     "engine.base_layer": _LAYER,
     "engine.input_layer": _INPUT,
     "engine.training": _at("models", "Model"),
-    "engine.network": {"Network": "models.Model"},
+    "engine.network": {"Network": _as("models.Model")},
     "engine.sequential": _at("models", "Sequential"),
+    "wrappers.scikit_learn": {
+        "KerasClassifier": _as("wrappers.old.KerasClassifier", "wrappers.SKLearnClassifier"),
+        "KerasRegressor": _as("wrappers.old.KerasRegressor", "wrappers.SKLearnRegressor"),
+    },
 }  # fmt: skip
 
 
 def moved(module: str) -> tuple[list[str], Callable[[str], Any]]:
-    """Returns `__all__` and `__getattr__` of an old module.
+    """Returns `__all__` and `__getattr__` of a module with old names.
 
     Args:
         module: its full name; in `MODULES` without the package's.
@@ -61,8 +125,10 @@ def moved(module: str) -> tuple[list[str], Callable[[str], Any]]:
         if name not in names:
             hint = "" if name.startswith("__") else nearest(name, names)
             raise AttributeError(f"module {module!r} has no attribute {name!r}.{hint}")
-        home, _, today = names[name].rpartition(".")
-        warn(f"keras.{old}.{name} is keras.{home}.{today} now.")
+        path, shown = names[name]
+        if shown:
+            warn(f"keras.{old}.{name} is keras.{shown} now.")
+        home, _, today = path.rpartition(".")
         return getattr(importlib.import_module(f"{_ROOT}.{home}"), today)
 
     return sorted(names), find

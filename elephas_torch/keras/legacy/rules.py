@@ -32,12 +32,14 @@ class Joined(NamedTuple):
         new: the one's name today.
         join: makes its value of those that are there, by name; None for nothing.
         unless: where one of these is given, the old ones say nothing more.
+        needs: where this old one isn't given, the others are today's.
     """
 
     old: tuple[str, ...]
     new: str
     join: Callable[[Mapping[str, Any]], Any]
     unless: tuple[str, ...] = ()
+    needs: str | None = None
 
 
 class Rules(NamedTuple):
@@ -89,6 +91,8 @@ def applied(
 
 
 def _join(joined: Joined, owner: str, found: dict[str, Any], changes: list[Change]) -> None:
+    if joined.needs is not None and joined.needs not in found:
+        return
     parts = {old: found.pop(old) for old in joined.old if old in found}
     if not parts:
         return

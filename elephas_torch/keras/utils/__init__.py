@@ -39,7 +39,9 @@ _ELSEWHERE = {
     "is_interactive_logging_enabled": "config",
 }
 #: Where Keras 1 and 2 had some of these.
-_MODULES = ("data_utils", "generic_utils", "layer_utils", "np_utils")
+_MODULES = (
+    "data_utils", "generic_utils", "layer_utils", "np_utils", "vis_utils", "visualize_util",
+)  # fmt: skip
 #: What isn't here, and what to use.
 _MISSING = {
     "audio_dataset_from_directory": "read the files with `soundfile` or `torchaudio` in a "

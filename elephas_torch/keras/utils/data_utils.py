@@ -1,6 +1,5 @@
-"""Where Keras 2 has `get_file` and `Sequence`."""
+"""Where Keras 1 and 2 had `get_file` and `Sequence`."""
 
-from elephas_torch.keras.utils.files import get_file
-from elephas_torch.keras.utils.py_dataset import PyDataset, Sequence
+from elephas_torch.keras.legacy import moved
 
-__all__ = ["PyDataset", "Sequence", "get_file"]
+__all__, __getattr__ = moved(__name__)

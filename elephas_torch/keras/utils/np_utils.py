@@ -1,12 +1,5 @@
-"""Where Keras 1 and 2 have `to_categorical` and `normalize`."""
+"""Where Keras 1 and 2 had `to_categorical` and `normalize`."""
 
-from elephas_torch.keras.utils.numerical import (
-    categorical_probas_to_classes,
-    normalize,
-    probas_to_classes,
-    to_categorical,
-)
+from elephas_torch.keras.legacy import moved
 
-__all__ = [
-    "categorical_probas_to_classes", "normalize", "probas_to_classes", "to_categorical",
-]  # fmt: skip
+__all__, __getattr__ = moved(__name__)

@@ -193,7 +193,7 @@ def test_older_keras_found_its_relatives_here():
         assert getattr(convolutional, name) is getattr(layers, name)
     for axes in (1, 2, 3):
         conv = getattr(layers, f"Conv{axes}D")
-        assert getattr(layers, f"Convolution{axes}D") is conv
+        assert type(getattr(layers, f"Convolution{axes}D")(2, (3,) * axes)) is conv
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from elephas_torch.keras import utils
-from elephas_torch.keras.utils import np_utils
 
 
 @pytest.mark.parametrize(
@@ -47,9 +46,9 @@ def test_no_labels_give_no_rows():
 
 
 def test_keras_1_s_spellings():
-    assert np_utils.to_categorical([1], 3).tolist() == [[0, 1, 0]]
+    assert utils.to_categorical([1], 3).tolist() == [[0, 1, 0]]
     with pytest.warns(DeprecationWarning, match="num_classes") as caught:
-        assert np_utils.to_categorical([1], nb_classes=2).tolist() == [[0, 1]]
+        assert utils.to_categorical([1], nb_classes=2).tolist() == [[0, 1]]
     assert caught[0].filename == __file__
 
 
@@ -59,7 +58,7 @@ def test_normalize_is_keras_s(axis, order):
     x = np.random.default_rng(0).normal(size=(3, 4))
     x[:, 1] = 0
     x[2] = 0
-    ours = np_utils.normalize(x, axis, order)
+    ours = utils.normalize(x, axis, order)
     if axis:
         np.testing.assert_allclose(ours, keras.utils.normalize(x, axis, order))
     norms = np.linalg.norm(ours, order, axis)

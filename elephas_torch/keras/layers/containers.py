@@ -1,0 +1,5 @@
+"""Where Keras 0 had `Sequential`."""
+
+from elephas_torch.keras.legacy import moved
+
+__all__, __getattr__ = moved(__name__)
