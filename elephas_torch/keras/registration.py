@@ -29,6 +29,11 @@ def own(cls: type) -> None:
     _OWN[cls.__name__] = cls
 
 
+def own_class(name: str) -> type | None:
+    """The package's own class of a name, or None."""
+    return _OWN.get(name)
+
+
 def is_own(cls: type) -> bool:
     """Whether a class is one of the package's own."""
     return _OWN.get(cls.__name__) is cls

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from elephas_torch.errors import ModelFileError
-from elephas_torch.keras import Model, Sequential, layers, losses, metrics, models, optimizers
+from elephas_torch.keras import Sequential, models
 from elephas_torch.keras.layers import Dense, Input, Layer
 from elephas_torch.keras.models import load_model
 
@@ -398,11 +398,15 @@ def test_arrays_lie_where_keras_has_them(case, tmp_path):
     for name in ("theirs", "ours"):
         load_model(tmp_path / f"{name}.keras").save_weights(tmp_path / f"{name}2.weights.h5")
         found.append(places(tmp_path / f"{name}2.weights.h5"))
-    assert found[0] == found[1] == {
-        name: shape
-        for name, shape in places(tmp_path / "theirs.weights.h5").items()
-        if not name.startswith("optimizer")
-    }
+    assert (
+        found[0]
+        == found[1]
+        == {
+            name: shape
+            for name, shape in places(tmp_path / "theirs.weights.h5").items()
+            if not name.startswith("optimizer")
+        }
+    )
 
 
 class Halves(Layer):

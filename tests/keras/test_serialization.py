@@ -196,7 +196,9 @@ def test_closures_travel_with_their_values():
     assert deserialize_keras_object(described, safe_mode=False)(3) == 15
 
 
-@pytest.mark.parametrize("config", [{"class_name": 3, "config": {}}, {"class_name": "Dense", "config": 3}])
+@pytest.mark.parametrize(
+    "config", [{"class_name": 3, "config": {}}, {"class_name": "Dense", "config": 3}]
+)
 def test_what_is_no_config(config):
     with pytest.raises(ValueError, match=r"Not the config of a layer|config of 'Dense' is no dict"):
         deserialize_keras_object(config)

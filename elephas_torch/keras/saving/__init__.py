@@ -140,7 +140,7 @@ def _from_archive(path: Any, compile: bool) -> Any:
 
 def _from_h5(path: Any, compile: bool) -> Any:
     whole = whole_h5.read(path)
-    model = _built(whole_h5.model_config(whole, path), path)
+    model = _built(old_json.modern(whole_h5.model_config(whole, path), whole.keras), path)
     whole_h5.take_weights(model, whole, path)
     described = whole_h5.compile_config(whole, path) if compile else None
     if described is not None:
@@ -151,7 +151,12 @@ def _from_h5(path: Any, compile: bool) -> Any:
 
 
 def _built(config: Any, path: Any) -> Any:
-    model = model_from_config(config)
+    try:
+        model = model_from_config(config)
+    except (LookupError, AttributeError, TypeError, RuntimeError) as error:
+        raise ModelFileError(
+            f"{str(path)!r}: its config makes no model ({type(error).__name__}: {error})."
+        ) from error
     if not hasattr(model, "fit"):
         raise ModelFileError(f"{str(path)!r} holds a {type(model).__name__}, no model.")
     return model
@@ -159,13 +164,14 @@ def _built(config: Any, path: Any) -> Any:
 
 def model_from_config(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """Makes the model that a config describes, as `model_from_json` does."""
-    config = old_json.modern(config)
-    if not isinstance(config, dict) or not isinstance(config.get("class_name"), str):
-        raise ValueError(
-            f"Not the config of a model: it has no 'class_name'. Received: {str(config)[:100]}"
-        )
-    with serialization.sharing():
-        model = deserialize_keras_object(config, custom_objects, kind="model")
+    objects = serialization.check_custom_objects(custom_objects)
+    with serialization.custom_object_scope(objects), serialization.sharing():
+        config = old_json.modern(config)
+        if not isinstance(config, dict) or not isinstance(config.get("class_name"), str):
+            raise ValueError(
+                f"Not the config of a model: it has no 'class_name'. Received: {str(config)[:100]}"
+            )
+        model = deserialize_keras_object(config, kind="model")
     shape = (config.get("build_config") or {}).get("input_shape")
     if shape and not getattr(model, "built", True):
         model.build(_as_shape(shape))
@@ -258,8 +264,9 @@ def _take_h5(model: Model, path: Any, skip_mismatch: bool, by_name: bool) -> Non
 
 def _refuse(given: bool, argument: str, path: Any) -> None:
     if given:
+        which = "of Keras 1 and 2 (.h5)" if argument == "by_name" else "in HDF5"
         raise ValueError(
-            f"`{argument}` is for weights by layers in HDF5 files of Keras 1 and 2. "
+            f"`{argument}` is for files of weights {which}. "
             f"Received: {argument}=True, filepath={str(path)!r}"
         )
 

@@ -1,6 +1,6 @@
 """Configs of Keras 1 and 2 in Keras 3's form.
 
-Names of arguments are translated by the same tables as in scripts (`keras/legacy.py`); here is
+Names of layers and arguments are translated by the same tables as in scripts (`legacy/`); here is
 what only configs have: how objects are described, where the input's shape is, and how the calls
 of a functional model are listed.
 """
@@ -12,16 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from elephas_torch.keras import legacy
+from elephas_torch.keras.registration import find_custom, own_class
 
-_NAMES = {
-    "Model": "Functional",
-    "AtrousConvolution1D": "Conv1D",
-    "AtrousConvolution2D": "Conv2D",
-    "CuDNNLSTM": "LSTM",
-    "CuDNNGRU": "GRU",
-    "BatchNormalizationV1": "BatchNormalization",
-    "BatchNormalizationV2": "BatchNormalization",
-}
 #: Keras 1's Merge by its mode.
 _MERGES = {
     "sum": "Add", "mul": "Multiply", "ave": "Average", "max": "Maximum", "concat": "Concatenate",
@@ -34,20 +26,34 @@ _RULES = {
 }  # fmt: skip
 
 
-def modern(config: Any) -> Any:
+def modern(config: Any, keras: str | None = None) -> Any:
     """Returns a model's config in Keras 3's form; one that has it comes back as it is.
 
     Args:
         config: of a `Sequential` or a functional model, as Keras 1, 2 or 3 wrote it.
+        keras: the version that wrote it, where the config doesn't say.
 
     Raises:
         ValueError: it has something that there is no more.
     """
     if isinstance(config, list):  # Keras 0.x and 1.0: a Sequential is a list of layers
-        config = {"class_name": "Sequential", "config": config}
+        config = {"class_name": "Sequential", "config": config, "keras_version": "1"}
     if not isinstance(config, dict) or config.get("module"):
         return config
+    _tell_of_hard_sigmoid(config, str(config.get("keras_version") or keras))
     return _layer(config)
+
+
+def _tell_of_hard_sigmoid(config: dict[str, Any], keras: str) -> None:
+    name = "hard_sigmoid"
+    if keras[:1] not in ("1", "2") or repr(name) not in repr(config) or find_custom(name):
+        return
+    warnings.warn(
+        "The model has the activation 'hard_sigmoid', which was clip(0.2 x + 0.5, 0, 1) in Keras "
+        "1 and 2 and is clip(x / 6 + 0.5, 0, 1) in Keras 3 and here. For what it was, pass "
+        "custom_objects={'hard_sigmoid': lambda x: (0.2 * x + 0.5).clamp(0, 1)}.",
+        stacklevel=5,
+    )
 
 
 def _layer(config: Any) -> Any:
@@ -59,7 +65,7 @@ def _layer(config: Any) -> Any:
         made = _sequential(settings)
     elif isinstance(settings, dict) and "layers" in settings and "output_layers" in settings:
         made = _functional(settings)
-        name = _NAMES.get(name, name)
+        name = "Functional" if name == "Model" else name
     else:
         name, made = _settings(name, dict(settings or {}))
     kept = {k: v for k, v in config.items() if k not in ("class_name", "config", "keras_version")}
@@ -68,7 +74,9 @@ def _layer(config: Any) -> Any:
 
 def _sequential(settings: Any) -> dict[str, Any]:
     settings = {"layers": settings} if isinstance(settings, list) else dict(settings or {})
-    old = [one for one in settings.get("layers") or []]
+    old = settings.get("layers")
+    if not isinstance(old, list):
+        raise ValueError("Not the config of a Sequential: it has no list of 'layers'.")
     layers = [_layer(one) for one in old]
     start = None if not old else _declared(old[0])
     if start is not None and layers[0].get("class_name") != "InputLayer":
@@ -107,10 +115,17 @@ def _settings(name: str, settings: dict[str, Any]) -> tuple[str, dict[str, Any]]
         return _merge(settings)
     if name == "Lambda":
         return name, _lambda(settings)
+    if find_custom(name) is not None:
+        return name, settings
     if name in _FIRST:
         _FIRST[name](settings)
-    name = _NAMES.get(name, name)
-    return name, _renamed(name, settings)
+    name = legacy.CLASSES.get(name, name)
+    if name != "Embedding":
+        # The shape of the input is in the model's InputLayer.
+        settings.pop("input_dim", None)
+    settings.pop("input_length", None)
+    cls = own_class(name)
+    return name, settings if cls is None else legacy.translated(cls, (), settings)[1]
 
 
 def _input(settings: dict[str, Any]) -> dict[str, Any]:
@@ -183,29 +198,10 @@ def _cudnn_gru(settings: dict[str, Any]) -> None:
     settings["reset_after"] = True
 
 
-def _atrous(settings: dict[str, Any]) -> None:
-    if "atrous_rate" in settings:
-        settings["dilation_rate"] = settings.pop("atrous_rate")
-
-
 _FIRST: dict[str, Callable[[dict[str, Any]], None]] = {
     "GRU": _gru,
     "CuDNNGRU": _cudnn_gru,
-    "AtrousConvolution1D": _atrous,
-    "AtrousConvolution2D": _atrous,
 }
-
-
-def _renamed(name: str, settings: dict[str, Any]) -> dict[str, Any]:
-    from elephas_torch.keras import layers
-
-    cls = getattr(layers, name, None)
-    if cls is None:
-        return settings
-    with warnings.catch_warnings():
-        # The file is old, not the script.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return dict(legacy.modern(cls, (), settings)[1])
 
 
 def _functional(settings: dict[str, Any]) -> dict[str, Any]:

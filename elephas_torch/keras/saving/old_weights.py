@@ -41,9 +41,35 @@ def modern(layer: Any, found: Sequence[tuple[str, Any]], keras: str) -> list[Any
         ModelFileError: they are of Keras 1 and in Theano's order.
     """
     arrays = [one for _, one in found]
-    if not keras.startswith("1"):
-        return arrays
-    return _of_keras_1(layer, arrays)
+    return _of_keras_1(layer, arrays) if keras.startswith("1") else _of_keras_2(layer, arrays)
+
+
+def _halves(layer: Any, arrays: list[Any], convert: Any) -> list[Any]:
+    half = len(arrays) // 2
+    forward = convert(layer.forward_layer, arrays[:half])
+    return [*forward, *convert(layer.backward_layer, arrays[half:])]
+
+
+def _of_keras_2(layer: Any, arrays: list[Any]) -> list[Any]:
+    kind = type(layer).__name__
+    if kind == "Bidirectional":
+        return _halves(layer, arrays, _of_keras_2)
+    if kind in _GATES and len(arrays) == 3 and _is_cudnn(layer, len(_GATES[kind]), arrays[2]):
+        return _of_cudnn([read(one) for one in arrays], len(_GATES[kind]))
+    return arrays
+
+
+def _is_cudnn(layer: Any, gates: int, bias: Any) -> bool:
+    return tuple(bias.shape) == (2 * gates * layer.units,)
+
+
+def _of_cudnn(arrays: list[np.ndarray], gates: int) -> list[Any]:
+    """Weights of CuDNNLSTM and CuDNNGRU: kernels turned around, and a bias for each kernel."""
+    kernel, recurrent, bias = arrays
+    kernels = [part.T.reshape(part.shape, order="F") for part in np.split(kernel, gates, 1)]
+    recurrents = [part.T for part in np.split(recurrent, gates, 1)]
+    biases = bias.reshape(2, -1)
+    return [np.hstack(kernels), np.hstack(recurrents), biases.sum(0) if gates == 4 else biases]
 
 
 def _of_keras_1(layer: Any, arrays: list[Any]) -> list[Any]:
@@ -51,9 +77,7 @@ def _of_keras_1(layer: Any, arrays: list[Any]) -> list[Any]:
     if kind == "TimeDistributed":
         return _of_keras_1(layer.layer, arrays)
     if kind == "Bidirectional":
-        half = len(arrays) // 2
-        forward = _of_keras_1(layer.forward_layer, arrays[:half])
-        return forward + _of_keras_1(layer.backward_layer, arrays[half:])
+        return _halves(layer, arrays, _of_keras_1)
     if kind in _GATES and len(arrays) == 3 * len(_GATES[kind]):
         return _gates_joined([read(one) for one in arrays], _GATES[kind])
     if kind.startswith("Conv") and arrays:

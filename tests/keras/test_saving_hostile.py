@@ -1,0 +1,211 @@
+"""Files that somebody made to do harm: they are refused, and nothing of them runs."""
+
+import io
+import json
+import zipfile
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+from elephas_torch.errors import ModelFileError
+from elephas_torch.keras import Sequential
+from elephas_torch.keras.layers import Dense
+from elephas_torch.keras.models import load_model, model_from_json
+from elephas_torch.keras.saving import archive, hdf5
+
+MEGABYTE = 2**20
+
+
+def model():
+    made = Sequential([Dense(3, input_dim=4, name="one")])
+    made.compile("adam", "mse")
+    return made
+
+
+def rewritten(path, change):
+    """Changes a .keras file: `change` gets its files by name."""
+    with zipfile.ZipFile(path) as old:
+        files = {name: old.read(name) for name in old.namelist()}
+    change(files)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        for name, content in files.items():
+            new.writestr(name, content)
+    return path
+
+
+def in_weights(path, change):
+    """Changes the weights within a .keras file: `change` gets the open HDF5 file."""
+
+    def edit(files):
+        buffer = io.BytesIO(files["model.weights.h5"])
+        with h5py.File(buffer, "r+") as file:
+            change(file)
+        files["model.weights.h5"] = buffer.getvalue()
+
+    return rewritten(path, edit)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    model().save(tmp_path / "m.keras")
+    return tmp_path / "m.keras"
+
+
+def unpacking(name, size):
+    return lambda files: files.update({name: b" " * size})
+
+
+@pytest.mark.parametrize("name", ["config.json", "metadata.json", "more.json", "model.weights.h5"])
+def test_zips_that_unpack_to_far_more(name, saved, monkeypatch):
+    monkeypatch.setattr(archive, "SMALL", MEGABYTE)
+    rewritten(saved, unpacking(name, 20 * MEGABYTE))
+    assert saved.stat().st_size < MEGABYTE // 8
+    with pytest.raises(ModelFileError, match=r"would unpack to \d+ bytes, of which \d+ are stored"):
+        load_model(saved)
+
+
+def test_nothing_is_unpacked_to_disk(saved, tmp_path):
+    rewritten(saved, lambda files: files.update({"../evil.json": b"{}", "/evil.json": b"{}"}))
+    before = sorted(tmp_path.rglob("*"))
+    load_model(saved)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert not (tmp_path.parent / "evil.json").exists()
+
+
+KERNEL = "layers/dense/vars/0"
+
+
+def external(file, target):
+    del file[KERNEL]
+    file[KERNEL] = target
+
+
+def shaped(shape, **options):
+    def change(file):
+        del file[KERNEL]
+        file.create_dataset(KERNEL, shape, "float32", **options)
+
+    return change
+
+
+HOSTILE = {
+    "external link": (
+        lambda file: external(file, h5py.ExternalLink("/etc/passwd", "/x")),
+        "ExternalLink: links aren't followed",
+    ),
+    "soft link": (
+        lambda file: external(file, h5py.SoftLink("/layers/dense/vars/1")),
+        "SoftLink: links aren't followed",
+    ),
+    "external data": (
+        shaped((4, 3), external=[("/etc/passwd", 0, 48)]),
+        "lies outside the file",
+    ),
+    "a bomb": (shaped((10**6, 10**6), chunks=(10, 10)), "declares 4000000000000 bytes"),
+    "too large": (shaped((400, 300)), r"\(4, 3\) in the model and \(400, 300\) in the file"),
+    "too small": (shaped((4, 2)), r"\(4, 3\) in the model and \(4, 2\) in the file"),
+    "another rank": (shaped((12,)), r"\(4, 3\) in the model and \(12,\) in the file"),
+    "a group": (lambda file: external(file, file.create_group("g")), "is a group"),
+    "text": (lambda file: external(file, np.array(b"abc")), "holds no numbers"),
+    "one missing": (lambda file: file.pop(KERNEL), "2 weights in the model and 1 in the file"),
+    "no layer": (lambda file: file.pop("layers"), "2 weights in the model and 0 in the file"),
+    "an array for a group": (
+        lambda file: (file.pop("layers"), file.create_dataset("layers", (2,), "float32")),
+        "should be a group",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_weights_that_are_no_weights(kind, saved):
+    change, message = HOSTILE[kind]
+    in_weights(saved, change)
+    with pytest.raises(ModelFileError, match=message):
+        load_model(saved)
+    victim = model()
+    before = victim.get_weights()
+    with pytest.raises(ModelFileError, match=message):
+        victim.load_weights(saved)
+    assert all(np.array_equal(a, b) for a, b in zip(victim.get_weights(), before, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["external link", "external data", "a bomb", "too large", "text"])
+def test_whole_files_in_the_older_form(kind, tmp_path):
+    change, _ = HOSTILE[kind]
+    model().save(tmp_path / "m.h5")
+    with h5py.File(tmp_path / "m.h5", "r+") as file:
+        names = [hdf5.text(one) for one in file["model_weights/one"].attrs["weight_names"]]
+        holder = file["model_weights/one"]
+        holder.move(names[0], "layers/dense/vars/0")
+        change(holder)
+        holder.attrs["weight_names"] = [KERNEL.encode(), names[1].encode()]
+    with pytest.raises(ModelFileError):
+        load_model(tmp_path / "m.h5")
+
+
+def test_an_optimizer_s_state_is_read_as_carefully(saved):
+    def change(file):
+        del file["optimizer/vars/2"]
+        file["optimizer/vars/2"] = h5py.ExternalLink("/etc/passwd", "/x")
+
+    in_weights(saved, change)
+    with pytest.raises(ModelFileError, match="links aren't followed"):
+        load_model(saved)
+    load_model(saved, compile=False)
+
+
+def test_a_bomb_among_arrays_that_a_layer_reads_itself():
+    content = hdf5.written(
+        lambda file: file.create_dataset("x", (10**6, 10**6), "float32", chunks=(10, 10))
+    )
+    with hdf5.opened(content, "x") as file, pytest.raises(ModelFileError, match="declares"):
+        hdf5.Stored(file)["x"]
+
+
+def lambdas(path):
+    """A Keras file with a lambda in it that writes a file."""
+    inputs = keras.Input((4,))
+    outputs = keras.layers.Activation("relu")(inputs)
+    theirs = keras.Model(inputs, outputs)
+    theirs.save(path)
+    evil = keras.saving.serialize_keras_object(lambda x: open("evil", "w"))
+
+    def change(files):
+        config = json.loads(files["config.json"])
+        config["config"]["layers"][1]["config"]["activation"] = evil
+        files["config.json"] = json.dumps(config).encode()
+
+    return rewritten(path, change)
+
+
+def test_code_is_refused_wherever_it_is(tmp_path, recwarn):
+    path = lambdas(tmp_path / "m.keras")
+    with pytest.raises((ValueError, TypeError), match="lambda"):
+        load_model(path)
+
+
+DEEP = "[" * 100_000 + "]" * 100_000
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        DEEP,
+        '{"class_name": "Sequential", "config": ' + DEEP + "}",
+        '{"class_name": "Sequential", "config": {"layers": [null]}}',
+        '{"class_name": "Sequential", "config": {"layers": {}}}',
+        '{"class_name": "Sequential", "config": 3}',
+        '{"class_name": "Functional", "config": {"layers": [], "input_layers": [["x", 0, 0]], '
+        '"output_layers": []}}',
+        '{"class_name": "Dense", "config": {"units": -1}}',
+        '{"class_name": ["Dense"], "config": {}}',
+    ],
+)
+def test_configs_that_are_none(config, saved):
+    rewritten(saved, lambda files: files.update({"config.json": config.encode()}))
+    with pytest.raises(ValueError):
+        load_model(saved)
+    with pytest.raises((ValueError, TypeError, KeyError)):
+        model_from_json(config)
