@@ -94,7 +94,7 @@ def test_names_that_keras_has_at_the_top():
     for name in keras.__all__:
         assert getattr(keras, name) is not None
     assert set(dir(keras)) == set(keras.__all__)
-    with pytest.raises(AttributeError, match="no attribute 'modles'. Did you mean 'models'"):
+    with pytest.raises(AttributeError, match=r"no attribute 'modles'. Did you mean 'models'"):
         keras.modles  # noqa: B018
-    with pytest.raises(AttributeError, match="no layer 'Dens'. Did you mean 'Dense'"):
+    with pytest.raises(AttributeError, match=r"no layer 'Dens'. Did you mean 'Dense'"):
         layers.Dens  # noqa: B018

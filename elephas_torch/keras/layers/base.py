@@ -42,6 +42,8 @@ __all__ = ["Layer", "Shape", "collected_losses"]
 # of the last one.
 _depth = 0
 _with_losses: weakref.WeakSet[Any] = weakref.WeakSet()
+#: Layers that are in training until somebody says otherwise, whatever the layer around them is.
+undecided: weakref.WeakSet[Any] = weakref.WeakSet()
 _collecting: list[list[Tensor]] = []
 
 
@@ -216,7 +218,7 @@ class Layer(Weighted, metaclass=_Made):
         return outputs
 
     def _in_mode(self, training: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if training is None or bool(training) == self.training:
+        if training is None or (bool(training) == self.training and not undecided):
             return super().__call__(*args, **kwargs)
         before = self.training
         self.train(bool(training))
@@ -238,9 +240,10 @@ class Layer(Weighted, metaclass=_Made):
 
     def _build_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         shapes = type(self)._signature.shapes(args, kwargs)
-        input_spec.check(getattr(self, "input_spec", None), next(iter(shapes.values())), self._label)
+        first = next(iter(shapes.values()))
+        input_spec.check(getattr(self, "input_spec", None), first, self._label)
         if len(shapes) == 1:
-            self.build(next(iter(shapes.values())))
+            self.build(first)
         else:
             self.build(**shapes)
         self.built = True
@@ -510,7 +513,8 @@ def specs_of(shapes: Any, dtype: str = "float32") -> Any:
     if isinstance(shapes, dict):
         return {name: specs_of(one, dtype) for name, one in shapes.items()}
     if isinstance(shapes, list | tuple) and any(isinstance(s, list | tuple) for s in shapes):
-        return type(shapes)(specs_of(one, dtype) for one in shapes)
+        several = [specs_of(one, dtype) for one in shapes]
+        return tuple(several) if isinstance(shapes, tuple) else several
     return KerasTensor(shapes, dtype)
 
 

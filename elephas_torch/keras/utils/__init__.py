@@ -34,6 +34,8 @@ _ELSEWHERE = {
     "clear_session": "backend",
     "is_keras_tensor": "backend",
     "standardize_dtype": "backend",
+    "model_to_dot": "utils.plotting",
+    "plot_model": "utils.plotting",
     "disable_interactive_logging": "config",
     "enable_interactive_logging": "config",
     "is_interactive_logging_enabled": "config",
