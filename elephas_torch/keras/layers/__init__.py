@@ -19,7 +19,17 @@ from elephas_torch.keras.layers.advanced_activations import (
     Softmax,
     ThresholdedReLU,
 )
+from elephas_torch.keras.layers.attention import AdditiveAttention, Attention
+from elephas_torch.keras.layers.augmentation import (
+    RandomBrightness,
+    RandomContrast,
+    RandomFlip,
+    RandomRotation,
+    RandomTranslation,
+    RandomZoom,
+)
 from elephas_torch.keras.layers.base import Layer
+from elephas_torch.keras.layers.bidirectional import Bidirectional
 from elephas_torch.keras.layers.borders import (
     Cropping1D,
     Cropping2D,
@@ -28,6 +38,7 @@ from elephas_torch.keras.layers.borders import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from elephas_torch.keras.layers.categories import CategoryEncoding, Discretization
 from elephas_torch.keras.layers.convolutional import (
     Conv1D,
     Conv2D,
@@ -59,6 +70,11 @@ from elephas_torch.keras.layers.global_pooling import (
     GlobalMaxPooling2D,
     GlobalMaxPooling3D,
 )
+from elephas_torch.keras.layers.grouped_query_attention import (
+    GroupedQueryAttention,
+    GroupQueryAttention,
+)
+from elephas_torch.keras.layers.image_preprocessing import CenterCrop, Resizing
 from elephas_torch.keras.layers.input_spec import InputSpec
 from elephas_torch.keras.layers.inputs import Input
 from elephas_torch.keras.layers.lambda_layer import Lambda
@@ -69,6 +85,26 @@ from elephas_torch.keras.layers.layer_normalization import (
     UnitNormalization,
 )
 from elephas_torch.keras.layers.masking import Masking
+from elephas_torch.keras.layers.merging import (
+    Add,
+    Average,
+    Concatenate,
+    Dot,
+    Maximum,
+    Minimum,
+    Multiply,
+    Subtract,
+    add,
+    average,
+    concatenate,
+    dot,
+    maximum,
+    minimum,
+    multiply,
+    subtract,
+)
+from elephas_torch.keras.layers.missing import MISSING
+from elephas_torch.keras.layers.multi_head_attention import MultiHeadAttention
 from elephas_torch.keras.layers.noise import AlphaDropout, GaussianDropout, GaussianNoise
 from elephas_torch.keras.layers.normalization import BatchNormalization
 from elephas_torch.keras.layers.operation import Operation
@@ -86,6 +122,7 @@ from elephas_torch.keras.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
+from elephas_torch.keras.layers.preprocessing import Normalization, Rescaling
 from elephas_torch.keras.layers.recurrent import (
     GRU,
     LSTM,
@@ -109,6 +146,7 @@ from elephas_torch.keras.layers.separable import (
     SeparableConvolution2D,
 )
 from elephas_torch.keras.layers.spectral_normalization import SpectralNormalization
+from elephas_torch.keras.layers.time_distributed import TimeDistributed
 from elephas_torch.keras.layers.torch_module import TorchModuleWrapper
 from elephas_torch.keras.layers.transposed import (
     Conv1DTranspose,
@@ -136,7 +174,11 @@ __all__ = [
     "AdaptiveMaxPooling1D",
     "AdaptiveMaxPooling2D",
     "AdaptiveMaxPooling3D",
+    "Add",
+    "AdditiveAttention",
     "AlphaDropout",
+    "Attention",
+    "Average",
     "AveragePooling1D",
     "AveragePooling2D",
     "AveragePooling3D",
@@ -144,6 +186,10 @@ __all__ = [
     "AvgPool2D",
     "AvgPool3D",
     "BatchNormalization",
+    "Bidirectional",
+    "CategoryEncoding",
+    "CenterCrop",
+    "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
     "Conv2D",
@@ -166,6 +212,8 @@ __all__ = [
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
+    "Discretization",
+    "Dot",
     "Dropout",
     "EinsumDense",
     "Embedding",
@@ -186,6 +234,8 @@ __all__ = [
     "GlobalMaxPooling2D",
     "GlobalMaxPooling3D",
     "GroupNormalization",
+    "GroupQueryAttention",
+    "GroupedQueryAttention",
     "Identity",
     "Input",
     "InputLayer",
@@ -202,13 +252,26 @@ __all__ = [
     "MaxPooling1D",
     "MaxPooling2D",
     "MaxPooling3D",
+    "Maximum",
+    "Minimum",
+    "MultiHeadAttention",
+    "Multiply",
+    "Normalization",
     "Operation",
     "PReLU",
     "Permute",
     "RMSNormalization",
+    "RandomBrightness",
+    "RandomContrast",
+    "RandomFlip",
+    "RandomRotation",
+    "RandomTranslation",
+    "RandomZoom",
     "ReLU",
     "RepeatVector",
+    "Rescaling",
     "Reshape",
+    "Resizing",
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConvolution1D",
@@ -221,7 +284,9 @@ __all__ = [
     "SpatialDropout3D",
     "SpectralNormalization",
     "StackedRNNCells",
+    "Subtract",
     "ThresholdedReLU",
+    "TimeDistributed",
     "TorchModuleWrapper",
     "UnitNormalization",
     "UpSampling1D",
@@ -231,6 +296,14 @@ __all__ = [
     "ZeroPadding1D",
     "ZeroPadding2D",
     "ZeroPadding3D",
+    "add",
+    "average",
+    "concatenate",
+    "dot",
+    "maximum",
+    "minimum",
+    "multiply",
+    "subtract",
 ]
 
 
@@ -240,6 +313,5 @@ def __getattr__(name: str) -> Any:
 
         if name in old.__all__:
             return getattr(old, name)
-    raise AttributeError(
-        f"elephas_torch.keras.layers has no layer {name!r}.{nearest(name, __all__)}"
-    )
+    hint = f" In its place, {MISSING[name]}." if name in MISSING else nearest(name, __all__)
+    raise AttributeError(f"elephas_torch.keras.layers has no layer {name!r}.{hint}")

@@ -59,7 +59,7 @@ class Lambda(Layer):
         self.arguments = arguments or {}
         self.mask = mask
         self.supports_masking = mask is not None
-        self._makes_masks = mask is not None
+        self._makes_masks = mask is not None  # type: ignore[misc]
         self._output_shape = output_shape
         takes = _argument_names(function)
         self._wants_mask, self._wants_mode = "mask" in takes, "training" in takes
