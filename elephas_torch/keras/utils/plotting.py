@@ -6,6 +6,7 @@ program `dot` must be installed.
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -153,7 +154,7 @@ class _Drawing:
     def _edges(self, model: Any, prefix: str) -> list[tuple[str, str]]:
         if model._graph is None:
             names = [self._ends(layer, prefix) for layer in model.layers]
-            pairs = zip(names, names[1:], strict=False)
+            pairs = itertools.pairwise(names)
             return [(end, start) for (_, end), (start, _) in pairs]
         graph = model._graph
         made = {slot: layer for slot, layer in zip(graph.sources, graph.input_layers, strict=True)}
