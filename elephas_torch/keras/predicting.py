@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from elephas_torch.keras import legacy
 from elephas_torch.keras.arguments import (
     check_batch_size,
     check_known,
@@ -108,6 +109,7 @@ class Predicting(Feeding):
 
     def predict_proba(self, x: Any, batch_size: int | None = None, verbose: Any = 0) -> Any:
         """The same as `predict`, under Keras 1's name."""
+        legacy.method("predict_proba")
         return self.predict(x, batch_size, verbose)
 
     def predict_classes(
@@ -119,6 +121,7 @@ class Predicting(Feeding):
             int64, shape (rows,): the largest output's number; or for a single output, shape
             (rows, 1): whether it is above 0.5.
         """
+        legacy.method("predict_classes")
         return to_classes(self.predict(x, batch_size, verbose))
 
     def predict_on_batch(self, x: Any) -> Any:

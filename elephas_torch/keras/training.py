@@ -95,8 +95,7 @@ class Trainer(Predicting, Generators):
                 don't fit (`DataError`, which is one).
             TypeError: an argument that `fit` doesn't take.
         """
-        epochs = legacy.renamed(kwargs, "fit", "nb_epoch", "epochs", epochs)
-        accuracy = legacy.show_accuracy(kwargs, "fit")
+        epochs, accuracy = legacy.fit(kwargs, epochs)
         rows = kwargs.pop("_rows", (None, None))
         without_workers(kwargs, "fit")
         check_known(Trainer.fit, kwargs)

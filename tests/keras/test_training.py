@@ -225,13 +225,15 @@ def test_the_loss_alone_comes_without_a_list():
 
 def test_predictions_as_classes():
     model, (x, _) = mlp(Ours), data("mlp")
-    assert np.array_equal(model.predict_classes(x), model.predict(x).argmax(1))
-    assert np.array_equal(model.predict_proba(x), model.predict(x))
     single = mlp(Ours, units=1, activation="sigmoid")
-    assert np.array_equal(single.predict_classes(x), (single.predict(x) > 0.5).astype(int))
-    assert single.predict_classes(x).shape == (ROWS, 1)
     flat = models.Model.from_torch(nn.Sequential(nn.Linear(6, 1), nn.Flatten(0)), (6,))
-    assert flat.predict_classes(x).shape == (ROWS,)
+    with pytest.warns(DeprecationWarning, match=r"use predict\(x\)\.argmax\(-1\)"):
+        assert np.array_equal(model.predict_classes(x), model.predict(x).argmax(1))
+        assert np.array_equal(single.predict_classes(x), (single.predict(x) > 0.5).astype(int))
+        assert single.predict_classes(x).shape == (ROWS, 1)
+        assert flat.predict_classes(x).shape == (ROWS,)
+    with pytest.warns(DeprecationWarning, match=r"predict_proba is old: use predict\(x\)"):
+        assert np.array_equal(model.predict_proba(x), model.predict(x))
 
 
 def test_predictions_of_no_rows():
@@ -491,7 +493,7 @@ def test_an_error_leaves_the_model_ready():
 
 def test_old_spellings():
     model, (x, y) = mlp(Ours), data("mlp")
-    with pytest.warns(UserWarning, match=r"class_mode=…. has no effect"):
+    with pytest.warns(DeprecationWarning, match=r"class_mode=….*has no effect"):
         model.compile("sgd", "categorical_crossentropy", class_mode="categorical")
     with pytest.warns(DeprecationWarning, match="old name of `epochs`"):
         assert len(model.fit(x, y, nb_epoch=3, verbose=0).epoch) == 3

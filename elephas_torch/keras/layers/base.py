@@ -133,7 +133,7 @@ class Layer(Weighted, metaclass=_Made):
     ) -> None:
         super().__init__(trainable)
         kwargs.pop("autocast", None)
-        weights = kwargs.pop("weights", None)
+        weights = kwargs.pop("_first_weights", None)
         if kwargs:
             raise unknown_arguments(type(self).__name__, kwargs, _argument_names(type(self)))
         self.dtype_policy = policy.get(dtype)
@@ -503,6 +503,8 @@ def _is_tensor(thing: Any) -> bool:
 def _cast(value: Any, dtype: torch.dtype) -> Any:
     if not isinstance(value, Tensor) or not value.is_floating_point() or value.dtype == dtype:
         return value
+    if value.dtype == torch.float64 and dtype == torch.float32:
+        return value  # as where no policy is mixed
     cast, mask = value.to(dtype), masks.get(value)
     masks.put(cast, mask)
     return cast

@@ -13,16 +13,19 @@ Table = dict[str, Rule]
 _RUNS_BY_ITSELF = "how steps are computed is chosen by the layer"
 _FORMAT: Table = {"dim_ordering": to("data_format", convert=values.data_format)}
 _WINDOW: Table = {**_FORMAT, "border_mode": to("padding", convert=values.padding)}
-_KERNEL: Table = {
-    "init": to("kernel_initializer", convert=values.initializer),
-    "W_regularizer": to("kernel_regularizer"),
+_BIAS: Table = {
     "b_regularizer": to("bias_regularizer"),
-    "W_constraint": to("kernel_constraint"),
     "b_constraint": to("bias_constraint"),
     "bias": to("use_bias"),
 }
-_CONVOLUTION: Table = {
-    **_KERNEL,
+_KERNEL: Table = {
+    "init": to("kernel_initializer", convert=values.initializer),
+    "W_regularizer": to("kernel_regularizer"),
+    "W_constraint": to("kernel_constraint"),
+    **_BIAS,
+}
+_WINDOWS: Table = {
+    **_BIAS,
     **_WINDOW,
     "nb_filter": to("filters"),
     "filter_length": to("kernel_size"),
@@ -35,18 +38,19 @@ _CONVOLUTION: Table = {
         note="Keras 0's images had channels first",
     ),
 }
+_CONVOLUTION: Table = {**_KERNEL, **_WINDOWS}
 _TRANSPOSED: Table = {
     **_CONVOLUTION,
     "output_shape": gone("the size of the outputs comes from the inputs and `output_padding`"),
 }
 _SEPARABLE: Table = {
-    **_CONVOLUTION,
+    **_WINDOWS,
     "init": to("depthwise_initializer", "pointwise_initializer", convert=values.initializer),
     "depthwise_init": to("depthwise_initializer", convert=values.initializer),
     "pointwise_init": to("pointwise_initializer", convert=values.initializer),
 }
 _DEPTHWISE: Table = {
-    **_CONVOLUTION,
+    **{old: rule for old, rule in _WINDOWS.items() if old != "nb_filter"},
     "init": to("depthwise_initializer", convert=values.initializer),
 }
 _POOLING: Table = {
@@ -56,11 +60,10 @@ _POOLING: Table = {
     "stride": to("strides"),
     "ignore_border": gone("`padding` says it"),
 }
-_RECURRENT: Table = {
+_SIMPLE: Table = {
     **_KERNEL,
     "output_dim": to("units"),
     "inner_init": to("recurrent_initializer", convert=values.initializer),
-    "inner_activation": to("recurrent_activation"),
     "U_regularizer": to("recurrent_regularizer"),
     "U_constraint": to("recurrent_constraint"),
     "dropout_W": to("dropout"),
@@ -70,6 +73,7 @@ _RECURRENT: Table = {
     ),
     "truncate_gradient": gone("gradients go back to the first step"),
 }
+_GATED: Table = {**_SIMPLE, "inner_activation": to("recurrent_activation")}
 _RATE: Table = {"p": to("rate")}
 _SLOPE: Table = {"alpha": to("negative_slope")}
 _SCALED: Table = {
@@ -81,7 +85,7 @@ _SCALED: Table = {
 SINGLE: dict[str, Table] = {
     "Layer": {
         "weights": Rule(
-            ("weights",), note="once the layer is built", written="layer.set_weights(…)"
+            ("_first_weights",), note="once the layer is built", written="layer.set_weights(…)"
         ),
         "input_dtype": gone("an `Input` has the dtype of the inputs"),
     },
@@ -109,10 +113,10 @@ SINGLE: dict[str, Table] = {
     "Cropping2D": _FORMAT,
     "Cropping3D": _FORMAT,
     "Flatten": _FORMAT,
-    "SimpleRNN": _RECURRENT,
-    "GRU": _RECURRENT,
+    "SimpleRNN": _SIMPLE,
+    "GRU": _GATED,
     "LSTM": {
-        **_RECURRENT,
+        **_GATED,
         "forget_bias_init": to("unit_forget_bias", convert=values.unit_forget_bias),
     },
     "Embedding": {

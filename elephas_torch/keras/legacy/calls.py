@@ -1,46 +1,67 @@
-"""Arguments as Keras 1 and 2 spelled them."""
+"""Old arguments of methods, and old methods."""
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
-#: What other Keras versions' `compile` takes and nothing here depends on.
-IGNORED_BY_COMPILE = (
-    "class_mode", "theano_mode", "run_eagerly", "jit_compile", "steps_per_execution",
-    "auto_scale_loss", "sample_weight_mode",
-)  # fmt: skip
+from elephas_torch.keras.legacy.notice import warn
+
+#: Method -> old argument -> what to write.
+ARGUMENTS: dict[str, dict[str, str]] = {
+    "fit": {"nb_epoch": "epochs", "show_accuracy": "compile(metrics=['accuracy'])"},
+    "evaluate": {"show_accuracy": "compile(metrics=['accuracy'])"},
+    "ReduceLROnPlateau": {"epsilon": "min_delta"},
+}
+#: Old method of a model -> what to write.
+METHODS = {
+    "predict_classes": "predict(x).argmax(-1), or predict(x) > 0.5 for a single output",
+    "predict_proba": "predict(x)",
+    "fit_generator": "fit(x), with batches for x",
+    "evaluate_generator": "evaluate(x), with batches for x",
+    "predict_generator": "predict(x), with batches for x",
+}
+#: What Keras 1's and 2's `compile` takes and nothing depends on any more.
+IGNORED_BY_COMPILE = ("class_mode", "theano_mode", "sample_weight_mode")
 
 
 def renamed(kwargs: dict[str, Any], owner: str, old: str, new: str, value: Any) -> Any:
     """Takes `old` out of the arguments; returns its value, or `value` where it isn't there."""
     if old not in kwargs:
         return value
-    warnings.warn(f"{owner}({old}=…) is the old name of `{new}`.", DeprecationWarning, stacklevel=3)
+    warn(f"{owner}({old}=…) is the old name of `{new}`.")
     return kwargs.pop(old)
 
 
-def ignore(kwargs: dict[str, Any]) -> None:
-    """Takes `IGNORED_BY_COMPILE` out of `compile`'s arguments; warns of those that are set."""
-    for name in [name for name in IGNORED_BY_COMPILE if name in kwargs]:
-        if kwargs.pop(name) is not None:
-            warnings.warn(f"compile({name}=…) has no effect here.", stacklevel=3)
+def fit(kwargs: dict[str, Any], epochs: Any) -> tuple[Any, bool]:
+    """Takes old arguments out of those of `fit`; returns the epochs, and whether accuracy is to
+    be shown."""
+    notes = []
+    if "nb_epoch" in kwargs:
+        notes.append("fit(nb_epoch=…) is the old name of `epochs`")
+        epochs = kwargs.pop("nb_epoch")
+    if "show_accuracy" in kwargs:
+        notes.append("fit(show_accuracy=…) is old: use compile(metrics=['accuracy'])")
+    if notes:
+        warn("; ".join(notes) + ".")
+    return epochs, bool(kwargs.pop("show_accuracy", False))
 
 
 def show_accuracy(kwargs: dict[str, Any], owner: str) -> bool:
     """Takes Keras 1's `show_accuracy` out of the arguments; returns whether it is on."""
     if "show_accuracy" not in kwargs:
         return False
-    warnings.warn(
-        f"{owner}(show_accuracy=…) is old: use compile(metrics=['accuracy']).",
-        DeprecationWarning,
-        stacklevel=3,
-    )
+    warn(f"{owner}(show_accuracy=…) is old: use compile(metrics=['accuracy']).")
     return bool(kwargs.pop("show_accuracy"))
 
 
-def modern(
-    cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Returns a constructor's arguments in today's spelling; warns of old ones."""
-    return args, kwargs
+def ignore(kwargs: dict[str, Any]) -> None:
+    """Takes `IGNORED_BY_COMPILE` out of `compile`'s arguments; warns of those that are set."""
+    found = {name: kwargs.pop(name) for name in IGNORED_BY_COMPILE if name in kwargs}
+    names = [f"{name}=…" for name, value in found.items() if value is not None]
+    if names:
+        warn(f"compile({', '.join(names)}) is old and has no effect: leave it out.")
+
+
+def method(name: str) -> None:
+    """Warns of an old method."""
+    warn(f"{name} is old: use {METHODS[name]}.")

@@ -141,7 +141,7 @@ def doubt(owner: str, args: Arguments) -> str:
 
 
 def named(order: Order, args: Arguments) -> dict[str, Any]:
-    """Returns arguments by their names in an order.
+    """Returns arguments by their names in an order; None, Keras 1's word for nothing, left out.
 
     Raises:
         TypeError: there are more than it has.
@@ -150,4 +150,5 @@ def named(order: Order, args: Arguments) -> dict[str, Any]:
         return {order[0][1:]: args}
     if len(args) > len(order):
         raise TypeError(f"More arguments than Keras 1 had: {', '.join(order)}. Received: {args!r}")
-    return dict(zip(order, args, strict=False))
+    found = zip(order, args, strict=False)
+    return {name: value for name, value in found if value is not None}
