@@ -167,3 +167,19 @@ class Options(State):
     def scale_loss(self, loss: Any) -> Any:
         """Returns the loss whose gradients a step takes: times `loss_scale_factor`."""
         return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
+
+    @property
+    def scales_loss(self) -> bool:
+        """Whether `scale_loss` does anything."""
+        return self.loss_scale_factor is not None
+
+    def unscale(self, gradients: Tensor) -> bool:
+        """Divides gradients by what `scale_loss` multiplied their loss with, in place; `step`
+        does that itself.
+
+        Returns:
+            Whether they can be used.
+        """
+        if self.loss_scale_factor is not None:
+            gradients.div_(self.loss_scale_factor)
+        return True

@@ -127,18 +127,29 @@ class LossScaleOptimizer(Optimizer):
         """Returns the loss times `dynamic_scale`."""
         return loss * self.dynamic_scale
 
+    @property
+    def scales_loss(self) -> bool:
+        return True
+
+    @torch.no_grad()
+    def unscale(self, gradients: Tensor) -> bool:
+        """Divides gradients by `dynamic_scale`, in place; where one isn't finite, the scale is
+        halved and they can't be used."""
+        if not math.isfinite(float(torch.linalg.vector_norm(gradients, math.inf))):
+            self.dynamic_scale, self.step_counter = self.dynamic_scale / 2, 0
+            return False
+        gradients.div_(self.dynamic_scale)
+        self.step_counter += 1
+        if self.step_counter == self.dynamic_growth_steps:
+            self.dynamic_scale, self.step_counter = self.dynamic_scale * 2, 0
+        return True
+
     @torch.no_grad()
     def step(
         self, parameters: Tensor, gradients: Tensor, sizes: Sequence[int] | None = None
     ) -> None:
-        if not math.isfinite(float(torch.linalg.vector_norm(gradients, math.inf))):
-            self.dynamic_scale, self.step_counter = self.dynamic_scale / 2, 0
-            return
-        gradients.div_(self.dynamic_scale)
-        self.inner_optimizer.step(parameters, gradients, sizes)
-        self.step_counter += 1
-        if self.step_counter == self.dynamic_growth_steps:
-            self.dynamic_scale, self.step_counter = self.dynamic_scale * 2, 0
+        if self.unscale(gradients):
+            self.inner_optimizer.step(parameters, gradients, sizes)
 
     def slot_of(self, name: str, number: int) -> Tensor | None:
         return self.inner_optimizer.slot_of(name, number)
