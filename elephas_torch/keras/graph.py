@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from elephas_torch.keras import masks, trees
+from elephas_torch.keras.layers import probing
 from elephas_torch.keras.symbolic import KerasTensor, Node
 
 
@@ -158,7 +159,7 @@ class Graph:
             inputs: to start from. Default, those that the input layers declare.
             step: layer -> what to call. Default, what gives its outputs without noting the call.
         """
-        step = step or (lambda layer: layer.compute_output_spec)
+        step = step or _unnoted
         found: list[Any] = [None] * self.size
         starts = inputs or [KerasTensor(one.batch_shape, one.dtype) for one in self.input_layers]
         for slot, tensor in zip(self.sources, starts, strict=True):
@@ -226,10 +227,16 @@ def _itself(layer: Any) -> Any:
     return layer
 
 
+def _unnoted(layer: Any) -> Callable[..., Any]:
+    return lambda *args, **kwargs: probing.spec(layer, args, kwargs)
+
+
 def with_mask_of(inputs: Any, layer: Any) -> Any:
     """Returns what a layer's activation is applied to, with the mask that its outputs have."""
-    outputs = layer.preactivation(inputs)
     mask = masks.get(inputs)
+    if inputs.dtype in (torch.bfloat16, torch.float16):
+        inputs = inputs.float()  # of layers before it: one that is mixed itself isn't asked
+    outputs = layer.preactivation(inputs)
     if mask is not None and layer.supports_masking and masks.get(outputs) is None:
         masks.put(outputs, mask)
     return outputs

@@ -66,6 +66,10 @@ class DTypePolicy:
     def __hash__(self) -> int:
         return hash(self.name)
 
+    def __reduce__(self) -> Any:
+        # By `get`, so that a process that a layer is sent to knows of mixed policies too.
+        return get, (self.name,)
+
     def __repr__(self) -> str:
         return f'<DTypePolicy "{self.name}">'
 
