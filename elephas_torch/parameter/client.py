@@ -158,9 +158,12 @@ class Client:
         stop: bool | None = None,
         learning_rate: float | None = None,
         release_epoch: int | None = None,
+        finalize: bool = False,
     ) -> None:
-        """Stops the training, sets the learning rate, or releases the reports of an epoch."""
-        body = {"stop": stop, "learning_rate": learning_rate, "release_epoch": release_epoch}
+        """Stops the training, sets the learning rate, releases the reports of an epoch, or puts
+        the optimizer's running mean of the weights into them."""
+        body = {"stop": stop, "learning_rate": learning_rate, "release_epoch": release_epoch,
+                "finalize": finalize}  # fmt: skip
         self._json("POST /control", body)
 
     def close(self) -> None:
@@ -279,8 +282,9 @@ class InMemoryClient:
         stop: bool | None = None,
         learning_rate: float | None = None,
         release_epoch: int | None = None,
+        finalize: bool = False,
     ) -> None:
-        self.state.control(stop, learning_rate, release_epoch)
+        self.state.control(stop, learning_rate, release_epoch, finalize)
 
     def close(self) -> None:
         """Does nothing: there is no connection."""

@@ -73,6 +73,7 @@ class Control(BaseModel):
     stop: bool | None = None
     learning_rate: float | None = None
     release_epoch: int | None = None
+    finalize: bool = False
 
 
 class Application:
@@ -362,8 +363,8 @@ def control_app(application: Application) -> FastAPI:
 
     @app.post("/control")
     async def control(body: Control) -> FastResponse:
-        """Stop, set the learning rate, release an epoch's reports."""
-        await run(state.control, body.stop, body.learning_rate, body.release_epoch)
+        """Stop, set the learning rate, release an epoch's reports, finalize the weights."""
+        await run(state.control, body.stop, body.learning_rate, body.release_epoch, body.finalize)
         return as_json({})
 
     app.exception_handler(ElephasError)(_json_error)

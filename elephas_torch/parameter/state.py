@@ -173,13 +173,17 @@ class State:
         stop: bool | None = None,
         learning_rate: float | None = None,
         release_epoch: int | None = None,
+        finalize: bool = False,
     ) -> None:
         """Stops the training (all waits are answered, nothing more is applied), sets the rate,
-        or releases the reports up to an epoch.
+        releases the reports up to an epoch, or puts the optimizer's running mean of the weights
+        into them, where it keeps one: when training ends.
 
         Raises:
-            Refused: a learning rate below 0 or not finite.
+            Refused: a learning rate below 0 or not finite, or one where a schedule decides.
         """
+        if finalize:
+            self.weights.finalize()
         if learning_rate is not None:
             self._set_rate(learning_rate)
         with self._lock:
@@ -295,9 +299,12 @@ class State:
             raise Refused(
                 f"`learning_rate` must be a number of 0 or more. Received: learning_rate={rate!r}"
             )
-        self.learning_rate = float(rate)
         if self.settings.server_rate:
-            self.weights.optimizer.learning_rate = float(rate)
+            try:
+                self.weights.optimizer.learning_rate = float(rate)
+            except TypeError as error:  # a schedule decides
+                raise Refused(str(error)) from None
+        self.learning_rate = float(rate)
 
     # Applying; without the lock held, as it may take long.
 

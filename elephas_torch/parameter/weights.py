@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from elephas_torch import optimizers
+from elephas_torch import constraints, optimizers
 from elephas_torch.flat import Vectors
 from elephas_torch.parameter import rules, wire
 from elephas_torch.parameter.wire import Body, Push, Settings
@@ -132,7 +132,23 @@ class Weights:
             body.vectors.state.copy_(self.vectors.state)
         return body.vectors, memory
 
+    def finalize(self) -> None:
+        """Puts the optimizer's running mean of the weights into them, where it keeps one."""
+        if not self.optimizer.use_ema:
+            return
+        with self._guard:
+            new, memory = self._room()
+            if new is not self.vectors:
+                new.parameters.copy_(self.vectors.parameters)
+            self.optimizer.finalize_variable_values(new.parameters)
+            self._publish(new, memory)
+
     def _move(self, new: Vectors, update: Tensor, stale: int) -> None:
+        self._step(new, update, stale)
+        if self._settings.constraints:
+            constraints.project(new.parameters, self._settings.constraints)
+
+    def _step(self, new: Vectors, update: Tensor, stale: int) -> None:
         old = self.vectors.parameters
         if rules.is_plain_sgd(self.optimizer):
             rate = self.optimizer.learning_rate

@@ -53,6 +53,8 @@ class Settings:
         gated: reports are answered only when the driver has released their epoch.
         server_rate: the optimizer is the compiled one, so `control(learning_rate=…)` sets its
             rate; otherwise the rate only is passed on to the workers.
+        constraints: what weights are brought back to after each step, as
+            `elephas_torch.constraints.spec` gives it. Default none.
 
     Raises:
         ValueError: a mode or staleness that doesn't exist, or a number out of its range.
@@ -69,6 +71,7 @@ class Settings:
     lease: float = 60.0
     gated: bool = False
     server_rate: bool = False
+    constraints: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
