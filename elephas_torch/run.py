@@ -13,17 +13,17 @@ from typing import Any
 
 from pyspark import RDD, InheritableThread
 
-from elephas_torch import cluster, optimizers, worker
+from elephas_torch import cluster, preflight, worker
 from elephas_torch.errors import DataError, ElephasError, ServerError, WorkerError
 from elephas_torch.flat import Vectors
 from elephas_torch.keras.callbacks import CallbackList, TerminateOnNaN
 from elephas_torch.keras.models import Model
 from elephas_torch.keras.progress import Progress
-from elephas_torch.keras.step import Step
 from elephas_torch.optimizers import Optimizer
 from elephas_torch.parameter.client import Client
 from elephas_torch.parameter.process import ServerProcess
 from elephas_torch.parameter.wire import Settings
+from elephas_torch.stepping import step_of
 from elephas_torch.worker import Job
 
 logger = logging.getLogger(__name__)
@@ -89,13 +89,13 @@ class Run:
         self.epochs = _Epochs(options.workers)
         self._callbacks = [c for c in hooks.callbacks if c is not hooks.history]
         self._next = options.initial_epoch
-        self._last: dict[str, float] = {}
+        self._last: dict[str, Any] = {}
         self._seen = 0
         self._failure: dict[str, Any] | None = None
         self._result: list[dict[str, Any]] = []
         self._error: BaseException | None = None
 
-    def execute(self) -> list[dict[str, list[float]]]:
+    def execute(self) -> list[dict[str, list[Any]]]:
         """Trains.
 
         Returns:
@@ -118,7 +118,7 @@ class Run:
     def _train(self) -> None:
         # Before anything is sent: callbacks may change weights and rates here.
         self.hooks.on_epoch_begin(self._next)
-        self.step: Step = self.model._ready()
+        self.step = step_of(self.model)
         with (
             self._server() as server,
             server.client() as client,
@@ -129,7 +129,12 @@ class Run:
                 self._watch(server, client, thread)
             if not self._ended_by_nan():
                 self._check_result(server)
-            client.pull(self.step.flat.vectors)
+            self._take_weights(client)
+
+    def _take_weights(self, client: Client) -> None:
+        if self.options.optimizer.use_ema:
+            client.control(finalize=True)
+        client.pull(self.step.flat.vectors)
 
     @contextmanager
     def _server(self) -> Iterator[ServerProcess]:
@@ -145,7 +150,7 @@ class Run:
         settings = Settings(
             mode=options.mode,
             sizes=flat.vectors.sizes,
-            optimizer=optimizers.serialize(options.optimizer),
+            optimizer=preflight.for_server(options.optimizer, self.model, flat.names),
             weight_sizes=flat.sizes,
             workers=options.workers,
             staleness=options.staleness,
@@ -154,6 +159,7 @@ class Run:
             lease=options.lease,
             gated=options.mode == "synchronous" and bool(self._callbacks),
             server_rate=options.own_optimizer,
+            constraints=preflight.constraint_specs(self.model),
         )
         host = cluster.server_host(self.sc, options.host)
         port = cluster.server_port(self.sc, options.port)
@@ -256,7 +262,7 @@ class Run:
         if not model.stop_training and self._next < self.options.epochs:
             self.hooks.on_epoch_begin(self._next)
             self.progress.begin(self._next)
-        changed = model.optimizer.learning_rate if model.optimizer.learning_rate != rate else None
+        changed = _changed(model.optimizer, rate)
         if model.stop_training:
             client.control(stop=True, learning_rate=changed)
             self._next = self.options.epochs
@@ -273,15 +279,15 @@ class Run:
         self.hooks.on_epoch_end(self._next, self._last)
         return True
 
-    def _logs(self, epoch: int) -> dict[str, float]:
+    def _logs(self, epoch: int) -> dict[str, Any]:
         reports = self.epochs.reports(epoch)
-        logs: dict[str, float] = {}
+        logs: dict[str, Any] = {}
         for part, prefix in (("train", ""), ("val", "val_")):
             sums = [report[part] for report in reports if part in report]
             if sums:
                 self.step.load_sums(sums)
                 logs |= {prefix + name: value for name, value in self.step.logs().items()}
-        return logs
+        return dict(sorted(logs.items()))
 
     def _show(self, client: Client) -> None:
         if self._next < self.options.epochs:
@@ -301,6 +307,19 @@ class Run:
             ) from None
         if not any(one["rows"] for one in self._result):
             raise DataError("The RDD is empty: there is nothing to train on.")
+
+
+def _changed(optimizer: Optimizer, before: float) -> float | None:
+    """The rate that a callback has set, if one has."""
+    rate = optimizer.learning_rate
+    if rate == before:
+        return None
+    if preflight.is_scheduled(optimizer):
+        raise ValueError(
+            "A callback gave the optimizer another schedule of learning rates, which can't reach "
+            "the workers while they train. Give it to the optimizer in compile(), or set numbers."
+        )
+    return rate
 
 
 class _Epochs:

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from pyspark import RDD
 
-from elephas_torch import cluster, data
+from elephas_torch import cluster, data, preflight
 from elephas_torch.errors import DataError, ElephasError, WorkerError
-from elephas_torch.keras import batches
-from elephas_torch.keras.batches import Samples
+from elephas_torch.keras import trees
 from elephas_torch.keras.models import Model
-from elephas_torch.keras.step import Step
+from elephas_torch.keras.results import empty
+from elephas_torch.stepping import step_of
 from elephas_torch.worker import as_error, broadcast, described, drain, load_model, packed
 
 
@@ -41,46 +41,58 @@ def predict(model: Model, rdd: RDD[Any], batch_size: int, collect: bool = True) 
     Args:
         collect: False gives an RDD of outputs, computed when it is used.
 
+    Returns:
+        A NumPy array, or for several outputs a list, tuple or dict of them as the model gives
+        them; or the RDD of a row of these each.
+
     Raises:
+        ValueError: a layer is stateful, or the model isn't built.
         DataError: rows that don't fit.
         WorkerError: a worker raised, or the RDD's own functions did.
     """
-    model._needs_build()
+    _check(model)
     if not collect:
         # Kept for as long as the RDD is: Spark's cleaner takes it away.
         weights = rdd.context.broadcast(packed(model))
-        return _outputs(Scoring(model.skeleton(), weights, batch_size), rdd).flatMap(_unpacked)
+        return _outputs(Scoring(model.skeleton(), weights, batch_size), rdd).flatMap(_rows)
     with broadcast(rdd.context, model) as weights:
         parts = _collected(_outputs(Scoring(model.skeleton(), weights, batch_size), rdd))
-    return np.concatenate(parts) if parts else model.predict(np.zeros((0, *_row(model))), verbose=0)
+    return trees.map_leaves(_joined, *parts) if parts else empty(model.output_shape)
 
 
-def evaluate(model: Model, rdd: RDD[Any], batch_size: int) -> dict[str, float]:
+def _check(model: Model) -> None:
+    preflight.check_stateless(model)
+    if model.has_call:
+        model._needs_build()
+
+
+def _joined(*parts: Any) -> np.ndarray:
+    return np.concatenate(parts)
+
+
+def evaluate(model: Model, rdd: RDD[Any], batch_size: int) -> dict[str, Any]:
     """Loss and metrics over an RDD of pairs, exact over all rows.
 
     Raises:
+        ValueError: a layer is stateful, or the model isn't built.
         DataError: rows that don't fit, or no rows at all.
         WorkerError: a worker raised, or the RDD's own functions did.
     """
     blocks = getattr(rdd, "_elephas_blocks", None)
     source = rdd if blocks is None else blocks
-    model._needs_build()
+    _check(model)
     with broadcast(rdd.context, model) as weights:
         scoring = Scoring(model.skeleton(), weights, batch_size, paired=blocks is None)
         sums = _collected(source.mapPartitionsWithIndex(functools.partial(_evaluated, scoring)))
     if not sums:
         raise DataError("The RDD is empty: there is nothing to evaluate.")
-    step = model._ready()
+    step = step_of(model)
     step.load_sums(sums)
     return step.logs()
 
 
 def _outputs(scoring: Scoring, rdd: RDD[Any]) -> RDD[Any]:
     return rdd.mapPartitionsWithIndex(functools.partial(_predicted, scoring))
-
-
-def _row(model: Model) -> list[int]:
-    return [n or 0 for n in model.input_shape[1:]]
 
 
 @dataclass(frozen=True)
@@ -97,7 +109,7 @@ class _Failed:
 def _predicted(scoring: Scoring, partition: int, rows: Iterable[Any]) -> Iterator[Any]:
     try:
         model = scoring.model()
-        for block in data.features_of(rows):
+        for block in data.features_of(rows, data.features_part(model)):
             yield model.predict(block, batch_size=scoring.batch_size, verbose=0)
     except Exception as error:
         yield _failed(partition, error)
@@ -107,21 +119,15 @@ def _predicted(scoring: Scoring, partition: int, rows: Iterable[Any]) -> Iterato
 def _evaluated(scoring: Scoring, partition: int, rows: Iterable[Any]) -> Iterator[Any]:
     try:
         model = scoring.model()
-        step = Step(model)
+        step = step_of(model)
         step.reset()
-        for block in data.blocks_of(rows) if scoring.paired else rows:
-            for batch in batches.batches(_samples(model, block), scoring.batch_size):
-                step.evaluate(batch)
+        for batch in data.batches_of(model, rows, scoring.batch_size, scoring.paired):
+            step.evaluate(batch)
         if step.sums()["rows"]:
             yield step.sums()
     except Exception as error:
         yield _failed(partition, error)
     drain(rows)
-
-
-def _samples(model: Model, block: Any) -> Samples:
-    x, y = data.tensors_of(block, model.input_dtype, model.loss.target_dtype)
-    return data.fitted(model, x, y)
 
 
 def _failed(partition: int, error: Exception) -> _Failed:
@@ -134,6 +140,15 @@ def _unpacked(part: Any) -> Any:
     if isinstance(part, _Failed):
         raise part.error()
     return part
+
+
+def _rows(part: Any) -> Any:
+    """The rows of a block of outputs, each in the outputs' form."""
+    outputs = _unpacked(part)
+    if isinstance(outputs, np.ndarray):
+        return outputs
+    count = len(trees.leaves(outputs)[0])
+    return [trees.map_leaves(lambda one, n=n: one[n], outputs) for n in range(count)]
 
 
 def _collected(rdd: RDD[Any]) -> list[Any]:

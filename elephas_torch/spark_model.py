@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from pyspark import RDD, SparkContext
 
-from elephas_torch import arguments, cluster, data, optimizers, scoring
+from elephas_torch import arguments, cluster, data, optimizers, preflight, scoring
 from elephas_torch.errors import ModelFileError, unknown_arguments
-from elephas_torch.keras import saving
+from elephas_torch.keras import saving, trees
 from elephas_torch.keras.arguments import (
     check_batch_size,
     check_class_weight,
@@ -31,7 +31,7 @@ from elephas_torch.keras.callbacks import Callback, CallbackList, History
 from elephas_torch.keras.callbacks.several import check_epochwise, wants_batches
 from elephas_torch.keras.models import Model
 from elephas_torch.keras.progress import Progress, resolve_verbose
-from elephas_torch.keras.results import results, to_classes
+from elephas_torch.keras.results import in_order, results, to_classes
 from elephas_torch.keras.serialization import check_custom_objects
 from elephas_torch.optimizers import Optimizer
 from elephas_torch.optimizers.base import positive
@@ -158,11 +158,14 @@ class SparkModel:
         check_flag("shuffle", shuffle)
         source, paired, count = self._partitioned(rdd, arguments.checked_workers(workers))
         self._build(rdd)
+        optimizer = self._server_optimizer()
+        preflight.check(model, self.frequency == "batch", class_weight)
+        preflight.check_sendable(optimizer)
         options = Options(
             mode=self.mode,
             every={"epoch": None, "batch": 1}.get(self.frequency, self.frequency),  # type: ignore[arg-type]
             gradients=self.frequency == "batch",
-            optimizer=self._server_optimizer(),
+            optimizer=optimizer,
             own_optimizer=self.frequency == "batch" and self.optimizer is None,
             staleness=self.staleness,
             epochs=epochs,
@@ -266,12 +269,11 @@ class SparkModel:
     def _build(self, rdd: RDD[Any]) -> None:
         """Builds a model that doesn't know its input shape from the first row."""
         model = self.master_network
-        if not model.built:
+        if not model.built and model.has_call:
             first = rdd.take(1)
             if not first:
                 raise ValueError("The RDD is empty: there is nothing to train on.")
-            features, _ = next(data.blocks_of(first))
-            model.features(features)
+            data.build(model, first[0])
 
     def predict(
         self, data: Any, batch_size: int | None = None, collect: bool = True, **kwargs: Any
@@ -335,12 +337,19 @@ class SparkModel:
                 x, y, size, verbose, sample_weight=sample_weight, return_dict=return_dict
             )
         if not isinstance(x, RDD):
-            model.samples(x, y)
+            x, y = self._columns(x, y)
+            if None in trees.leaves(y):  # an output without a loss has no targets to send
+                return model.evaluate(x, y, size, verbose, return_dict=return_dict)
             x = to_simple_rdd(self.sc, x, y)
         cluster.prepare_python(x.context)
         logs = scoring.evaluate(model, x, size)
         Progress(1, 1, resolve_verbose(verbose)).result(logs)
-        return results(logs, return_dict, model.metrics_names)
+        return results(logs, return_dict, in_order(logs, model.metrics))
+
+    def _columns(self, x: Any, y: Any) -> tuple[Any, Any]:
+        """Arrays as `to_simple_rdd` takes them: lists of inputs and outputs as tuples."""
+        found = self.master_network._converted()(x, y, None)
+        return _as_tuples(found.x), _as_tuples(found.y)
 
     def get_config(self) -> dict[str, Any]:
         """How it trains, JSON-able; what `save` keeps beside the model."""
@@ -415,6 +424,12 @@ def load_spark_model(
     cls = classes.get(config.pop("class_name"), SparkModel)
     model = saving.load_model(file_name, custom_objects)
     return cls(sc, model, custom_objects=custom_objects, **config)
+
+
+def _as_tuples(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {key: _as_tuples(one) for key, one in tree.items()}
+    return tuple(map(_as_tuples, tree)) if isinstance(tree, list | tuple) else tree
 
 
 def __getattr__(name: str) -> Any:

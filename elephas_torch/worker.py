@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import safetensors.torch
 import torch
@@ -38,9 +38,10 @@ from elephas_torch.keras import batches
 from elephas_torch.keras.batches import Samples
 from elephas_torch.keras.models import Model, all_tensors
 from elephas_torch.keras.step import Step
-from elephas_torch.optimizers import Optimizer
+from elephas_torch.optimizers import LossScaleOptimizer, Optimizer
 from elephas_torch.parameter.client import Client
 from elephas_torch.parameter.wire import Push, Reply
+from elephas_torch.stepping import OwnFlatStep, step_of
 
 
 @dataclass(frozen=True)
@@ -195,6 +196,8 @@ def steps_done(job: Job, joined: Any, rows: int) -> int:
 
 def catch_up(optimizer: Optimizer, steps: int) -> None:
     """Lets a learning-rate schedule go on after so many steps; without one there's no need."""
+    if isinstance(optimizer, LossScaleOptimizer):
+        optimizer = optimizer.inner_optimizer
     if isinstance(optimizer.get_config().get("learning_rate"), dict):
         optimizer.iterations += steps
 
@@ -203,7 +206,7 @@ class _Worker:
     def __init__(self, job: Job, partition: int, attempt: int, client: Client) -> None:
         self.job, self.partition, self.attempt, self.client = job, partition, attempt, client
         self.progress = {"epoch": 0, "batch": 0, "rows": 0}
-        self.history: dict[str, list[float]] = {}
+        self.history: dict[str, list[Any]] = {}
 
     def run(self, rows: Iterable[Any]) -> dict[str, Any]:
         job = self.job
@@ -222,9 +225,7 @@ class _Worker:
 
     def _samples(self, model: Model, rows: Iterable[Any]) -> Samples | None:
         try:
-            blocks = data.blocks_of(rows) if self.job.paired else rows
-            tensors = data.to_tensors(blocks, model.input_dtype, model.loss.target_dtype)
-            return None if tensors is None else data.fitted(model, *tensors)
+            return data.samples_of(model, rows, self.job.paired)
         except DataError as error:
             raise DataError(f"Partition {self.partition}: {error}") from None
 
@@ -232,7 +233,7 @@ class _Worker:
         self, model: Model, training: Samples, validation: Samples | None, joined: Any
     ) -> None:
         job = self.job
-        step = Step(model)
+        step = step_of(model)
         exchange = _Exchange(self, step, joined)
         catch_up(model.optimizer, steps_done(job, joined, len(training)))
         stop = joined.stop
@@ -250,10 +251,11 @@ class _Worker:
             self._local_rate(model, exchange.rate)
             summary: dict[str, Any] = {"train": step.sums()}
             logs = step.logs()
-            if not math.isfinite(logs["loss"]):
+            loss = logs.get("loss", 0.0)
+            if not math.isfinite(loss):
                 raise Diverged(
-                    f"The loss is {logs['loss']} in epoch {epoch + 1}. Lower the learning rate, "
-                    "clip gradients (clipnorm=1.0), or look for NaN in the data."
+                    f"The loss is {loss} in epoch {epoch + 1}. Lower the learning rate, clip "
+                    "gradients (clipnorm=1.0), or look for NaN in the data."
                 )
             model.eval()
             if validation is not None:
@@ -277,7 +279,7 @@ class _Worker:
 class _Exchange:
     """A worker's updates: computed by mode and frequency, pushed, answered by fresh weights."""
 
-    def __init__(self, worker: _Worker, step: Step, joined: Any) -> None:
+    def __init__(self, worker: _Worker, step: Step | OwnFlatStep, joined: Any) -> None:
         self.worker, self.job, self.client = worker, worker.job, worker.client
         self.step, self.flat = step, step.flat
         self.seq, self.version = joined.seq, self.client.pull(step.flat.vectors)
@@ -301,7 +303,7 @@ class _Exchange:
                 return False
             first = number * job.batch_size
             batch = _batch(samples, order, first, min(first + job.batch_size, len(samples)))
-            (self.step.gradients if job.gradients else self.step.train)(batch)
+            (self._gradients if job.gradients else self.step.train)(batch)
             seen += len(batch)
             progress["batch"] = number + 1
             progress["rows"] += len(batch)
@@ -312,9 +314,24 @@ class _Exchange:
                 seen = 0
         return False
 
+    def _gradients(self, batch: Samples) -> None:
+        """Computes gradients for the server, which steps with them as they are: not scaled."""
+        step, optimizer = self.step, cast(Any, self.step.optimizer)
+        if not optimizer.scales_loss:
+            step.gradients(batch)
+            return
+        before = step.sums()
+        step.gradients(batch, scaled=True)
+        # A batch whose scaled gradients overflow is computed again: the others of its round wait.
+        while not optimizer.unscale(self.flat.gradients) and optimizer.dynamic_scale >= 1:
+            step.load_sums([before])
+            step.gradients(batch, scaled=True)
+
     def _push(self, epoch: int, samples: int, last: bool) -> Reply:
         flat, worker = self.flat, self.worker
         if not self.job.gradients:
+            if last and epoch + 1 == self.job.epochs:
+                self.step.optimizer.finalize_variable_values(flat.parameters)
             torch.sub(self.base, flat.parameters, out=self.update)
         push = Push(worker.partition, worker.attempt, self.seq, self.version, samples, epoch, last)
         update = Vectors(self.update, flat.state, flat.counters)

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "elephas_torch"
 FLOORS = [
     ["_version", "constraints", "errors", "flat", "optimizers"],
     ["keras", "parameter"],
-    ["cluster", "data", "worker"],
+    ["cluster", "data", "preflight", "stepping", "worker"],
     [
         "arguments",
         "spark_model",

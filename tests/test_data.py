@@ -8,6 +8,7 @@ from elephas_torch import data
 from elephas_torch.errors import DataError
 
 F, L = torch.float32, torch.int64
+SINGLE = data.Form.single(F, L)
 
 
 def rows(count, shape=(3,)):
@@ -19,7 +20,7 @@ def rows(count, shape=(3,)):
 @pytest.mark.parametrize("shape", [(), (3,), (2, 3, 1)])
 def test_pairs_become_contiguous_tensors_in_order(count, shape):
     pairs = rows(count, shape)
-    x, y = data.to_tensors(data.blocks_of(iter(pairs)), F, L)
+    (x,), (y,) = data.to_tensors(data.blocks_of(iter(pairs)), SINGLE)
     assert (x.dtype, y.dtype) == (F, L)
     assert x.is_contiguous()
     np.testing.assert_array_equal(x.numpy(), np.stack([p[0] for p in pairs]).astype(np.float32))
@@ -27,13 +28,14 @@ def test_pairs_become_contiguous_tensors_in_order(count, shape):
 
 
 def test_lists_and_tensors_are_rows_too():
-    x, y = data.to_tensors(data.blocks_of([([1, 2], [0.5]), (torch.ones(2), [1])]), F, F)
+    pairs = [([1, 2], [0.5]), (torch.ones(2), [1])]
+    (x,), (y,) = data.to_tensors(data.blocks_of(pairs), data.Form.single(F, F))
     assert x.tolist() == [[1, 2], [1, 1]]
     assert y.tolist() == [[0.5], [1]]
 
 
 def test_no_rows_are_none():
-    assert data.to_tensors(data.blocks_of([]), F, F) is None
+    assert data.to_tensors(data.blocks_of([]), SINGLE) is None
     assert list(data.features_of([])) == []
 
 
@@ -66,7 +68,7 @@ def nan_at(row, count=2000):
 )
 def test_bad_rows_are_named(pairs, message):
     with pytest.raises(DataError, match=message):
-        data.to_tensors(data.blocks_of(pairs), F, L)
+        data.to_tensors(data.blocks_of(pairs), SINGLE)
 
 
 def test_labeled_points_get_a_hint():

@@ -15,7 +15,9 @@ from pyspark import RDD, SparkContext
 
 from elephas_torch.cluster import prepare_python
 from elephas_torch.errors import DataError
+from elephas_torch.keras import trees
 from elephas_torch.keras.arguments import check_whole
+from elephas_torch.keras.structure import has_rows
 from elephas_torch.mllib.adapter import from_vector, to_vector
 
 if TYPE_CHECKING:  # importing MLlib brings pandas and half a second with it
@@ -26,7 +28,8 @@ BLOCK_BYTES = 4 * 2**20
 #: Bytes in one partition, unless its number is given: Spark's messages end at 128 MiB.
 PARTITION_BYTES = 64 * 2**20
 
-Block = tuple[np.ndarray, np.ndarray]
+#: Features and labels of many rows; each an array, or a tuple or dict of them.
+Block = tuple[Any, Any]
 
 
 def to_simple_rdd(
@@ -37,8 +40,10 @@ def to_simple_rdd(
     Args:
         sc: the Spark context.
         features: array-like, shape (rows, ...): NumPy, torch or lists. Each pair gets a NumPy
-            array of the shape that is left.
-        labels: array-like, shape (rows, ...): numbers, or one-hot or longer rows.
+            array of the shape that is left. For a model of several inputs a tuple of such, or a
+            dict by their names; each pair gets a tuple or dict.
+        labels: array-like, shape (rows, ...): numbers, or one-hot or longer rows. For several
+            outputs a tuple or dict too.
         num_slices: partitions; the numbers of their rows differ by one at most. Default: the
             context's `defaultParallelism`, or a multiple where a partition would have more
             than 64 MiB.
@@ -49,7 +54,8 @@ def to_simple_rdd(
         ValueError: `num_slices` is below 1.
     """
     prepare_python(sc)
-    x, y = _arrays(features, labels)
+    x, y = _columns(features, "features"), _columns(labels, "labels")
+    _check_lengths(x, y)
     blocks = _parallelize(sc, x, y, num_slices)
     pairs = blocks.flatMap(_rows)
     pairs._elephas_blocks = blocks  # type: ignore[attr-defined]
@@ -58,14 +64,36 @@ def to_simple_rdd(
 
 def _arrays(features: Any, labels: Any) -> Block:
     x, y = _array(features, "features"), _array(labels, "labels")
-    if len(x) != len(y):
-        raise DataError(
-            "`features` and `labels` must have the same number of rows. "
-            f"Received: {len(x)} and {len(y)}"
-        )
-    if not len(x):
-        raise DataError("`features` and `labels` have no rows; there is nothing to train on.")
+    _check_lengths(x, y)
     return x, y
+
+
+def _check_lengths(x: Any, y: Any) -> None:
+    first, *others = (len(one) for one in trees.leaves((x, y)))
+    if any(length != first for length in others):
+        received = " and ".join(map(str, dict.fromkeys([first, *others])))
+        raise DataError(
+            f"`features` and `labels` must have the same number of rows. Received: {received}"
+        )
+    if not first:
+        raise DataError("`features` and `labels` have no rows; there is nothing to train on.")
+
+
+def _columns(values: Any, name: str) -> Any:
+    """One array; or those of a tuple or dict of arrays, in its form."""
+    if isinstance(values, dict):
+        return {key: _columns(one, f"{name}[{key!r}]") for key, one in values.items()}
+    if isinstance(values, tuple) and values and all(map(has_rows, values)):
+        return tuple(_columns(one, f"{name}[{n}]") for n, one in enumerate(values))
+    return _array(values, name)
+
+
+def _cut(tree: Any, start: int, stop: int) -> Any:
+    return trees.map_leaves(lambda one: one[start:stop], tree)
+
+
+def _bytes(*several: Any) -> int:
+    return sum(int(one.nbytes) for one in trees.leaves(several))
 
 
 def _array(values: Any, name: str) -> np.ndarray:
@@ -85,10 +113,8 @@ def _array(values: Any, name: str) -> np.ndarray:
     return array
 
 
-def _parallelize(
-    sc: SparkContext, x: np.ndarray, y: np.ndarray, num_slices: int | None
-) -> RDD[Any]:
-    slices = _slices(sc, x.nbytes + y.nbytes) if num_slices is None else num_slices
+def _parallelize(sc: SparkContext, x: Any, y: Any, num_slices: int | None) -> RDD[Any]:
+    slices = _slices(sc, _bytes(x, y)) if num_slices is None else num_slices
     if slices < 1:
         raise ValueError(f"`num_slices` must be 1 or more. Received: num_slices={num_slices}")
     return sc.parallelize(list(_blocks(x, y, slices)), slices)
@@ -98,21 +124,31 @@ def _slices(sc: SparkContext, size: int) -> int:
     return sc.defaultParallelism * max(1, -(-size // (sc.defaultParallelism * PARTITION_BYTES)))
 
 
-def _blocks(x: np.ndarray, y: np.ndarray, slices: int) -> Iterator[Block]:
+def _blocks(x: Any, y: Any, slices: int) -> Iterator[Block]:
     # every partition gets the same number of blocks: so Spark's own slicing keeps them even
-    rows = len(x)
+    rows = len(trees.leaves(x)[0])
     slices = min(slices, rows)
-    size = -(-(x.nbytes + y.nbytes) // slices)
+    size = -(-_bytes(x, y) // slices)
     each = min(max(1, -(-size // BLOCK_BYTES)), rows // slices)
     edges = [rows * i // slices for i in range(slices + 1)]
     for first, last in itertools.pairwise(edges):
         cuts = [first + (last - first) * i // each for i in range(each + 1)]
         for start, stop in itertools.pairwise(cuts):
-            yield x[start:stop], y[start:stop]
+            yield _cut(x, start, stop), _cut(y, start, stop)
 
 
 def _rows(block: Block) -> Iterable[tuple[Any, Any]]:
-    return zip(*block, strict=True)
+    return zip(*map(_each, block), strict=True)
+
+
+def _each(column: Any) -> Iterable[Any]:
+    """The rows of a column: of an array its own, of a tuple or dict such of their entries."""
+    if isinstance(column, tuple):
+        return zip(*map(_each, column), strict=True)
+    if isinstance(column, dict):
+        several = zip(*map(_each, column.values()), strict=True)
+        return (dict(zip(column, values, strict=True)) for values in several)
+    return iter(column)
 
 
 def to_labeled_point(
