@@ -62,6 +62,15 @@ class SpectralNormalization(Wrapper):
 
     variables = weights
 
+    def own_variables(self) -> dict[str, Tensor]:
+        """The kernel, which Keras counts as the wrapper's too, and vector_u."""
+        return {"kernel": self._kernel(), **super().own_variables()} if self.built else {}
+
+    def own_variables(self) -> dict[str, Tensor]:
+        """The kernel, which in files belongs to this layer as well, and vector_u."""
+        own = super().own_variables()
+        return {"kernel": self._kernel(), **own} if self.built else own
+
     def call(self, inputs: Any) -> Any:
         if self.training:
             self._normalize()
