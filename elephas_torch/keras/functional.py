@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import defaultdict
 from typing import Any
 
@@ -32,25 +33,29 @@ class Functional(Model):
                 "layers made in the constructor and used in call()."
             )
 
-    def get_config(self) -> dict[str, Any]:
-        return graph_config(self)
 
-    @classmethod
-    def from_config(
-        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
-    ) -> Any:
-        """Makes the model that `get_config` described, with new weights.
+def takes_graph(cls: Any) -> bool:
+    """Whether a class of models is made with `(inputs, outputs)`, as `Model` itself is."""
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    if {"inputs", "outputs"} <= {one.name for one in parameters}:
+        return True
+    kinds = {one.kind for one in parameters}
+    return {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD} <= kinds
 
-        Raises:
-            ValueError: a layer of it is unknown, or a tensor comes from nowhere.
-        """
-        made = cls if cls is not Functional else Model
-        with serialization.custom_object_scope(custom_objects or {}):
-            inputs, outputs = _revived(config)
-        model = made(inputs, outputs, name=config.get("name"))
-        if config.get("trainable") is False:
-            model.trainable = False
-        return model
+
+def is_graph_config(config: dict[str, Any]) -> bool:
+    """Whether it is a config that `graph_config` gives."""
+    return {"layers", "input_layers", "output_layers"} <= set(config)
+
+
+def from_graph_config(cls: Any, config: dict[str, Any]) -> Any:
+    """Makes a model of class `cls` from what `graph_config` gave."""
+    made = cls if cls is not Functional else Model
+    inputs, outputs = _revived(config)
+    model = made(inputs, outputs, name=config.get("name"))
+    if config.get("trainable") is False:
+        model.trainable = False
+    return model
 
 
 def graph_config(model: Any) -> dict[str, Any]:
@@ -175,8 +180,7 @@ class _Reader:
             args = [tuple(one) if _is_index(one) else one for one in args]
             layer(*args, **{**layer.constants, **kwargs})
         else:
-            # Keras writes mask=None into calls of layers that may take one.
-            layer(*args, **{name: one for name, one in kwargs.items() if one is not None})
+            layer(*args, **_said(kwargs))
         return True
 
     def tensor(self, history: Any) -> Any:
@@ -221,6 +225,12 @@ def _first(layer: Any) -> int:
     """The number of a layer's first call among a model's inputs and outputs: there, though not in
     calls, Keras counts the making of a nested functional model as well."""
     return int(getattr(layer, "_graph", None) is not None)
+
+
+def _said(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """A call's arguments without `mask=None`, which Keras writes, and without `training`: fit,
+    evaluate and predict say what it is, in Keras too."""
+    return {name: one for name, one in kwargs.items() if one is not None and name != "training"}
 
 
 def _is_index(value: Any) -> bool:

@@ -286,6 +286,36 @@ class Model(Trainer):
         for text in lines:
             (print_fn or print)(text)
 
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments; of a subclass made with `(inputs, outputs)` its layers and
+        their calls, as in Keras."""
+        from elephas_torch.keras import functional  # it has a subclass of this one
+
+        if self._graph is not None and functional.takes_graph(type(self)):
+            return functional.graph_config(self)
+        overridden = type(self).get_config is not Model.get_config
+        return {**super().get_config(), **({} if overridden else self._init_arguments)}
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Any:
+        """Makes the model that `get_config` described, with new weights.
+
+        Args:
+            config: what `get_config` gave, here or in Keras.
+            custom_objects: name -> class or function, for layers of your own.
+
+        Raises:
+            ValueError: a layer of it is unknown, or a tensor comes from nowhere.
+        """
+        from elephas_torch.keras import functional  # it has a subclass of this one
+
+        with serialization.custom_object_scope(custom_objects or {}):
+            if functional.is_graph_config(config) and functional.takes_graph(cls):
+                return functional.from_graph_config(cls, config)
+            return super().from_config(config)
+
     def to_json(self, **kwargs: Any) -> str:
         """The architecture, without weights, as JSON in Keras 3's form.
 

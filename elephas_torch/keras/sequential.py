@@ -8,8 +8,9 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import nn
 
-from elephas_torch.keras import masks, serialization
+from elephas_torch.keras import masks, serialization, trees
 from elephas_torch.keras.graph import with_mask_of, with_place
+from elephas_torch.keras.layers import probing
 from elephas_torch.keras.layers.base import Layer, Shape, specs_of
 from elephas_torch.keras.layers.core import InputLayer
 from elephas_torch.keras.layers.declared import checked_shapes, is_tree
@@ -193,8 +194,10 @@ class Sequential(Model):
         return cast("tuple[Any, Any]", self._tensors)
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
-        if mask is not None and masks.get(inputs) is None:
-            masks.put(inputs, mask)
+        if mask is not None:
+            for one, its in zip(trees.leaves(inputs), trees.leaves(mask), strict=True):
+                if masks.get(one) is None:
+                    masks.put(one, its)
         layer: Any = None
         try:
             for layer in self._stack:
@@ -210,7 +213,7 @@ class Sequential(Model):
         for layer in self._stack:
             if not layer.built:
                 layer._build_for((inputs,), {})
-            inputs = layer.compute_output_spec(inputs)
+            inputs = probing.spec(layer, (inputs,), {})
         return inputs
 
     def last_activation(self) -> Any:

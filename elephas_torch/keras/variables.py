@@ -20,6 +20,11 @@ class _Assignable:
 
     path: str = "variable"
 
+    @property
+    def name(self) -> str:
+        """The end of `path`: "kernel" of "dense/kernel"."""
+        return self.path.rpartition("/")[2]
+
     def assign(self, value: Any) -> Any:
         """Sets the elements. Returns the variable itself."""
         with torch.no_grad():

@@ -310,3 +310,45 @@ def test_long_chains_are_copied_and_sent():
     model = Model(inputs, x)
     again = copy.deepcopy(model)
     torch.testing.assert_close(again(torch.ones(1, 2)), model(torch.ones(1, 2)))
+
+
+class Scored(Model):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.score = 3
+
+
+class Sized(Model):
+    def __init__(self, units):
+        inputs = Input((3,))
+        super().__init__(inputs, layers.Dense(units)(inputs))
+
+
+def test_a_subclass_made_of_inputs_and_outputs_has_their_config(tmp_path):
+    inputs = Input((3,))
+    model = Scored(inputs, layers.Dense(2)(inputs), name="scored")
+    config = model.get_config()
+    assert sorted(config) == ["input_layers", "layers", "name", "output_layers", "trainable"]
+    again = Scored.from_config(config)
+    assert (type(again), again.name, again.score) == (Scored, "scored", 3)
+    model.save(tmp_path / "scored.keras")
+    loaded = models.load_model(tmp_path / "scored.keras", custom_objects={"Scored": Scored})
+    x = torch.ones(1, 3)
+    torch.testing.assert_close(loaded(x), model(x))
+
+
+def test_a_subclass_with_arguments_of_its_own_has_them_as_config():
+    model = Sized(4)
+    assert model.get_config()["units"] == 4
+    assert Sized.from_config(model.get_config()).output_shape == (None, 4)
+
+
+def test_a_model_is_made_of_a_config_with_custom_objects():
+    class Twice(layers.Layer):
+        def call(self, inputs):
+            return 2 * inputs
+
+    inputs = Input((3,))
+    config = Model(inputs, Twice()(inputs)).get_config()
+    again = Model.from_config(config, custom_objects={"Twice": Twice})
+    assert again(torch.ones(1, 3)).tolist() == [[2, 2, 2]]

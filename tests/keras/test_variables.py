@@ -98,3 +98,10 @@ def test_names_that_keras_has_at_the_top():
         keras.modles  # noqa: B018
     with pytest.raises(AttributeError, match=r"no layer 'Dens'. Did you mean 'Dense'"):
         layers.Dens  # noqa: B018
+
+
+def test_names_are_the_ends_of_paths():
+    layer = Counts()
+    layer.build((None, 3))
+    assert [weight.name for weight in layer.weights] == ["kernel", "total"]
+    assert copy.deepcopy(layer).kernel.name == "kernel"

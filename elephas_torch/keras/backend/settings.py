@@ -28,8 +28,12 @@ def set_image_dim_ordering(dim_ordering: str) -> None:
     set_image_data_format(_TH_TF[dim_ordering])
 
 
-def clear_session() -> None:
-    """Starts anew with names: the next layer is called "dense" again."""
+def clear_session(free_memory: bool = True) -> None:
+    """Starts anew with names: the next layer is called "dense" again.
+
+    Args:
+        free_memory: taken and not looked at: nothing here keeps old models.
+    """
     naming.clear()
 
 

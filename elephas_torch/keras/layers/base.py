@@ -12,7 +12,6 @@ import inspect
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -30,7 +29,7 @@ from elephas_torch.keras import (
     symbolic,
     trees,
 )
-from elephas_torch.keras.layers import input_spec
+from elephas_torch.keras.layers import input_spec, probing
 from elephas_torch.keras.layers.declared import Shape, declared
 from elephas_torch.keras.layers.signature import CallSignature, bound, shape_of
 from elephas_torch.keras.layers.weights import Weighted
@@ -47,14 +46,15 @@ undecided: weakref.WeakSet[Any] = weakref.WeakSet()
 _collecting: list[list[Tensor]] = []
 
 
-@contextmanager
-def collected_losses() -> Iterator[list[Tensor]]:
+class collected_losses:
     """Within it, what layers add by `add_loss` comes into the list that it gives."""
-    losses: list[Tensor] = []
-    _collecting.append(losses)
-    try:
-        yield losses
-    finally:
+
+    def __enter__(self) -> list[Tensor]:
+        losses: list[Tensor] = []
+        _collecting.append(losses)
+        return losses
+
+    def __exit__(self, *error: object) -> None:
         _collecting.pop()
 
 
@@ -176,22 +176,21 @@ class Layer(Weighted, metaclass=_Made):
             self._forget_losses()
         _depth += 1
         try:
-            if len(args) == 1 and not kwargs and self._plain(args[0]):
+            # Where nothing but `call` has to be done: the path that training takes.
+            if (
+                len(args) == 1
+                and not kwargs
+                and type(args[0]) is Tensor
+                and self.built
+                and not self._makes_masks
+                and self.activity_regularizer is None
+                and not policy.ever_mixed
+                and not hasattr(args[0], "_keras_mask")
+            ):
                 return super().__call__(args[0])
             return self._call_in_full(args, kwargs)
         finally:
             _depth -= 1
-
-    def _plain(self, inputs: Any) -> bool:
-        """Whether nothing but `call` has to be done: the path that training takes."""
-        return (
-            type(inputs) is Tensor
-            and self.built
-            and not self._makes_masks
-            and self.activity_regularizer is None
-            and not policy.ever_mixed
-            and not hasattr(inputs, "_keras_mask")
-        )
 
     def _call_in_full(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         signature = type(self)._signature
@@ -271,7 +270,7 @@ class Layer(Weighted, metaclass=_Made):
 
     def _hand_on_masks(self, inputs: Any, outputs: Any, previous: Any) -> None:
         if not self.supports_masking:
-            if masks.any_of(previous):
+            if masks.any_of(previous) and not type(self)._signature.takes_mask:
                 warnings.warn(
                     f"{self._label} knows nothing of masks, and its inputs have one: what comes "
                     "after it will see all steps. Set supports_masking = True in a layer of your "
@@ -293,7 +292,7 @@ class Layer(Weighted, metaclass=_Made):
         elif args:
             shape = shape_of(args[0])
             input_spec.check(getattr(self, "input_spec", None), shape, self._label)
-        outputs = self.compute_output_spec(*args, **kwargs)
+        outputs = probing.spec(self, args, kwargs)
         Node(self, args, kwargs, outputs)
         return outputs
 
@@ -313,10 +312,13 @@ class Layer(Weighted, metaclass=_Made):
     def _probed_spec(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Calls the layer on zeros of two batch sizes: what differs has no fixed length."""
         first, second = (self._on_zeros(args, kwargs, size) for size in (2, 3))
-        return trees.map_leaves(_between, first, second)
+        return trees.map_leaves(probing.between, first, second)
 
     def _on_zeros(self, args: tuple[Any, ...], kwargs: dict[str, Any], size: int) -> Any:
-        zeros = functools.partial(_zeros, size=size, dtype=self.input_dtype)
+        masked = type(self)._signature.takes_mask or self.supports_masking
+        zeros = functools.partial(
+            probing.masked_zeros if masked else probing.zeros, size=size, dtype=self.input_dtype
+        )
         args, kwargs = trees.map_leaves(zeros, (args, kwargs))
         training = kwargs.pop("training", None)
         with torch.no_grad(), collected_losses():
@@ -527,25 +529,6 @@ def _as_shapes(shapes: Any) -> Any:
     if isinstance(shapes, list) and any(isinstance(one, list | tuple) for one in shapes):
         return [_as_shapes(one) for one in shapes]
     return tuple(shapes)
-
-
-def _zeros(value: Any, size: int, dtype: torch.dtype) -> Any:
-    if not isinstance(value, KerasTensor):
-        return value
-    own = getattr(torch, value.dtype, dtype)
-    first, *others = value.shape if value.shape else (None,)
-    if not value.shape:
-        return torch.zeros((), dtype=own)
-    # Another length than the batch's, and another at each size too.
-    lengths = [size + 5 if n is None else n for n in others]
-    return torch.zeros([size if first is None else first, *lengths], dtype=own)
-
-
-def _between(first: Any, second: Any) -> Any:
-    if not isinstance(first, Tensor):
-        return first
-    shape = (a if a == b else None for a, b in zip(first.shape, second.shape, strict=True))
-    return KerasTensor(shape, str(first.dtype).removeprefix("torch."))
 
 
 Layer._signature = CallSignature(Layer)

@@ -16,7 +16,7 @@ class CallSignature:
 
     Attributes:
         names: of the arguments of `call`.
-        takes_training: whether `training` is one of them.
+        takes_training, takes_mask: whether `training` and `mask` are among them.
     """
 
     def __init__(self, cls: Any) -> None:
@@ -29,7 +29,7 @@ class CallSignature:
             for method in ("build", "compute_output_shape")
         }
         self._mask_names = {n: f"{n}_mask" for n in self.names if f"{n}_mask" in self.names}
-        self._takes_mask = "mask" in self.names[1:]
+        self.takes_mask = "mask" in self.names[1:]
 
     def first_in_front(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -45,7 +45,7 @@ class CallSignature:
         them and they aren't given."""
         named = {**dict(zip(self.names, args, strict=False)), **kwargs}
         by_position = "mask" in self.names[: len(args)]
-        if self._takes_mask and not by_position and named.get("mask") is None and args:
+        if self.takes_mask and not by_position and named.get("mask") is None and args:
             # As in Keras: none beside other tensors, such as `initial_state`.
             alone = not any(_has_tensors(v) for n, v in named.items() if n != self.names[0])
             kwargs["mask"] = masks.of(args[0]) if alone else None
