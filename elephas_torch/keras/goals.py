@@ -200,8 +200,7 @@ class Goals:
             tracker.count = self.loss.count
             tracker.total = sum(float(part["losses"][number]) for part in parts)
         for number, metric in enumerate(self.metrics.metrics):
-            states = [torch.tensor(p["metrics"][number], dtype=torch.float64) for p in parts]
-            metric.load(torch.stack(states).sum(0))
+            metric.merge([part["metrics"][number] for part in parts])
 
 
 def total(values: Sequence[Tensor]) -> Tensor | None:
