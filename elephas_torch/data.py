@@ -131,9 +131,14 @@ class Form:
 def _hidden(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _hidden(one) for key, one in value.items()}
-    if isinstance(value, list | tuple) and value and all(map(has_rows, value)):
-        return type(value)(None for _ in value)
+    if isinstance(value, list | tuple) and value and all(map(_is_tree, value)):
+        return type(value)(map(_hidden, value))
     return None
+
+
+def _is_tree(value: Any) -> bool:
+    several = isinstance(value, list | tuple) and bool(value) and all(map(_is_tree, value))
+    return several or isinstance(value, dict) or has_rows(value)
 
 
 def _as_is(structure: Structure) -> Callable[[Any, str], list[Any]]:
@@ -227,13 +232,12 @@ def _is_pair(row: Any, part: Part) -> bool:
     if len(part.structure) == 1:
         return True
     # A tuple of two may be the inputs of a model of two: in a pair they are in one of their own.
-    return isinstance(row[0], tuple | dict) or (
-        isinstance(row[0], list) and bool(row[0]) and all(map(has_rows, row[0]))
-    )
+    listed = isinstance(row[0], list) and any(map(_is_tree, row[0]))
+    return listed or isinstance(row[0], tuple | dict)
 
 
 def _stack(values: Iterable[Any], place: str, what: str, first: int) -> np.ndarray:
-    arrays = [np.asarray(value) for value in values]
+    arrays = [_array(value, place, first + number) for number, value in enumerate(values)]
     try:
         return np.stack(arrays)
     except ValueError:
@@ -243,6 +247,13 @@ def _stack(values: Iterable[Any], place: str, what: str, first: int) -> np.ndarr
             f"row {first + odd} has {_ARTICLE[what]}{place} of shape {arrays[odd].shape}, "
             f"the rows before it {shape}; all must have one shape"
         ) from None
+
+
+def _array(value: Any, place: str, row: int) -> np.ndarray:
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise DataError(f"row {row} has {place} that make no one array: they are ragged") from None
 
 
 def _no_pair(chunk: list[Any], first: int) -> str:

@@ -6,6 +6,7 @@ import torch
 
 from elephas_torch import data
 from elephas_torch.errors import DataError
+from elephas_torch.keras.structure import Structure
 
 F, L = torch.float32, torch.int64
 SINGLE = data.Form.single(F, L)
@@ -62,6 +63,7 @@ def nan_at(row, count=2000):
         ([*rows(1024), *rows(1024, (4,))], r"row 1024 has features of shape \(4,\)"),
         ([*rows(1), np.zeros(3)], r"row 1 is no \(features, label\) pair, but of type ndarray"),
         ([*rows(1), 7], "row 1 is no .* but of type int: 7"),
+        ([*rows(1), ([[1.0], [2.0, 3.0]], 1)], "row 1 has features that make no one array"),
         ([("a", 1)], "`features` must be numbers"),
         ([(None, 1)], "`features` must be numbers"),
     ],
@@ -84,3 +86,65 @@ def test_blocks_are_let_go_while_they_are_joined():
     whole = data._join(parts)
     assert whole.shape == (30, 4)
     assert [len(part) for part in parts] == [0, 0, 0]
+
+
+# Several inputs and outputs
+
+A, B = np.arange(6.0).reshape(3, 2), np.arange(3.0)
+
+
+def two_inputs():
+    return data.Form(
+        data.Part("features", Structure({"a": None, "b": None}), [F, L]),
+        data.Part("label", Structure(None), [F]),
+    )
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [((a, b), 1.0) for a, b in zip(A, B, strict=True)],
+        [([a, b], 1.0) for a, b in zip(A, B, strict=True)],
+        [({"b": b, "a": a}, 1.0) for a, b in zip(A, B, strict=True)],
+    ],
+)
+def test_columns_of_rows(rows):
+    (a, b), (y,) = data.to_tensors(data.blocks_of(rows, two_inputs()), two_inputs())
+    assert (a.tolist(), b.tolist(), y.tolist()) == (A.tolist(), [0, 1, 2], [1.0] * 3)
+    assert b.dtype == L
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ((A[0], 1.0), "row 1: `features` needs an entry for each of the model's 2 inputs"),
+        (({"a": A[0]}, 1.0), "row 1: `features` has nothing for the model's input 'b'"),
+        (({"a": A[0], "c": 1}, 1.0), "row 1: .* 'c'"),
+        (((B, 1), 1.0), r"row 1 has features 'a' of shape \(3,\)"),
+        (((A[0], 0.5), 1.0), "row 1 has a features 'b' that is no whole number"),
+        (((np.full(2, np.inf), 1), 1.0), "row 1 has NaN or an infinite value in its features 'a'"),
+    ],
+)
+def test_bad_columns_are_named(row, message):
+    rows = [((A[0], 1), 1.0), row]
+    with pytest.raises(DataError, match=message):
+        data.to_tensors(data.blocks_of(rows, two_inputs()), two_inputs())
+
+
+def test_rows_have_the_form_of_the_first():
+    rows = [((A[0], {"c": B}), [1, 2]), ((A[1], {"c": B}), [3, 4])]
+    form = data.Form.like(*rows[0])
+    (a, c), (y,) = data.to_tensors(data.blocks_of(rows), form)
+    assert (a.shape, c.shape, y.shape) == ((2, 2), (2, 3), (2, 2))
+    assert form.x.structure.pack([a, c])[1]["c"] is c
+    with pytest.raises(DataError, match="row 1: `features` must have the form of the first row's"):
+        list(data.blocks_of([rows[0], (A[1], [3, 4])]))
+
+
+def test_features_of_several_inputs_alone_and_in_pairs():
+    part = two_inputs().x
+    alone = [(a, b) for a, b in zip(A, B, strict=True)]
+    for rows in (alone, [(row, 1.0) for row in alone], [(list(row), 1) for row in alone]):
+        (block,) = data.features_of(rows, part)
+        assert block["a"].tolist() == A.tolist()
+        assert block["b"].tolist() == B.tolist()

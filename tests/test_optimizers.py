@@ -396,6 +396,24 @@ def test_a_loss_scale_optimizer_leaves_out_what_is_not_finite():
     assert optimizer.iterations == 4
 
 
+@pytest.mark.parametrize(
+    "optimizer", [scaled(), optimizers.SGD(0.1), optimizers.SGD(0.1, loss_scale_factor=4.0)]
+)
+def test_gradients_are_unscaled_without_a_step(optimizer):
+    loss, gradients = torch.tensor(2.0), torch.tensor([3.0, 5.0])
+    assert optimizer.scales_loss == bool(optimizer.scale_loss(loss) != loss)
+    scaled_up = optimizer.scale_loss(gradients).clone()
+    assert optimizer.unscale(scaled_up)
+    assert torch.equal(scaled_up, gradients)
+    assert optimizer.iterations == 0
+
+
+def test_gradients_that_overflow_halve_the_scale_and_stay():
+    optimizer, gradients = scaled(), torch.tensor([float("inf"), 8.0])
+    assert not optimizer.unscale(gradients)
+    assert (optimizer.dynamic_scale, gradients[1]) == (4.0, 8.0)
+
+
 def test_a_loss_scale_optimizer_is_saved_with_the_one_inside():
     first, w = scaled(), torch.zeros(3)
     for _ in range(3):

@@ -675,3 +675,48 @@ def test_an_answer_never_changes_and_its_memory_is_used_again_when_it_is_gone(ma
     pool = state.weights._pool
     assert len(pool._lent) == 1 and len(pool._spare) <= 6
     assert numbers(state.pull()) == [-100.0]
+
+
+# Constraints, running means, schedules
+
+
+@pytest.mark.parametrize("mode", wire.MODES)
+@pytest.mark.parametrize("rule", [optimizers.SGD(1.0), optimizers.SGD(1.0, momentum=0.5)])
+def test_weights_are_projected_after_each_step(make, mode, rule):
+    specs = [{"kind": "UnitNorm", "config": {"axis": 0}, "offset": 1, "shape": [2, 1]}]
+    state = make(mode, [1.0, 1.0, 0.0], rule, constraints=specs)
+    join(state, 0)
+    send(state, push(0, 0), [1.0, -2.0, -4.0])
+    assert weights(state) == pytest.approx([0.0, 0.6, 0.8])
+
+
+@pytest.mark.parametrize("mode", wire.MODES)
+def test_the_running_mean_is_put_in_when_training_ends(make, mode):
+    rule = optimizers.SGD(1.0, use_ema=True, ema_momentum=0.5)
+    state = make(mode, [0.0, 0.0], rule)
+    join(state, 0)
+    for number in range(2):
+        send(state, push(0, number, base=number), [-1.0, 0.0])
+    assert weights(state) == [2, 0]
+    state.control(finalize=True)
+    assert weights(state) == [1.5, 0]
+    assert numbers(state.pull()) == [1.5, 0]
+    assert state.weights.version == 3
+
+
+def test_without_a_running_mean_nothing_changes_at_the_end(make):
+    state = make("synchronous")
+    state.control(finalize=True)
+    assert state.weights.version == 0
+
+
+def test_a_rate_is_refused_where_a_schedule_decides(make):
+    rate = optimizers.schedules.ExponentialDecay(1.0, 1, 0.5)
+    state = make("asynchronous", optimizer=optimizers.SGD(rate), server_rate=True)
+    join(state, 0)
+    with pytest.raises(Refused, match="LearningRateSchedule, which decides"):
+        state.control(learning_rate=0.5)
+    for number in range(2):
+        send(state, push(0, number, base=number), [-1.0, 0.0])
+    assert weights(state) == [1.5, 0]
+    assert state.reply().learning_rate is None

@@ -97,6 +97,19 @@ def test_blocks_are_the_rows_of_their_partitions(spark_context):
         np.testing.assert_array_equal([label for _, label in pairs], labels)
 
 
+@pytest.mark.parametrize("slices", [1, 3])
+def test_rows_of_several_inputs_and_outputs(spark_context, slices):
+    a, b, y = np.arange(8.0).reshape(4, 2), np.arange(4), np.arange(4) * 10
+    rdd = to_simple_rdd(spark_context, {"a": a, "b": b}, (y, -y), slices)
+    for number, (features, labels) in enumerate(rdd.collect()):
+        assert features["a"].tolist() == a[number].tolist()
+        assert (features["b"], *labels) == (number, 10 * number, -10 * number)
+    sizes = [len(x["a"]) for x, _ in rdd._elephas_blocks.collect()]
+    assert sum(sizes) == 4
+    with pytest.raises(DataError, match="Received: 4 and 3"):
+        to_simple_rdd(spark_context, (a, b[:3]), y)
+
+
 def test_derived_rdds_have_no_blocks(spark_context):
     rdd = to_simple_rdd(spark_context, np.zeros((4, 2)), np.zeros(4))
     assert not hasattr(rdd.map(lambda pair: pair), "_elephas_blocks")
