@@ -63,10 +63,6 @@ class SpectralNormalization(Wrapper):
     variables = weights
 
     def own_variables(self) -> dict[str, Tensor]:
-        """The kernel, which Keras counts as the wrapper's too, and vector_u."""
-        return {"kernel": self._kernel(), **super().own_variables()} if self.built else {}
-
-    def own_variables(self) -> dict[str, Tensor]:
         """The kernel, which in files belongs to this layer as well, and vector_u."""
         own = super().own_variables()
         return {"kernel": self._kernel(), **own} if self.built else own
