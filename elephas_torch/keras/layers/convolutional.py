@@ -240,3 +240,6 @@ class Conv3D(_Convolution):
 Convolution1D: Any = legacy.under_old_name("Convolution1D", Conv1D)
 Convolution2D: Any = legacy.under_old_name("Convolution2D", Conv2D)
 Convolution3D: Any = legacy.under_old_name("Convolution3D", Conv3D)
+
+#: What Keras 1 and 2 had here, too.
+__getattr__ = legacy.moved(__name__)[1]

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from elephas_torch.errors import unknown
-from elephas_torch.keras import activations, initializers, trees
+from elephas_torch.keras import activations, initializers, legacy, trees
 from elephas_torch.keras.layers import arguments
 from elephas_torch.keras.layers.base import Shape
 from elephas_torch.keras.layers.builtin import Activated, BuiltIn
@@ -249,3 +249,6 @@ def _input_dtype(dtype: Any) -> str:
     if name not in _INPUT_DTYPES:
         raise unknown("dtype", dtype, _INPUT_DTYPES)
     return name
+
+#: What Keras 1 and 2 had here, too.
+__getattr__ = legacy.moved(__name__)[1]

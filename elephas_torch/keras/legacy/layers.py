@@ -19,6 +19,7 @@ _GONE = {
     "MaxoutDense": "use Maximum()([Dense(n)(x), Dense(n)(x), …]), a Dense for each feature",
     "LocallyConnected1D": "use Conv1D, or a layer of your own with torch's unfold",
     "LocallyConnected2D": "use Conv2D, or a layer of your own with torch's unfold",
+    "ConvLSTM2D": "use RNN with a cell of your own, or LSTM after TimeDistributed(Conv2D(…))",
     "ParametricSoftplus": "use PReLU, or Activation('softplus')",
     "SReLU": "use PReLU",
     "Graph": "use Model(inputs, outputs)",

@@ -30,7 +30,14 @@ def _as(path: str, shown: str | None = None) -> Home:
 
 _LAYER = _at("layers", "Layer", "InputSpec")
 _INPUT = _at("layers", "Input", "InputLayer")
-_MERGE = {name: _as(f"legacy.layers.{name}", "") for name in ("Merge", "merge")}
+
+
+def _old(*names: str) -> dict[str, Home]:
+    """Layers of Keras 1, which warn or refuse themselves."""
+    return {name: _as(f"legacy.layers.{name}", "") for name in names}
+
+
+_MERGE = _old("Merge", "merge")
 
 #: Old module -> name in it -> where it is today. In modules that are still there, names that
 #: aren't.
@@ -77,10 +84,24 @@ MODULES: dict[str, dict[str, Home]] = {
         "add", "average", "concatenate", "dot", "maximum", "minimum", "multiply", "subtract",
     ),
     "layers.containers": _at("models", "Sequential"),
-    "layers.local": {
-        name: _as(f"legacy.layers.{name}", "")
-        for name in ("LocallyConnected1D", "LocallyConnected2D")
+    "layers.local": _old("LocallyConnected1D", "LocallyConnected2D"),
+    "layers.core": {
+        **_LAYER, **_MERGE,
+        **_at(
+            "layers",
+            "Activation", "ActivityRegularization", "Dense", "Dropout", "Flatten", "Lambda",
+            "Masking", "Permute", "RepeatVector", "Reshape", "SpatialDropout1D",
+            "SpatialDropout2D", "SpatialDropout3D",
+        ),
+        **_old("Highway", "MaxoutDense", "TimeDistributedDense"),
     },
+    "layers.convolutional": _old(
+        "AtrousConv1D", "AtrousConv2D", "AtrousConvolution1D", "AtrousConvolution2D", "Deconv2D",
+        "Deconv3D",
+    ),
+    "layers.convolutional_recurrent": _old("ConvLSTM2D"),
+    "layers.advanced_activations": _old("ParametricSoftplus", "SReLU"),
+    "layers.cudnn_recurrent": _at("layers", "CuDNNGRU", "CuDNNLSTM"),
     "utils.np_utils": {
         **_at("utils", "normalize", "to_categorical"),
         "categorical_probas_to_classes": _as(
