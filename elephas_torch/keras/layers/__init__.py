@@ -145,6 +145,7 @@ from elephas_torch.keras.layers.separable import (
     SeparableConvolution1D,
     SeparableConvolution2D,
 )
+from elephas_torch.keras.layers.serializing import deserialize, serialize
 from elephas_torch.keras.layers.spectral_normalization import SpectralNormalization
 from elephas_torch.keras.layers.time_distributed import TimeDistributed
 from elephas_torch.keras.layers.torch_module import TorchModuleWrapper
@@ -299,10 +300,12 @@ __all__ = [
     "add",
     "average",
     "concatenate",
+    "deserialize",
     "dot",
     "maximum",
     "minimum",
     "multiply",
+    "serialize",
     "subtract",
 ]
 
