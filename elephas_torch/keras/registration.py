@@ -25,8 +25,14 @@ _ROOMS = ("keras", "elephas_torch", "tf_keras", "keras_core", "tensorflow")
 
 
 def own(cls: type) -> None:
-    """Makes one of the package's own classes known by its name."""
-    _OWN[cls.__name__] = cls
+    """Makes one of the package's own classes known by its name, and by the one that Keras has
+    for it in configs (`keras_name`) where that is another."""
+    _OWN[cls.__name__] = _OWN[written_name(cls)] = cls
+
+
+def written_name(cls: type) -> str:
+    """The name of a class in configs."""
+    return str(vars(cls).get("keras_name", cls.__name__))
 
 
 def own_class(name: str) -> type | None:

@@ -35,6 +35,7 @@ from elephas_torch.keras.registration import (
     own,
     register_keras_serializable,
     registered_name,
+    written_name,
 )
 
 __all__ = [
@@ -146,10 +147,8 @@ def _described(item: Any) -> dict[str, Any]:
 
 def _class_of(cls: type) -> dict[str, Any]:
     module = getattr(cls, "keras_module", None) if is_own(cls) else cls.__module__
-    return {
-        "module": None if module == "__main__" else module,
-        "class_name": getattr(cls, "keras_name", cls.__name__) if is_own(cls) else cls.__name__,
-    }
+    name = written_name(cls) if is_own(cls) else cls.__name__
+    return {"module": None if module == "__main__" else module, "class_name": name}
 
 
 def _built(item: Any, config: dict[str, Any]) -> dict[str, Any]:

@@ -66,16 +66,101 @@ LAYERS = [
     ("LSTM", {"units": 3, "unit_forget_bias": False, "go_backwards": True}, SERIES),
     ("GRU", {"units": 3, "recurrent_dropout": 0.1}, SERIES),
     ("GRU", {"units": 3, "reset_after": False, "use_bias": False}, SERIES),
+    ("SimpleRNN", {"units": 3, "return_sequences": True}, SERIES),
+    ("Masking", {"mask_value": 0.5}, SERIES),
+    ("ActivityRegularization", {"l2": 0.1}, (4,)),
+    ("Identity", {}, (4,)),
+    ("EinsumDense", {"equation": "abc,cd->abd", "output_shape": [None, 3]}, SERIES),
+    ("EinsumDense", {"equation": "ab,bc->ac", "output_shape": 3, "bias_axes": "c"}, (4,)),
+    ("SpatialDropout1D", {"rate": 0.5}, SERIES),
+    ("SpatialDropout2D", {"rate": 0.5}, IMAGE),
+    ("SpatialDropout3D", {"rate": 0.5}, (2, 2, 2, 3)),
+    ("GaussianNoise", {"stddev": 0.5, "seed": 1}, (4,)),
+    ("GaussianDropout", {"rate": 0.5}, (4,)),
+    ("AlphaDropout", {"rate": 0.5}, (4,)),
+    ("LayerNormalization", {"axis": [1, 2]}, SERIES),
+    ("LayerNormalization", {"center": False}, (4,)),
+    ("GroupNormalization", {"groups": 2}, IMAGE),
+    ("UnitNormalization", {"axis": 1}, SERIES),
+    ("RMSNormalization", {}, SERIES),
+    ("Normalization", {}, (4,)),
+    ("Normalization", {"mean": [1.0, 2.0], "variance": [4.0, 1.0], "invert": True}, (2,)),
+    ("Rescaling", {"scale": 0.5, "offset": 1.0}, IMAGE),
+    ("Resizing", {"height": 3, "width": 4}, IMAGE),
+    ("CenterCrop", {"height": 3, "width": 4}, IMAGE),
+    ("CategoryEncoding", {"num_tokens": 9, "output_mode": "multi_hot"}, (3,)),
+    ("Discretization", {"bin_boundaries": [1.0, 3.0, 5.0]}, (4,)),
+    ("RandomFlip", {"mode": "horizontal", "seed": 1}, IMAGE),
+    ("RandomContrast", {"factor": 0.5, "seed": 1}, IMAGE),
+    ("LeakyReLU", {"negative_slope": 0.1}, (4,)),
+    ("PReLU", {"shared_axes": [1]}, SERIES),
+    ("ELU", {"alpha": 0.5}, (4,)),
+    ("ReLU", {"max_value": 4.0, "negative_slope": 0.1, "threshold": 1.0}, (4,)),
+    ("Softmax", {"axis": 1}, SERIES),
+    ("AdaptiveAveragePooling2D", {"output_size": 2}, IMAGE),
+    ("AdaptiveMaxPooling1D", {"output_size": 2}, SERIES),
+    *((name, {}, [(4,), (4,)]) for name in ("Add", "Subtract", "Multiply", "Average")),
+    *((name, {}, [(4,), (4,), (4,)]) for name in ("Maximum", "Minimum")),
+    ("Concatenate", {"axis": 1}, [SERIES, (2, 4)]),
+    ("Dot", {"axes": (2, 1), "normalize": True}, [SERIES, (4, 3)]),
+    ("Attention", {"use_scale": True}, [SERIES, (3, 4)]),
+    ("AdditiveAttention", {}, [SERIES, (3, 4)]),
 ]
+
+
+#: Those that have weights.
+WEIGHTED = (
+    "Dense", "Embedding", "BatchNormalization", "Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose",
+    "Conv2DTranspose", "Conv3DTranspose", "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D",
+    "SeparableConv2D", "LSTM", "GRU", "SimpleRNN", "EinsumDense", "LayerNormalization",
+    "GroupNormalization", "RMSNormalization", "PReLU", "Attention", "AdditiveAttention",
+)  # fmt: skip
+
+
+def of_parts(core):
+    """Layers made of other ones, with the shape of a row."""
+    return {
+        "Bidirectional": (core.Bidirectional(core.LSTM(3), merge_mode="sum"), SERIES),
+        "Bidirectional GRU": (
+            core.Bidirectional(
+                core.GRU(2, return_sequences=True),
+                backward_layer=core.GRU(3, return_sequences=True, go_backwards=True),
+            ),
+            SERIES,
+        ),
+        "TimeDistributed": (core.TimeDistributed(core.Dense(3, activation="tanh")), SERIES),
+        "TimeDistributed of TimeDistributed": (
+            core.TimeDistributed(core.TimeDistributed(core.Dense(3))),
+            (3, 2, 4),
+        ),
+        "RNN": (core.RNN(core.LSTMCell(3), return_sequences=True), SERIES),
+        "cells": (core.RNN([core.GRUCell(3), core.LSTMCell(2), core.GRUCell(4)]), SERIES),
+        "simple cells": (
+            core.RNN(core.StackedRNNCells([core.SimpleRNNCell(3), core.SimpleRNNCell(2)])),
+            SERIES,
+        ),
+        "SpectralNormalization": (core.SpectralNormalization(core.Dense(3)), (4,)),
+    }
 
 
 def one_of(case):
     """A Keras model of one layer, with random weights."""
     name, arguments, shape = case
-    inputs = keras.Input(shape)
-    model = keras.Model(inputs, getattr(keras.layers, name)(**arguments)(inputs))
+    return around(getattr(keras.layers, name)(**arguments), shape)
+
+
+def around(layer, shape):
+    several = isinstance(shape, list)
+    inputs = [keras.Input(one) for one in shape] if several else keras.Input(shape)
+    model = keras.Model(inputs, layer(inputs))
     model.set_weights([RANDOM.uniform(0.1, 1, w.shape).astype(w.dtype) for w in model.weights])
     return model
+
+
+def data(shape):
+    if isinstance(shape, list):
+        return [data(one) for one in shape]
+    return RANDOM.integers(0, 9, (3, *shape)).astype("float32")
 
 
 def label(case):
@@ -84,22 +169,113 @@ def label(case):
 
 @pytest.mark.parametrize("case", LAYERS, ids=label)
 def test_layers_travel_both_ways(case, tmp_path):
-    theirs = one_of(case)
-    x = RANDOM.integers(0, 9, (3, *case[2])).astype("float32")
-    wanted = theirs.predict(x, verbose=0)
+    travels(one_of(case), data(case[2]), tmp_path)
+
+
+@pytest.mark.parametrize("name", of_parts(keras.layers))
+def test_layers_of_layers_travel_both_ways(name, tmp_path):
+    layer, shape = of_parts(keras.layers)[name]
+    theirs = around(layer, shape)
+    travels(theirs, data(shape), tmp_path)
+    weights_travel(theirs, around(*of_parts(keras.layers)[name]), tmp_path)
+
+
+def attending(core):
+    """Layers that are called with several arguments, with their outputs."""
+    query, value = keras.Input(SERIES), keras.Input((3, 4))
+    grouped = core.GroupQueryAttention(4, 4, 2)
+    return {
+        "MultiHeadAttention": core.MultiHeadAttention(2, 3, dropout=0.1)(query, value),
+        "MultiHeadAttention of key": core.MultiHeadAttention(2, 3, 4, use_bias=False)(
+            query, value, key=value
+        ),
+        "GroupQueryAttention": grouped(query, value),
+        "MultiHeadAttention, causal": core.MultiHeadAttention(2, 3, output_shape=5)(
+            query, query, use_causal_mask=True
+        ),
+    }, [query, value]
+
+
+@pytest.mark.parametrize("name", attending(keras.layers)[0])
+def test_attention_travels_both_ways(name, tmp_path):
+    found, inputs = attending(keras.layers)
+    theirs = keras.Model(inputs, found[name])
+    theirs.set_weights([RANDOM.uniform(0.1, 1, w.shape) for w in theirs.weights])
+    travels(theirs, data([SERIES, (3, 4)]), tmp_path)
+
+
+def test_what_layers_learnt_of_data_travels(tmp_path):
+    x = RANDOM.normal(size=(20, 4)).astype("float32")
+    layer = keras.layers.Normalization()
+    layer.adapt(x)
+    inputs = keras.Input((4,))
+    theirs = keras.Model(inputs, layer(inputs))
+    theirs.save(tmp_path / "theirs.keras")
+    ours = load_model(tmp_path / "theirs.keras")
+    np.testing.assert_allclose(ours.predict(x, verbose=0), outputs(theirs, x), **CLOSE)
+    ours.save(tmp_path / "ours.keras")
+    again = keras.models.load_model(tmp_path / "ours.keras")
+    np.testing.assert_allclose(outputs(again, x), outputs(theirs, x), **CLOSE)
+
+
+def doubled(x):
+    return 2 * x
+
+
+def test_functions_in_lambda_layers_travel_by_name(tmp_path):
+    inputs = keras.Input((4,))
+    theirs = keras.Model(inputs, keras.layers.Lambda(doubled)(inputs))
+    theirs.save(tmp_path / "theirs.keras")
+    x = data((4,))
+    with pytest.raises(ValueError, match=r"'doubled'.*custom_objects"):
+        load_model(tmp_path / "theirs.keras")
+    ours = load_model(tmp_path / "theirs.keras", {"doubled": doubled})
+    np.testing.assert_allclose(ours.predict(x, verbose=0), 2 * x)
+    ours.save(tmp_path / "ours.keras")
+    again = keras.models.load_model(tmp_path / "ours.keras", {"doubled": doubled})
+    np.testing.assert_allclose(outputs(again, x), 2 * x)
+
+
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+def test_lambdas_are_refused_unless_trusted(ending, tmp_path):
+    inputs = keras.Input((4,))
+    theirs = keras.Model(inputs, keras.layers.Lambda(lambda x: x * 3)(inputs))
+    theirs.save(tmp_path / f"theirs.{ending}")
+    x = data((4,))
+    with pytest.raises(ValueError, match="Python lambda"):
+        load_model(tmp_path / f"theirs.{ending}")
+    with pytest.raises(ValueError, match="Python lambda"):
+        models.model_from_json(theirs.to_json())
+    ours = load_model(tmp_path / f"theirs.{ending}", safe_mode=False)
+    np.testing.assert_allclose(ours.predict(x, verbose=0), 3 * x)
+    ours.save(tmp_path / f"ours.{ending}")
+    again = keras.models.load_model(tmp_path / f"ours.{ending}", safe_mode=False)
+    np.testing.assert_allclose(outputs(again, x), 3 * x)
+
+
+def travels(theirs, x, tmp_path):
+    wanted = outputs(theirs, x)
     for ending in ("keras", "h5"):
         theirs.save(tmp_path / f"theirs.{ending}")
         ours = load_model(tmp_path / f"theirs.{ending}")
         np.testing.assert_allclose(ours.predict(x, verbose=0), wanted, **CLOSE)
         ours.save(tmp_path / f"ours.{ending}")
         again = keras.models.load_model(tmp_path / f"ours.{ending}")
-        np.testing.assert_allclose(again.predict(x, verbose=0), wanted, **CLOSE)
+        np.testing.assert_allclose(outputs(again, x), wanted, **CLOSE)
         assert plain(again) == plain(theirs)
 
 
-@pytest.mark.parametrize("case", LAYERS, ids=label)
+def outputs(model, x):
+    """What Keras's predict gives, without its cost."""
+    return model(x, training=False).detach().numpy()
+
+
+@pytest.mark.parametrize("case", [case for case in LAYERS if case[0] in WEIGHTED], ids=label)
 def test_weights_travel_both_ways(case, tmp_path):
-    theirs, blank = one_of(case), one_of(case)
+    weights_travel(one_of(case), one_of(case), tmp_path)
+
+
+def weights_travel(theirs, blank, tmp_path):
     ours = models.model_from_json(theirs.to_json())
     for ending in ("weights.h5", "h5"):
         if ending == "weights.h5":

@@ -18,7 +18,11 @@ from elephas_torch.keras.naming import snake_case
 from elephas_torch.keras.registration import is_own
 
 #: Attributes of the package's layers whose parts lie elsewhere in Keras: ours -> Keras's.
-_PLACES: dict[str, dict[str, str]] = {}
+_PLACES: dict[str, dict[str, str]] = {
+    "MultiHeadAttention": {
+        f"_{name}_dense": f"{name}_dense" for name in ("query", "key", "value", "output")
+    },
+}
 #: Layers whose own variables belong to a part of theirs in Keras: class -> that part.
 _OWN_PLACE = {"LSTM": "cell", "GRU": "cell", "SimpleRNN": "cell"}
 
