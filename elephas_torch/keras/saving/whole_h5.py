@@ -62,7 +62,7 @@ def written(model: Any, config: dict[str, Any], extra: dict[str, str]) -> bytes:
 def _legacy(config: dict[str, Any]) -> dict[str, Any]:
     # Keras takes `registered_name` for the class's name here.
     name = config.get("registered_name") or config["class_name"]
-    return {"class_name": name, "config": config["config"]}
+    return {"module": config["module"], "class_name": name, "config": config["config"]}
 
 
 def _keep_optimizer(group: Any, model: Any) -> None:
