@@ -156,7 +156,7 @@ class Cell(BuiltIn):
         if not self.training or not (self.dropout or self.recurrent_dropout):
             return None, None
         count = self.gates if self.recurrent_dropout or self.implementation == 1 else 1
-        features = (len(inputs), inputs.shape[-1])
+        features = (inputs.shape[0], inputs.shape[-1])
         return (
             self._mask_list(inputs, features, self.dropout, count),
             self._mask_list(inputs, state.shape, self.recurrent_dropout, count),

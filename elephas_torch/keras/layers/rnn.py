@@ -120,7 +120,7 @@ class RNN(BuiltIn):
             self._keep(self._zero_states(sequences))
         states: Any = self.states
         rows = len(trees.leaves(states)[0])
-        if rows != len(sequences):
+        if rows != sequences.shape[0]:
             raise ValueError(
                 f"{self._label} is stateful: all batches must have as many rows as the first "
                 f"one, {rows}. Received: sequences of shape {tuple(sequences.shape)}"
@@ -130,8 +130,8 @@ class RNN(BuiltIn):
     def _zero_states(self, sequences: Tensor) -> list[Any]:
         made = getattr(self.cell, "get_initial_state", None)
         if made is None or isinstance(self.cell, Cell):
-            return _of_sizes(self.state_size, lambda n: sequences.new_zeros(len(sequences), n))
-        states = made(batch_size=len(sequences))
+            return _of_sizes(self.state_size, lambda n: sequences.new_zeros(sequences.shape[0], n))
+        states = made(batch_size=sequences.shape[0])
         states = list(states) if isinstance(states, list | tuple) else [states]
         return trees.map_leaves(lambda one: one.to(sequences.device, sequences.dtype), states)
 
@@ -140,7 +140,7 @@ class RNN(BuiltIn):
             torch.as_tensor(one, dtype=sequences.dtype, device=sequences.device)
             for one in trees.leaves(given)
         ]
-        wanted = [(len(sequences), n) for n in trees.leaves(self.state_size)]
+        wanted = [(sequences.shape[0], n) for n in trees.leaves(self.state_size)]
         shapes = [tuple(state.shape) for state in flat]
         if shapes != wanted:
             shown = str(wanted[0]) if len(set(wanted)) == 1 else f"{wanted}, each its own"

@@ -87,7 +87,8 @@ def transposed_crops(
 
 
 def _is_length(n: Any) -> bool:
-    return n is None or isinstance(n, int)
+    # torch.export's lengths are no ints, but stand for some.
+    return n is None or hasattr(n, "__index__")
 
 
 def _agree(expected: int | None, length: int | None) -> bool:

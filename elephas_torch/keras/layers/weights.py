@@ -112,6 +112,9 @@ class Weighted(nn.Module):
         return free
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name == "training":
+            self.__dict__[name] = value  # train() and eval() set it in every layer
+            return
         if isinstance(value, Tensor):
             if self._keep_registered(name, value):
                 return
