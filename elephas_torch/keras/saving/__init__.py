@@ -20,7 +20,16 @@ from typing import TYPE_CHECKING, Any
 
 from elephas_torch.errors import ModelFileError
 from elephas_torch.keras import serialization
-from elephas_torch.keras.saving import archive, compiling, files, hdf5, old_h5, old_json, whole_h5
+from elephas_torch.keras.saving import (
+    archive,
+    assets,
+    compiling,
+    files,
+    hdf5,
+    old_h5,
+    old_json,
+    whole_h5,
+)
 from elephas_torch.keras.saving import tensors as safe
 from elephas_torch.keras.saving import weights as keras_weights
 from elephas_torch.keras.serialization import (
@@ -65,15 +74,17 @@ def save_model(
     model._needs_build()
     with serialization.sharing():
         config = model.architecture()
-    config["compile_config"] = model.get_compile_config() if include_optimizer else None
+    compiled = model.get_compile_config() if include_optimizer else None
+    config["compile_config"] = serialization.serialize_keras_object(compiled)
     if files.is_hdf5(path):
         content = whole_h5.written(model, config, extra or {})
         files.write_whole(path, lambda file: file.write(content))
         return
     texts = {archive.CONFIG: serialization.to_json(config), **(extra or {})}
-    optimizer = model.optimizer if config["compile_config"] else None
+    optimizer = model.optimizer if compiled and model.compiled else None
     weights = keras_weights.written(model, optimizer)
-    files.write_whole(path, lambda file: archive.write(file, texts, weights))
+    beside = assets.collected(model)
+    files.write_whole(path, lambda file: archive.write(file, texts, weights, beside))
 
 
 def _refuse_weights_ending(path: Any) -> None:
@@ -128,6 +139,7 @@ def _from_archive(path: Any, compile: bool) -> Any:
         safe.take(model, stored, path)
     else:
         keras_weights.take(model, found.weights, path)
+    assets.take(model, found.assets, path)
     if not (compile and config.get("compile_config")):
         return model
     compiling.apply(model, config["compile_config"])

@@ -41,19 +41,25 @@ class Archive(NamedTuple):
         texts: its JSON files by name.
         weights: the bytes of its file of weights.
         old: whether they are in safetensors' form.
+        assets: the files that layers keep beside their weights: name -> content.
     """
 
     texts: dict[str, str]
     weights: bytes
     old: bool
+    assets: dict[str, bytes]
 
 
-def write(file: Any, texts: dict[str, str], weights: bytes) -> None:
+def write(
+    file: Any, texts: dict[str, str], weights: bytes, assets: dict[str, bytes] | None = None
+) -> None:
     """Writes an archive into an open file."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, text in {"metadata.json": _metadata(), **texts}.items():
             archive.writestr(name, text)
         archive.writestr(WEIGHTS, weights)
+        for name, content in (assets or {}).items():
+            archive.writestr(name, content)
 
 
 def _metadata() -> str:
@@ -84,9 +90,11 @@ def read(filepath: Any) -> Archive:
                 f"{str(path)!r} has no {WEIGHTS}. It holds: {', '.join(sorted(names))}"
             )
         wanted = [*(one for one in names if one.endswith(".json") and "/" not in one), weights]
-        _refuse_bombs(archive, wanted, path)
+        beside = [one for one in names if one.startswith("assets/") and one[-1] != "/"]
+        _refuse_bombs(archive, [*wanted, *beside], path)
         texts = {name: archive.read(name).decode() for name in wanted[:-1]}
-        return Archive(texts, archive.read(weights), weights == OLD_WEIGHTS)
+        assets = {name: archive.read(name) for name in beside}
+        return Archive(texts, archive.read(weights), weights == OLD_WEIGHTS, assets)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from elephas_torch.keras import losses, metrics, optimizers
+from elephas_torch.keras.compiled_model import CompiledModel
 from elephas_torch.keras.registration import find_custom
 
 #: Metrics whose meaning depends on the loss and on shapes.
@@ -20,6 +21,9 @@ def apply(model: Any, described: dict[str, Any]) -> None:
     Raises:
         ValueError: a name in it is unknown; the message says how to make it known.
     """
+    if type(model).compile_from_config is not CompiledModel.compile_from_config:
+        model.compile_from_config(described)
+        return
     # Keras on other backends writes True here for every model.
     kept = {name: one for name, one in described.items() if name != "jit_compile"}
     try:

@@ -1,0 +1,54 @@
+"""Files that layers keep beside their weights, by Keras's hooks `save_assets(folder)` and
+`load_assets(folder)`: `assets/<path of the layer>/…` in a `.keras` file."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from elephas_torch.errors import ModelFileError
+from elephas_torch.keras.saving import layout
+
+FOLDER = "assets"
+
+
+def collected(model: Any) -> dict[str, bytes]:
+    """What the model's parts write: name in the archive -> content."""
+    several = [(path, part) for path, part in layout.parts(model) if hasattr(part, "save_assets")]
+    if not several:
+        return {}
+    with tempfile.TemporaryDirectory() as root:
+        for path, part in several:
+            folder = Path(root, FOLDER, path)
+            folder.mkdir(parents=True, exist_ok=True)
+            part.save_assets(str(folder))
+        files = [one for one in sorted(Path(root).rglob("*")) if one.is_file()]
+        return {one.relative_to(root).as_posix(): one.read_bytes() for one in files}
+
+
+def take(model: Any, assets: dict[str, bytes], source: Any) -> None:
+    """Hands parts with a `load_assets` their files, in a folder that is gone afterwards.
+
+    Raises:
+        ModelFileError: the name of a file leads out of that folder.
+    """
+    several = [(path, part) for path, part in layout.parts(model) if hasattr(part, "load_assets")]
+    if not several:
+        return
+    with tempfile.TemporaryDirectory() as root:
+        for name, content in assets.items():
+            place = Path(root, *_inside(name, source))
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(content)
+        for path, part in several:
+            folder = Path(root, FOLDER, path)
+            folder.mkdir(parents=True, exist_ok=True)
+            part.load_assets(str(folder))
+
+
+def _inside(name: str, source: Any) -> tuple[str, ...]:
+    parts = PurePosixPath(name).parts
+    if ".." in parts or "\\" in name or ":" in name or parts[0] != FOLDER:
+        raise ModelFileError(f"{str(source)!r}: a file in it leads out of its folder: {name!r}")
+    return parts
