@@ -6,7 +6,14 @@ what to write. What is spelled how is in `arguments.py` (of layers), `calls.py` 
 and `modules.py`.
 """
 
-from elephas_torch.keras.legacy.calls import fit, ignore, method, renamed, show_accuracy
+from elephas_torch.keras.legacy.calls import (
+    fit,
+    ignore,
+    method,
+    optimizer,
+    renamed,
+    show_accuracy,
+)
 from elephas_torch.keras.legacy.constructors import modern, translated
 from elephas_torch.keras.legacy.modules import moved
 from elephas_torch.keras.legacy.names import CLASSES, under_old_name
@@ -14,6 +21,6 @@ from elephas_torch.keras.legacy.notice import warn
 from elephas_torch.keras.legacy.weights import weights_today
 
 __all__ = [
-    "CLASSES", "fit", "ignore", "method", "modern", "moved", "renamed", "show_accuracy",
-    "translated", "under_old_name", "warn", "weights_today",
+    "CLASSES", "fit", "ignore", "method", "modern", "moved", "optimizer", "renamed",
+    "show_accuracy", "translated", "under_old_name", "warn", "weights_today",
 ]  # fmt: skip

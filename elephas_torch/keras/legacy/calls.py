@@ -12,6 +12,8 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "evaluate": {"show_accuracy": "compile(metrics=['accuracy'])"},
     "ReduceLROnPlateau": {"epsilon": "min_delta"},
 }
+#: Optimizer's old argument -> what to write.
+OF_OPTIMIZERS = {"lr": "learning_rate", "schedule_decay": ""}
 #: Old method of a model -> what to write.
 METHODS = {
     "predict_classes": "predict(x).argmax(-1), or predict(x) > 0.5 for a single output",
@@ -44,6 +46,24 @@ def fit(kwargs: dict[str, Any], epochs: Any) -> tuple[Any, bool]:
     if notes:
         warn("; ".join(notes) + ".")
     return epochs, bool(kwargs.pop("show_accuracy", False))
+
+
+def optimizer(owner: str, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Returns an optimizer's arguments in today's spelling."""
+    if OF_OPTIMIZERS.keys().isdisjoint(kwargs) and kwargs.get("epsilon", 0) is not None:
+        return kwargs
+    found = dict(kwargs)
+    if found.get("epsilon", 0) is None:  # Keras 2's word for its default
+        del found["epsilon"]
+    notes = []
+    if "lr" in found and "learning_rate" not in found:
+        rate = found["learning_rate"] = found.pop("lr")
+        notes.append(f"`lr` is the old name of `learning_rate`: use learning_rate={rate!r}")
+    if found.pop("schedule_decay", None) is not None:
+        notes.append("`schedule_decay` has no effect: leave it out")
+    if notes:
+        warn(f"{owner}: {'; '.join(notes)}.")
+    return found
 
 
 def show_accuracy(kwargs: dict[str, Any], owner: str) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import Any
+import functools
+import inspect
+from typing import Any, cast
 
 from elephas_torch import optimizers as ground
+from elephas_torch.keras import legacy
 from elephas_torch.keras.naming import snake_case
 from elephas_torch.keras.optimizers import schedules
 from elephas_torch.optimizers import Optimizer
@@ -15,27 +17,25 @@ from elephas_torch.optimizers.base import Rate
 _IGNORED = ("is_legacy_optimizer", "jit_compile")
 
 
-class KerasOptimizer(Optimizer):
+class _Made(type):
+    """Makes optimizers; arguments as Keras 1 and 2 spelled them become today's before."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        return super().__call__(*args, **legacy.optimizer(cls.__name__, kwargs))
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        # What help() and inspect show: this class's __call__ takes anything.
+        return inspect.signature(functools.partial(cast(Any, cls).__init__, None))
+
+
+class KerasOptimizer(Optimizer, metaclass=_Made):
     """What the optimizers here have in common: Keras's names for them, and its configs."""
 
     module = "keras.optimizers"
 
     def _default_name(self) -> str:
         return snake_case(type(self).__name__)
-
-    def _legacy_rate(self, kwargs: dict[str, Any], learning_rate: Rate) -> Rate:
-        if "lr" not in kwargs:
-            return learning_rate
-        # The caller of the class, through the constructors between.
-        level = 2 + sum("__init__" in vars(cls) for cls in type(self).__mro__[:-1])
-        warnings.warn(
-            f"{type(self).__name__}: `lr` is the old name of `learning_rate`: "
-            f"use learning_rate={kwargs['lr']!r}.",
-            DeprecationWarning,
-            stacklevel=level,
-        )
-        rate: Rate = kwargs.pop("lr")
-        return rate
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
