@@ -512,3 +512,66 @@ def test_random_numbers_of_dropout_do_not_hinder(tmp_path):
     model.fit(X, Y, verbose=0)
     model.save(Path(tmp_path / "m.keras"))
     models.load_model(tmp_path / "m.keras").fit(X, Y, verbose=0)
+
+
+def module():
+    return torch.nn.Sequential(torch.nn.Linear(5, 3), torch.nn.BatchNorm1d(3))
+
+
+@pytest.mark.parametrize("ending", ["keras", "h5", "weights.h5", "safetensors"])
+def test_models_of_torch_modules(ending, tmp_path):
+    model = models.Model.from_torch(module(), (5,))
+    model.compile("adam", "mse")
+    model.fit(X, Y, verbose=0)
+    path = tmp_path / f"m.{ending}"
+    if ending in ("keras", "h5"):
+        model.save(path)
+        again = models.load_model(path, {"Sequential": module})
+        assert again.optimizer.iterations == model.optimizer.iterations
+    else:
+        model.save_weights(path)
+        again = models.Model.from_torch(module(), (5,))
+        again.load_weights(path)
+    assert np.array_equal(again.predict(X, verbose=0), model.predict(X, verbose=0))
+
+
+def older(model, path):
+    """A file as this package wrote it before it had Keras's form."""
+    tensors = {
+        f"{number:05d}.{name}": tensor.detach().clone()
+        for number, (name, tensor) in enumerate(model.state_dict().items())
+    }
+    for name, value in model.optimizer.state_dict().items():
+        tensors[f"optimizer/{name}"] = torch.as_tensor(value).clone()
+    config = {**json.loads(model.to_json()), "compile_config": model.get_compile_config()}
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("metadata.json", json.dumps({"elephas_torch_version": "0.1"}))
+        archive.writestr("config.json", json.dumps(config))
+        archive.writestr("model.weights.safetensors", safetensors.torch.save(tensors))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_files_of_the_form_before_are_read(name, tmp_path):
+    model = compiled(OPTIMIZERS[name]())
+    options = {"batch_size": 8, "shuffle": False, "verbose": 0}
+    model.fit(X, Y, **options)
+    older(model, tmp_path / "m.keras")
+    again = models.load_model(tmp_path / "m.keras")
+    first, second = model.fit(X, Y, **options), again.fit(X, Y, **options)
+    assert first.history == second.history
+    same(again.get_weights(), model.get_weights())
+    fresh = compiled()
+    fresh.load_weights(tmp_path / "m.keras")
+    with pytest.raises(ModelFileError, match="optimizer's state is damaged"):
+        broken(tmp_path / "m.keras")
+
+
+def broken(path):
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    tensors = safetensors.torch.load(files["model.weights.safetensors"])
+    kept = {name: one for name, one in tensors.items() if not name.startswith("optimizer/")}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content if "safe" not in name else safetensors.torch.save(kept))
+    models.load_model(path)

@@ -170,7 +170,7 @@ def lambdas(path):
     outputs = keras.layers.Activation("relu")(inputs)
     theirs = keras.Model(inputs, outputs)
     theirs.save(path)
-    evil = keras.saving.serialize_keras_object(lambda x: open("evil", "w"))
+    evil = keras.saving.serialize_keras_object(lambda x: exec("evil"))
 
     def change(files):
         config = json.loads(files["config.json"])

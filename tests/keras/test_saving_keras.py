@@ -7,6 +7,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+import torch
 
 from elephas_torch.errors import ModelFileError
 from elephas_torch.keras import Sequential, models
@@ -612,3 +613,21 @@ def test_layers_may_keep_their_state_in_their_own_way(tmp_path):
         file["layers/halves/vars/low"] = np.zeros(2, "float32")
     with pytest.raises(ModelFileError, match=r"Layer 'halves\w*' \(Halves\): .*high"):
         ours.load_weights(tmp_path / "w.weights.h5")
+
+
+def test_mixed_policies_travel(tmp_path):
+    theirs = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, dtype="mixed_bfloat16")])
+    theirs.save(tmp_path / "theirs.keras")
+    ours = load_model(tmp_path / "theirs.keras")
+    assert ours.layers[0].dtype_policy.name == "mixed_bfloat16"
+    ours.save(tmp_path / "ours.keras")
+    assert keras.models.load_model(tmp_path / "ours.keras").layers[0].dtype_policy.name == (
+        "mixed_bfloat16"
+    )
+
+
+def test_pickled_modules_are_refused(tmp_path):
+    wrapper = keras.layers.TorchModuleWrapper(torch.nn.Linear(4, 3))
+    keras.Sequential([keras.Input((4,)), wrapper]).save(tmp_path / "theirs.keras")
+    with pytest.raises(ValueError, match="nothing is unpickled"):
+        load_model(tmp_path / "theirs.keras")

@@ -70,6 +70,11 @@ class TorchModuleWrapper(Layer):
         """Makes the layer again. The module's code isn't in the config: `custom_objects` must
         have, under its class name, a function or class that makes one without arguments."""
         settings = dict(config)
+        if "module_class" not in settings:
+            raise ValueError(
+                "A TorchModuleWrapper of Keras holds its module pickled, and nothing is unpickled "
+                "here. Make the model again around the module, and load its weights into it."
+            )
         name = settings.pop("module_class")
         return cls(revived_module(name), **settings)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, cast
 
 from elephas_torch.errors import ModelFileError
 from elephas_torch.keras.saving import layout
@@ -22,7 +22,7 @@ def collected(model: Any) -> dict[str, bytes]:
         for path, part in several:
             folder = Path(root, FOLDER, path)
             folder.mkdir(parents=True, exist_ok=True)
-            part.save_assets(str(folder))
+            cast(Any, part).save_assets(str(folder))
         files = [one for one in sorted(Path(root).rglob("*")) if one.is_file()]
         return {one.relative_to(root).as_posix(): one.read_bytes() for one in files}
 
@@ -44,7 +44,7 @@ def take(model: Any, assets: dict[str, bytes], source: Any) -> None:
         for path, part in several:
             folder = Path(root, FOLDER, path)
             folder.mkdir(parents=True, exist_ok=True)
-            part.load_assets(str(folder))
+            cast(Any, part).load_assets(str(folder))
 
 
 def _inside(name: str, source: Any) -> tuple[str, ...]:

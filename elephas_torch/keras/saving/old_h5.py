@@ -36,8 +36,14 @@ def keep(group: Any, model: Any) -> None:
     group.attrs["keras_version"] = KERAS_VERSION
     for layer in sorted(model.layers, key=lambda one: one.name):
         keep_arrays(group.create_group(layer.name), named(layer))
-    own = own_variables(model) if not hasattr(model, "_wrapped") else {}
-    keep_arrays(group.create_group(_TOP), [(name, array(one)) for name, one in own.items()])
+    top = [(f"weight_{number}", array(one)) for number, one in enumerate(_without_layer(model))]
+    keep_arrays(group.create_group(_TOP), top)
+
+
+def _without_layer(model: Any) -> list[Tensor]:
+    """The weights of a model that none of its layers has."""
+    inside = {id(one) for layer in model.layers for one in layer.weights}
+    return [one for one in model.weights if id(one) not in inside]
 
 
 def named(layer: Any) -> list[tuple[str, np.ndarray]]:
@@ -145,7 +151,7 @@ def _top(model: Any, group: Any) -> list[tuple[list[Tensor], list[Any], Any]]:
     holder = hdf5.group(group, _TOP)
     if holder is None:
         return []
-    mine = list(own_variables(model).values())
+    mine = _without_layer(model)
     arrays = [hdf5.dataset(holder, one) for one in hdf5.names(holder, "weight_names")]
     if [tuple(one.shape) for one in mine] != [tuple(one.shape) for one in arrays]:
         raise ModelFileError(
