@@ -331,7 +331,7 @@ class _Exchange:
         flat, worker = self.flat, self.worker
         if not self.job.gradients:
             if last and epoch + 1 == self.job.epochs:
-                self.step.optimizer.finalize_variable_values(flat.parameters)
+                self.step.model._finish_training()
             torch.sub(self.base, flat.parameters, out=self.update)
         push = Push(worker.partition, worker.attempt, self.seq, self.version, samples, epoch, last)
         update = Vectors(self.update, flat.state, flat.counters)

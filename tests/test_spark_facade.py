@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from elephas_torch import optimizers, preflight, worker
-from elephas_torch.keras import Input, Model, Sequential, layers, metrics, regularizers
+from elephas_torch.keras import Input, Model, Sequential, layers, losses, metrics
 from elephas_torch.keras import optimizers as keras_optimizers
 from elephas_torch.keras.callbacks import LambdaCallback
 from elephas_torch.keras.constraints import MaxNorm, NonNeg, UnitNorm
@@ -92,7 +92,7 @@ def with_losses():
     torch.manual_seed(0)
     model = Sequential([
         layers.Dense(8, activation="tanh", input_dim=5, kernel_regularizer="l2"),
-        Spread(),
+        Spread(activity_regularizer="l2"),
         layers.Dense(3, activation="softmax", bias_regularizer="l1"),
     ])  # fmt: skip
     model.compile("sgd", "categorical_crossentropy")
@@ -155,15 +155,11 @@ def test_a_mean_of_weights_by_epoch(spark_context):
     np.testing.assert_allclose(vector(model), vector(whole), rtol=1e-5, atol=1e-6)
 
 
-def test_activity_regularizers_are_means_over_workers(spark_context):
-    """They are sums over a batch, as in Keras: so N workers have a N-th of one process's."""
+def test_sums_over_a_batch_are_means_over_workers(spark_context):
     x, y = data()
-
-    def make(factor):
-        hidden = {"activity_regularizer": regularizers.L2(factor)}
-        return network(SGD(0.1), hidden=hidden)
-
-    model, whole = make(0.1), make(0.1 / WORKERS)
+    loss = losses.CategoricalCrossentropy(reduction="sum")
+    # SGD on half the sum is SGD with half the rate.
+    model, whole = network(SGD(0.1), loss=loss), network(SGD(0.1 / WORKERS), loss=loss)
     SparkModel(model, mode="synchronous", frequency="batch").fit(
         dealt(spark_context, x, y), epochs=2, batch_size=SIZE, shuffle=False, verbose=0
     )
@@ -317,6 +313,44 @@ def test_train_step_of_ones_own_by_epoch(spark_context):
     averaged = SparkModel(own_training(), mode="synchronous", frequency=2)
     history = averaged.fit(dealt(spark_context, x, y), epochs=2, batch_size=SIZE, verbose=0)
     assert history.history["double"] == pytest.approx(2 * np.array(history.history["loss"]))
+
+
+class Two(Model):
+    """Two networks that each have an optimizer, and no `call`."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.first = Sequential([layers.Dense(3, input_dim=5)])
+        self.second = Sequential([layers.Dense(5, input_dim=3)])
+        self.error = metrics.Mean(name="error")
+
+    def compile(self, one, other):
+        super().compile()
+        self.pairs = [(self.first, one), (self.second, other)]
+
+    def train_step(self, data):
+        x, _ = data
+        for network, optimizer in self.pairs:
+            loss = ((self.second(self.first(x)) - x) ** 2).mean()
+            self.zero_grad()
+            loss.backward()
+            weights = network.trainable_weights
+            with torch.no_grad():
+                optimizer.apply([w.grad for w in weights], weights)
+        self.error.update_state(loss.detach())
+        return {"error": self.error.result()}
+
+
+def test_networks_with_optimizers_of_their_own(spark_context):
+    torch.manual_seed(0)
+    model = Two()
+    model.compile(Adam(0.05), SGD(0.1))
+    rdd = to_simple_rdd(spark_context, *data(), 2)
+    history = SparkModel(model, mode="synchronous", frequency=2).fit(
+        rdd, epochs=4, batch_size=4, verbose=0
+    )
+    assert list(history.history) == ["error"]
+    assert history.history["error"][-1] < 0.7 * history.history["error"][0]
 
 
 # Several inputs and outputs
