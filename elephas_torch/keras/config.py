@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 from elephas_torch.errors import unknown
+from elephas_torch.keras.code import enable_unsafe_deserialization
 from elephas_torch.keras.policy import dtype_policy, set_dtype_policy
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "dtype_policy",
     "enable_interactive_logging",
     "enable_traceback_filtering",
+    "enable_unsafe_deserialization",
     "epsilon",
     "floatx",
     "image_data_format",
