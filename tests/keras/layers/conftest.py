@@ -176,7 +176,7 @@ def side_by_side(ours, theirs, *inputs, masks=None, training=False, seed=0, **ca
     variables = [w.value for w in theirs.trainable_weights]
     second = slopes(others, cotangents, [t for t in y if t.requires_grad] + variables)
     # A gradient may be 0 but for rounding: of a bias of attention's keys.
-    least = max(1e-6, *(1e-2 * float(one.abs().max()) for one in second))
+    least = max(1e-6, *(5e-2 * float(one.abs().max()) for one in second))
     errors += [close(a, b, least=least) for a, b in zip(first, second, strict=True)]
     return SimpleNamespace(outputs=result, error=max(errors, default=0))
 
