@@ -11,7 +11,7 @@ import functools
 import inspect
 import warnings
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -30,35 +30,21 @@ from elephas_torch.keras import (
     trees,
 )
 from elephas_torch.keras.layers import input_spec, probing
+from elephas_torch.keras.layers.added_losses import WithLosses, collected_losses, with_losses
+from elephas_torch.keras.layers.configured import Configured
 from elephas_torch.keras.layers.declared import Shape, declared
 from elephas_torch.keras.layers.signature import CallSignature, bound, shape_of
-from elephas_torch.keras.layers.weights import Weighted
 from elephas_torch.keras.symbolic import KerasTensor, Node
 
 __all__ = ["Layer", "Shape", "collected_losses"]
 
-# How deep in calls of layers we are, and who has added losses: a call from outside forgets those
-# of the last one.
+# How deep in calls of layers we are: one from outside forgets the losses of the last one.
 _depth = 0
-_with_losses: weakref.WeakSet[Any] = weakref.WeakSet()
 #: Layers that are in training until somebody says otherwise, whatever the layer around them is.
 undecided: weakref.WeakSet[Any] = weakref.WeakSet()
-_collecting: list[list[Tensor]] = []
 
 
-class collected_losses:
-    """Within it, what layers add by `add_loss` comes into the list that it gives."""
-
-    def __enter__(self) -> list[Tensor]:
-        losses: list[Tensor] = []
-        _collecting.append(losses)
-        return losses
-
-    def __exit__(self, *error: object) -> None:
-        _collecting.pop()
-
-
-class _Made(type(Weighted)):  # type: ignore[misc]
+class _Made(type(Configured)):  # type: ignore[misc]
     """Makes layers; arguments as Keras 1 and 2 spelled them become today's before."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -71,7 +57,7 @@ class _Made(type(Weighted)):  # type: ignore[misc]
         return inspect.signature(functools.partial(cast(Any, cls).__init__, None))
 
 
-class Layer(Weighted, metaclass=_Made):
+class Layer(Configured, WithLosses, metaclass=_Made):
     """A layer of a model. Follows https://keras.io/api/layers/base_layer/
 
     Subclass it: make weights in `build` with `add_weight`, compute in `call`, and return the
@@ -172,7 +158,7 @@ class Layer(Weighted, metaclass=_Made):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         global _depth
-        if _depth == 0 and _with_losses:
+        if _depth == 0 and with_losses:
             self._forget_losses()
         _depth += 1
         try:
@@ -336,43 +322,6 @@ class Layer(Weighted, metaclass=_Made):
         inputs = specs_of(input_shape, str(self.input_dtype).removeprefix("torch."))
         return trees.map_leaves(lambda one: one.shape, self._probed_spec((inputs,), {}))
 
-    def add_loss(self, loss: Any) -> None:
-        """Adds to the loss of training; for use in `call`.
-
-        Args:
-            loss: a scalar tensor, or a list of them.
-        """
-        for one in trees.leaves(loss):
-            _with_losses.add(self)
-            self._losses.append(one)
-            if _collecting:
-                _collecting[-1].append(one)
-
-    def _forget_losses(self) -> None:
-        for layer in self.modules():
-            if layer in _with_losses:
-                cast(Any, layer)._losses.clear()
-
-    @property
-    def losses(self) -> list[Tensor]:
-        """What the last call added by `add_loss`, and the regularizers' values now."""
-        layers = [one for one in self._flattened() if isinstance(one, Layer)]
-        added = [loss for layer in layers for loss in layer._losses]
-        return added + [rule(weight) for weight, rule in self.regularized_weights()]
-
-    def regularized_weights(self) -> list[tuple[Tensor, Any]]:
-        """Trainable weights with their regularizers, those of sublayers too."""
-        return [(w, rule) for w, rule in self._with_rules("regularizers") if w.requires_grad]
-
-    def constrained_weights(self) -> list[tuple[Tensor, Any]]:
-        """Weights with their constraints, those of sublayers too."""
-        return list(self._with_rules("constraints"))
-
-    def _with_rules(self, kind: str) -> Iterator[tuple[Tensor, Any]]:
-        for layer in self._flattened():
-            for name, rule in getattr(layer, kind).items():
-                yield getattr(layer, name), rule
-
     @property
     def dtype(self) -> str:
         """The dtype of the weights: "float32"."""
@@ -403,53 +352,6 @@ class Layer(Weighted, metaclass=_Made):
                 "the tensor of an Input, and isn't in a model that knows its input shape."
             )
         return self._inbound_nodes[0]
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, JSON-able. Extend it: `{**super().get_config(), …}`.
-
-        As in Keras 3 a declared input shape isn't among them: the model writes it.
-        """
-        config: dict[str, Any] = {
-            "name": self.name,
-            "trainable": self._trainable,
-            "dtype": self.dtype_policy.described(),
-        }
-        if self.activity_regularizer is not None:
-            config["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
-        if type(self).get_config is Layer.get_config and not serialization.is_own(type(self)):
-            config = {**config, **self._init_arguments}
-        return config
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Layer:
-        """Makes the layer that `get_config` described, not built."""
-        parameters = inspect.signature(cls).parameters
-        if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-            return cls(**config)
-        # A constructor that takes nothing of Layer's own.
-        own = {n: config[n] for n in ("name", "trainable", "dtype") if n in config}
-        layer = cls(**{n: v for n, v in config.items() if n in parameters or n not in own})
-        layer.name = own.get("name", layer.name)
-        layer.trainable = own.get("trainable", layer.trainable)
-        return layer
-
-    def get_build_config(self) -> dict[str, Any] | None:
-        """What `build_from_config` needs: the shapes that the layer was built with."""
-        shapes = self._build_shapes
-        if not shapes:
-            return None
-        if len(shapes) == 1:
-            return {"input_shape": next(iter(shapes.values()))}
-        return {"shapes_dict": dict(shapes)}
-
-    def build_from_config(self, config: dict[str, Any]) -> None:
-        """Builds the layer as `get_build_config` told."""
-        if self.built or not config:
-            return
-        if "input_shape" in config:
-            self.build(_as_shapes(config["input_shape"]))
-        elif "shapes_dict" in config:
-            self.build(**{name: _as_shapes(one) for name, one in config["shapes_dict"].items()})
 
     def last_activation(self) -> Any:
         """The activation function that the layer ends with, where `preactivation(inputs)` gives
@@ -520,15 +422,6 @@ def specs_of(shapes: Any, dtype: str = "float32") -> Any:
         several = [specs_of(one, dtype) for one in shapes]
         return tuple(several) if isinstance(shapes, tuple) else several
     return KerasTensor(shapes, dtype)
-
-
-def _as_shapes(shapes: Any) -> Any:
-    """Shapes as JSON has them, lists, to tuples."""
-    if isinstance(shapes, dict):
-        return {name: _as_shapes(one) for name, one in shapes.items()}
-    if isinstance(shapes, list) and any(isinstance(one, list | tuple) for one in shapes):
-        return [_as_shapes(one) for one in shapes]
-    return tuple(shapes)
 
 
 Layer._signature = CallSignature(Layer)
