@@ -45,7 +45,10 @@ class Feeding(OwnSteps):
                     f"`validation_data` too. Received: validation_split={validation_split}"
                 )
             convert = self._converted(class_weight)
-            return stream("x", x, convert, batch_size, shuffle, steps, rows), None
+            source = stream("x", x, convert, batch_size, shuffle, steps, rows)
+            if not self.built:
+                source.look_ahead()
+            return source, None
         samples = self._converted()(x, y, sample_weight)
         validation = None
         if validation_split:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -35,6 +36,7 @@ class Source:
         self._steps = steps
         self._current: Iterator[Samples] | None = None
         self._begun = False
+        self._ahead: Iterator[Samples] | None = None
 
     @property
     def count(self) -> int | None:
@@ -52,6 +54,22 @@ class Source:
 
     def epoch(self) -> Iterator[Samples]:
         """The batches of the next epoch; none where the source is used up."""
+        ahead, self._ahead = self._ahead, None
+        return self._batches() if ahead is None else ahead
+
+    def look_ahead(self) -> None:
+        """Makes the next epoch's first batch now: a model learns from it which shapes it gets.
+
+        Raises:
+            DataError: there is none.
+        """
+        found = self.epoch()
+        first = list(itertools.islice(found, 1))
+        if not first:
+            raise self.nothing()
+        self._ahead = itertools.chain(first, found)
+
+    def _batches(self) -> Iterator[Samples]:
         found = self.passing() if self._steps is None else self._some(self._steps)
         for batch in found:
             self._begun = True
@@ -81,7 +99,8 @@ class Source:
 
     def rewind(self) -> None:
         """Begins anew with the next epoch, where the batches can be gone through again."""
-        self._current = None
+        if self._ahead is None:
+            self._current = None
 
     def warn_empty(self, what: str) -> None:
         """Warns that no batch was left for an epoch, and says what comes of it.
@@ -182,8 +201,8 @@ class Stream(Source):
         except ValueError as error:
             raise DataError(f"Batch {number} of `{self.name}`: {error}") from None
 
-    def epoch(self) -> Iterator[Samples]:
-        return super().epoch() if self.rows is None else self._until(self.rows)
+    def _batches(self) -> Iterator[Samples]:
+        return super()._batches() if self.rows is None else self._until(self.rows)
 
     def _until(self, rows: int) -> Iterator[Samples]:
         seen = 0

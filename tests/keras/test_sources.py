@@ -472,3 +472,55 @@ def test_what_is_shown(verbose, capsys, monkeypatch):
     assert f"{STEPS}/{STEPS} - 0." in predicted and "Epoch" not in predicted
     model.predict(X, verbose=0)
     assert capsys.readouterr().out == ""
+
+
+class Unbuilt(ours.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = ours.layers.Dense(1, kernel_initializer="zeros")
+
+    def call(self, inputs):
+        return self.dense(inputs)
+
+
+class FourBatches(ours.utils.PyDataset):
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, number):
+        return np.full((2, 3), number, "float32"), np.full((2, 1), number, "float32")
+
+
+def once():
+    return (FourBatches()[number] for number in range(4))
+
+
+WITHOUT_SHAPE = {
+    "sequential": lambda: ours.Sequential([ours.layers.Dense(1, kernel_initializer="zeros")]),
+    "subclass": Unbuilt,
+}
+
+
+@pytest.mark.parametrize("model", WITHOUT_SHAPE)
+@pytest.mark.parametrize("steps", [None, 4])
+@pytest.mark.parametrize("source", [once, FourBatches, lambda: list_of(FourBatches())])
+def test_models_that_know_no_shape_learn_it_of_the_first_batch(model, steps, source):
+    model = WITHOUT_SHAPE[model]()
+    model.compile(ours.optimizers.SGD(0.0), "mse")
+    # Each batch counts once: the mean of 0, 1, 4 and 9.
+    assert model.evaluate(source(), steps=steps, verbose=0) == 3.5
+    again = type(model)() if isinstance(model, Unbuilt) else WITHOUT_SHAPE["sequential"]()
+    again.compile(ours.optimizers.SGD(0.0), "mse")
+    history = again.fit(source(), steps_per_epoch=steps, verbose=0)
+    assert history.history["loss"] == [3.5] and again.input_shape == (None, 3)
+
+
+def list_of(dataset):
+    return DataLoader([dataset[number] for number in range(4)], batch_size=None)
+
+
+def test_no_batches_for_a_model_that_knows_no_shape():
+    model = Unbuilt()
+    model.compile("sgd", "mse")
+    with pytest.raises(DataError, match="`x` gives no batches"):
+        model.fit(iter(()), verbose=0)

@@ -15,7 +15,7 @@ FOLDER = "assets"
 
 def collected(model: Any) -> dict[str, bytes]:
     """What the model's parts write: name in the archive -> content."""
-    several = [(path, part) for path, part in layout.parts(model) if hasattr(part, "save_assets")]
+    several = _with("save_assets", model)
     if not several:
         return {}
     with tempfile.TemporaryDirectory() as root:
@@ -33,7 +33,7 @@ def take(model: Any, assets: dict[str, bytes], source: Any) -> None:
     Raises:
         ModelFileError: the name of a file leads out of that folder.
     """
-    several = [(path, part) for path, part in layout.parts(model) if hasattr(part, "load_assets")]
+    several = _with("load_assets", model)
     if not several:
         return
     with tempfile.TemporaryDirectory() as root:
@@ -45,6 +45,10 @@ def take(model: Any, assets: dict[str, bytes], source: Any) -> None:
             folder = Path(root, FOLDER, path)
             folder.mkdir(parents=True, exist_ok=True)
             cast(Any, part).load_assets(str(folder))
+
+
+def _with(hook: str, model: Any) -> list[tuple[str, Any]]:
+    return [(path, part) for path, part in layout.parts(model) if hasattr(part, hook)]
 
 
 def _inside(name: str, source: Any) -> tuple[str, ...]:
