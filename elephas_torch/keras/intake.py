@@ -74,7 +74,18 @@ def _build(model: CompiledModel, x: Any, name: str) -> None:
         parts = _raw(x, name)
     else:
         parts = batches.as_tensor(x, model.input_dtype, name)
+        if model.one_input and model.input_dtype == torch.int64 and _built_for_any_length(model):
+            return
     model.build(trees.map_leaves(_shape, parts))
+
+
+def _built_for_any_length(model: CompiledModel) -> bool:
+    """Builds a stack that begins with an Embedding for sequences of every length, if it can be."""
+    try:
+        model.build((None, None))
+    except ValueError:  # a layer needs the length
+        return False
+    return True
 
 
 def _lists_arrays(x: Any) -> bool:

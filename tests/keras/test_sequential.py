@@ -314,3 +314,13 @@ def test_repr_shows_the_layers():
     text = repr(Sequential([Dense(3, name="first", input_dim=2)], name="mine"))
     assert text.splitlines()[1].strip() == "name=mine, built=True"
     assert "(first): Dense(name=first, built=True)" in text
+
+
+def test_sequences_of_every_length_are_taken_where_no_layer_needs_the_length():
+    model = Sequential([Embedding(10, 4), layers.LSTM(3), Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(np.ones((4, 6)), np.ones(4), verbose=0)
+    assert model.predict(np.ones((2, 9)), verbose=0).shape == (2, 1)
+    fixed = Sequential([Embedding(10, 4), Flatten(), Dense(1)])
+    assert fixed.predict(np.ones((2, 5)), verbose=0).shape == (2, 1)
+    assert fixed.input_shape == (None, 5)
