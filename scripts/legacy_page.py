@@ -7,9 +7,8 @@ from pathlib import Path
 from elephas_torch.keras.legacy import calls
 from elephas_torch.keras.legacy.arguments import JOINED, SINGLE
 from elephas_torch.keras.legacy.layers import _GONE
-from elephas_torch.keras.legacy.merging import MODES
 from elephas_torch.keras.legacy.modules import MODULES
-from elephas_torch.keras.legacy.names import CLASSES, STILL_THERE
+from elephas_torch.keras.legacy.names import CLASSES, MERGES, STILL_THERE
 
 PAGE = Path(__file__).parent.parent / "docs" / "legacy.md"
 
@@ -81,7 +80,7 @@ def sections():
     yield from table("old", "today", "")
     for old, new in sorted(CLASSES.items()):
         yield row(code(old), code(new), "Keras 3 has both names" if old in STILL_THERE else "")
-    for mode, new in MODES.items():
+    for mode, new in MERGES.items():
         yield row(code(f"Merge([a, b], mode={mode!r})"), code(new), f"also `merge(…, {mode!r})`")
     yield from ("", "These aren't there; calling one says what to take:", "")
     yield from (f"- `{name}`: {instead}." for name, instead in sorted(_GONE.items()))

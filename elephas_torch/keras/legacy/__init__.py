@@ -16,11 +16,12 @@ from elephas_torch.keras.legacy.calls import (
 )
 from elephas_torch.keras.legacy.constructors import modern, translated
 from elephas_torch.keras.legacy.modules import moved
-from elephas_torch.keras.legacy.names import CLASSES, under_old_name
+from elephas_torch.keras.legacy.names import CLASSES, MERGES, merge_options, under_old_name
 from elephas_torch.keras.legacy.notice import warn
 from elephas_torch.keras.legacy.weights import weights_today
 
 __all__ = [
-    "CLASSES", "fit", "ignore", "method", "modern", "moved", "optimizer", "renamed",
-    "show_accuracy", "translated", "under_old_name", "warn", "weights_today",
+    "CLASSES", "MERGES", "fit", "ignore", "merge_options", "method", "modern", "moved",
+    "optimizer", "renamed", "show_accuracy", "translated", "under_old_name", "warn",
+    "weights_today",
 ]  # fmt: skip

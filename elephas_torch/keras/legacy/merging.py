@@ -8,13 +8,8 @@ from typing import Any
 from elephas_torch.errors import unknown
 from elephas_torch.keras import layers as today_layers
 from elephas_torch.keras import models
+from elephas_torch.keras.legacy.names import MERGES, merge_options
 from elephas_torch.keras.legacy.notice import warn
-
-#: Keras 1's mode -> today's layer.
-MODES = {
-    "sum": "Add", "mul": "Multiply", "ave": "Average", "max": "Maximum", "concat": "Concatenate",
-    "dot": "Dot", "cos": "Dot",
-}  # fmt: skip
 
 
 def Merge(
@@ -75,27 +70,12 @@ def _joining(mode: Any, concat_axis: int, dot_axes: Any, shape: Any, name: Any) 
     """Today's layer for a mode, and how it is written."""
     if callable(mode):
         return today_layers.Lambda(mode, output_shape=shape, name=name), "Lambda(…)"
-    if mode not in MODES:
-        raise unknown("mode of Merge", mode, MODES)
-    settings = options(mode, concat_axis, dot_axes)
+    if mode not in MERGES:
+        raise unknown("mode of Merge", mode, MERGES)
+    settings = merge_options(mode, concat_axis, dot_axes)
     text = ", ".join(f"{key}={value!r}" for key, value in settings.items())
-    made = getattr(today_layers, MODES[mode])(**settings, name=name)
-    return made, f"{MODES[mode]}({text})"
-
-
-def options(mode: str, concat_axis: Any, dot_axes: Any) -> dict[str, Any]:
-    """Returns the arguments of today's layer for a mode."""
-    if mode == "concat":
-        return {"axis": concat_axis}
-    if mode not in ("dot", "cos"):
-        return {}
-    axes = dot_axes if isinstance(dot_axes, int) else tuple(_one(axis) for axis in dot_axes)
-    return {"axes": axes, "normalize": True} if mode == "cos" else {"axes": axes}
-
-
-def _one(axis: Any) -> Any:
-    # Keras 0 had a list of axes for each of the two.
-    return axis[0] if isinstance(axis, list | tuple) and len(axis) == 1 else axis
+    made = getattr(today_layers, MERGES[mode])(**settings, name=name)
+    return made, f"{MERGES[mode]}({text})"
 
 
 def _shown(mode: Any) -> str:

@@ -33,6 +33,28 @@ CLASSES: dict[str, str] = {
 STILL_THERE = {"Convolution1D", "Convolution2D", "Convolution3D", "SeparableConvolution2D"}
 
 
+#: Keras 1's mode of a `Merge` -> today's layer.
+MERGES = {
+    "sum": "Add", "mul": "Multiply", "ave": "Average", "max": "Maximum", "concat": "Concatenate",
+    "dot": "Dot", "cos": "Dot",
+}  # fmt: skip
+
+
+def merge_options(mode: str, concat_axis: Any, dot_axes: Any) -> dict[str, Any]:
+    """Returns the arguments of today's layer for a mode of `Merge`."""
+    if mode == "concat":
+        return {"axis": concat_axis}
+    if mode not in ("dot", "cos"):
+        return {}
+    axes = dot_axes if isinstance(dot_axes, int) else tuple(_one(axis) for axis in dot_axes)
+    return {"axes": axes, "normalize": True} if mode == "cos" else {"axes": axes}
+
+
+def _one(axis: Any) -> Any:
+    # Keras 0 had a list of axes for each of the two.
+    return axis[0] if isinstance(axis, list | tuple) and len(axis) == 1 else axis
+
+
 def under_old_name(name: str, cls: Any) -> Any:
     """Returns a class by its old name: it makes objects of today's class, from arguments as they
     were then, and its objects are all of today's class.

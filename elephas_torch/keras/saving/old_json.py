@@ -14,11 +14,6 @@ from typing import Any
 from elephas_torch.keras import legacy
 from elephas_torch.keras.registration import find_custom, own_class
 
-#: Keras 1's Merge by its mode.
-_MERGES = {
-    "sum": "Add", "mul": "Multiply", "ave": "Average", "max": "Maximum", "concat": "Concatenate",
-    "dot": "Dot", "cos": "Dot",
-}  # fmt: skip
 #: Names of Keras 1's rules, as a config's `name` has them.
 _RULES = {
     "WeightRegularizer": "L1L2", "L1L2Regularizer": "L1L2", "MaxNorm": "MaxNorm",
@@ -161,18 +156,14 @@ def _described(value: dict[str, Any]) -> dict[str, Any]:
 
 def _merge(settings: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     mode = settings.get("mode")
-    if mode not in _MERGES or settings.get("layers"):
+    if mode not in legacy.MERGES or settings.get("layers"):
         raise ValueError(
             f"A Merge of Keras 1 with mode={mode!r} can't be read: only those of functional "
-            f"models, with one of {', '.join(_MERGES)}."
+            f"models, with one of {', '.join(legacy.MERGES)}."
         )
-    made: dict[str, Any] = {"name": settings.get("name")}
-    if mode == "concat":
-        made["axis"] = settings.get("concat_axis", -1)
-    if mode in ("dot", "cos"):
-        made["axes"] = settings.get("dot_axes", -1)
-        made["normalize"] = mode == "cos"
-    return _MERGES[mode], made
+    axes = settings.get("concat_axis", -1), settings.get("dot_axes", -1)
+    made = {"name": settings.get("name"), **legacy.merge_options(mode, *axes)}
+    return legacy.MERGES[mode], made
 
 
 def _lambda(settings: dict[str, Any]) -> dict[str, Any]:

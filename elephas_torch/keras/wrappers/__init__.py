@@ -17,10 +17,19 @@ __all__ = ["SKLearnClassifier", "SKLearnRegressor", "SKLearnTransformer", "sciki
 
 def __getattr__(name: str) -> Any:
     if name in _NAMES:
-        return getattr(importlib.import_module(f"{__name__}.estimators"), name)
+        return getattr(_estimators(name), name)
     if name == "scikit_learn":
         return importlib.import_module(f"{__name__}.scikit_learn")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}.{nearest(name, __all__)}")
+
+
+def _estimators(name: str) -> Any:
+    try:
+        return importlib.import_module(f"{__name__}.estimators")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "sklearn":
+            raise
+        raise ImportError(f"{name} needs scikit-learn: pip install scikit-learn") from None
 
 
 def __dir__() -> list[str]:

@@ -1,5 +1,7 @@
 """Models as scikit-learn's estimators, beside Keras's own."""
 
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -140,3 +142,10 @@ def test_features_of_another_width():
         made.predict(X[:, :3])
     with pytest.raises(AttributeError, match="Did you mean 'SKLearnRegressor'"):
         wrappers.SklearnRegressor  # noqa: B018
+
+
+def test_without_scikit_learn_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.delitem(sys.modules, "elephas_torch.keras.wrappers.estimators", raising=False)
+    monkeypatch.setitem(sys.modules, "sklearn.base", None)
+    with pytest.raises(ImportError, match="pip install scikit-learn"):
+        wrappers.SKLearnClassifier  # noqa: B018
