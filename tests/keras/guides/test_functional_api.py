@@ -430,3 +430,13 @@ def test_a_custom_rnn_within_a_functional_model(keras, layers):
     assert model.output_shape == (batch_size, timesteps - 2, 1)
     y = model(np.zeros((batch_size, timesteps, input_dim), "float32"))
     assert shape(y) == (batch_size, timesteps - 2, 1)
+
+
+def test_a_plot_of_the_model(tmp_path):
+    # Keras's own needs pydot and graphviz.
+    from elephas_torch import keras
+
+    model = resnet(keras, keras.layers)
+    keras.utils.plot_model(model, str(tmp_path / "mini_resnet.dot"), show_shapes=True)
+    drawn = (tmp_path / "mini_resnet.dot").read_text()
+    assert all(layer.name in drawn for layer in model.layers)

@@ -156,10 +156,7 @@ def test_rows_of_digits(keras, layers, digits):
     x_train, x_test = x_train / 255.0, x_test / 255.0
 
     def build_model(fast=True):
-        if fast:
-            lstm_layer = layers.LSTM(16)
-        else:
-            lstm_layer = layers.RNN(layers.LSTMCell(16))
+        lstm_layer = layers.LSTM(16) if fast else layers.RNN(layers.LSTMCell(16))
         model = keras.models.Sequential(
             [keras.Input((None, 8)), lstm_layer, layers.BatchNormalization(), layers.Dense(10)]
         )
