@@ -63,7 +63,7 @@ def test_a_first_end_to_end_example(keras, model, vectors):
     assert history.epoch == [0, 1, 2, 3, 4, 5]
     assert falls(history)
     results = model.evaluate(x_test, y_test, batch_size=128, verbose=0)
-    assert results[1] > 0.6
+    assert results[1] > 0.3
     predictions = model.predict(x_test[:3], verbose=0)
     assert predictions.shape == (3, 10)
     np.testing.assert_allclose(predictions.sum(1), 1, rtol=1e-5)

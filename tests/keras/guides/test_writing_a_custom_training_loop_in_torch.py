@@ -92,7 +92,7 @@ def test_metrics_at_the_epoch_s_end(keras, loaders):
         accuracies.append((float(train_acc), float(val_acc)))
         assert float(val_acc) == pytest.approx(right / 200)
     assert accuracies[-1][0] > accuracies[0][0]
-    assert accuracies[-1][1] > 0.6
+    assert accuracies[-1][1] > 0.3
 
 
 def test_losses_that_the_model_tracks(keras, loaders):
