@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ from torch import nn
 
 from elephas_torch.errors import ElephasError, unknown
 from elephas_torch.keras.layers.declared import flat_shapes
+from elephas_torch.keras.policy import FLOAT32
 
 if TYPE_CHECKING:
     from elephas_torch.keras.model import Model
@@ -49,13 +52,32 @@ def exported(model: Model) -> Any:
     try:
         inputs, dynamic = _example(model)
         with torch.no_grad():
-            return torch.export.export(_Bare(model), inputs, dynamic_shapes=dynamic)
+            program = torch.export.export(_Bare(model), inputs, dynamic_shapes=dynamic)
+            if any(node.op == "get_attr" for node in program.graph.nodes):
+                # What is computed under autocast is a module of its own: written out as casts.
+                program = program.run_decompositions({})
+            return program
     except Exception as error:
         raise ElephasError(
             f"Model {model.name!r} can't be exported: torch.export says: {error}"
         ) from error
     finally:
+        model._forget_losses()  # they are symbols of the export, not numbers
         model.train(before)
+
+
+@contextmanager
+def _in_float32(model: Model) -> Iterator[None]:
+    """Within it no layer computes in a shorter type: an exported module has float32 throughout."""
+    layers: list[Any] = [one for one in model.modules() if hasattr(one, "dtype_policy")]
+    policies = [layer.dtype_policy for layer in layers]
+    try:
+        for layer in layers:
+            layer.dtype_policy = FLOAT32
+        yield
+    finally:
+        for layer, policy in zip(layers, policies, strict=True):
+            layer.dtype_policy = policy
 
 
 def _module(program: Any, weights: dict[str, Any], inputs: list[str], model: Model) -> nn.Module:

@@ -325,7 +325,7 @@ class Model(Trainer):
         Raises:
             TypeError: a layer's config holds something that JSON can't.
         """
-        return serialization.to_json(self.architecture(), **kwargs)
+        return serialization.to_json(saving.lean(self.architecture()), **kwargs)
 
     def architecture(self) -> dict[str, Any]:
         """The config that `to_json` writes; `model_from_json` makes a model of it."""
@@ -389,7 +389,8 @@ class Model(Trainer):
         package: for serving, `torch.save`, `torch.compile` or training elsewhere.
 
         It is made by `torch.export` from the model in eval mode, so dropout is off and moving
-        statistics stay as they are; its weights are copies and can be trained. Several inputs are
+        statistics stay as they are; it computes in float32, also where the model is of mixed
+        precision. Its weights are copies and can be trained. Several inputs are
         given one by one, in the order of their names.
 
         Returns:

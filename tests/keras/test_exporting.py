@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from elephas_torch.errors import ElephasError
-from elephas_torch.keras import Input, Model, Sequential, layers
+from elephas_torch.keras import Input, Model, Sequential, layers, mixed_precision
 
 
 def mlp():
@@ -30,9 +30,7 @@ def cnn():
 
 
 def lstm():
-    return Sequential(
-        [Input((6,)), layers.Embedding(10, 4), layers.LSTM(3), layers.Dense(2)]
-    )
+    return Sequential([Input((6,)), layers.Embedding(10, 4), layers.LSTM(3), layers.Dense(2)])
 
 
 def branches():
@@ -63,6 +61,17 @@ def test_a_torch_module_computes_the_same(make, rows):
     expected = model(inputs if len(inputs) > 1 else inputs[0])
     for a, b in zip(flat(module(*inputs)), flat(expected), strict=True):
         torch.testing.assert_close(a, b)
+
+
+def test_models_of_mixed_precision_are_exported_in_float32():
+    model = Sequential([Input((4,)), layers.Dense(3, dtype="mixed_bfloat16"), layers.Dense(2)])
+    module = model.to_torch()
+    x = torch.rand(5, 4)
+    assert module(x).dtype == torch.float32
+    torch.testing.assert_close(module(x), model(x), rtol=2e-2, atol=2e-2)
+    assert model.layers[0].compute_dtype == "bfloat16"
+    for again in (mlp(), lstm()):
+        again.to_torch()
 
 
 def test_nothing_of_this_package_is_in_it(tmp_path):
@@ -119,3 +128,21 @@ def test_what_cannot_be_exported_says_why(tmp_path):
         mlp().export(tmp_path / "x", format="onnx")
     with pytest.raises(FileNotFoundError, match="no folder"):
         mlp().export(tmp_path / "no" / "x.pt2")
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_models_in_mixed_precision_are_plain_too(policy, tmp_path):
+    mixed_precision.set_global_policy("mixed_bfloat16")  # from now on layers look at policies
+    mixed_precision.set_global_policy(policy)
+    try:
+        model = mlp()
+    finally:
+        mixed_precision.set_global_policy("float32")
+    x = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+    plain = model.to_torch()
+    assert not any("elephas" in type(module).__module__ for module in plain.modules())
+    expected = torch.tensor(model.predict(x, verbose=0))
+    torch.testing.assert_close(plain(torch.tensor(x)).float(), expected.float())
+    model.export(tmp_path / "model.pt2")
+    program = torch.export.load(tmp_path / "model.pt2").module()
+    torch.testing.assert_close(program(torch.tensor(x)).float(), expected.float())

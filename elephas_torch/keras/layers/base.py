@@ -197,7 +197,7 @@ class Layer(Configured, WithLosses, metaclass=_Made):
         if self.activity_regularizer is not None:
             for one in trees.leaves(outputs):
                 # A mean over the batch, so that it doesn't depend on the batch's size: as Keras.
-                self.add_loss(self.activity_regularizer(one) / max(len(one), 1))
+                self.add_loss(self.activity_regularizer(one) / max(one.shape[0], 1))
         if self._makes_masks or masks.any_of(previous):
             self._hand_on_masks(inputs, outputs, previous)
         return outputs
@@ -246,7 +246,10 @@ class Layer(Configured, WithLosses, metaclass=_Made):
         args, kwargs = trees.map_leaves(functools.partial(_cast, dtype=compute), (args, kwargs))
         device = next((one.device.type for one in trees.leaves(args) if _is_tensor(one)), "cpu")
         mixed = self.dtype_policy.is_mixed
-        with torch.autocast(device, compute if mixed else None, enabled=mixed):
+        if mixed or torch.is_autocast_enabled(device):
+            with torch.autocast(device, compute if mixed else None, enabled=mixed):
+                outputs = self.call(*args, **kwargs)
+        else:
             outputs = self.call(*args, **kwargs)
         return trees.map_leaves(functools.partial(_cast, dtype=compute), outputs)
 
@@ -254,9 +257,12 @@ class Layer(Configured, WithLosses, metaclass=_Made):
         """The mask of the outputs. By default the one of the inputs, where `supports_masking`."""
         return previous_mask
 
+    def _looks_at_masks(self) -> bool:
+        return type(self)._signature.takes_mask
+
     def _hand_on_masks(self, inputs: Any, outputs: Any, previous: Any) -> None:
         if not self.supports_masking:
-            if masks.any_of(previous) and not type(self)._signature.takes_mask:
+            if masks.any_of(previous) and not self._looks_at_masks():
                 warnings.warn(
                     f"{self._label} knows nothing of masks, and its inputs have one: what comes "
                     "after it will see all steps. Set supports_masking = True in a layer of your "

@@ -72,6 +72,9 @@ class Lambda(Layer):
             kwargs["training"] = self.training
         return self.function(inputs, **kwargs)
 
+    def _looks_at_masks(self) -> bool:
+        return self._wants_mask
+
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         return self.mask(inputs, previous_mask) if callable(self.mask) else self.mask
 

@@ -24,6 +24,7 @@ class Operation(Layer):
     """
 
     supports_masking = True
+    _casts = False
 
     def __init__(
         self, function_name: str, constants: dict[str, Any] | None = None, **kwargs: Any
