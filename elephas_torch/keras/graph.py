@@ -273,6 +273,8 @@ def traced(inputs: Any, outputs: Any) -> Graph:
     Raises:
         ValueError: an output can't be computed from the inputs; two layers have one name.
     """
+    if isinstance(outputs, list | tuple) and len(outputs) == 1:
+        outputs = outputs[0]  # a list of one output gives that one, as in Keras
     starts, ends = trees.leaves(inputs), trees.leaves(outputs)
     _check(starts, "inputs")
     _check(ends, "outputs")

@@ -143,7 +143,7 @@ def test_arrays_and_tensors():
         ("losses", "Huber"),
         ("metrics", "MeanSquaredError"),
         ("optimizers", "Adam"),
-        ("initializers", "HeNormal"),
+        ("initializers", "Constant"),
         ("regularizers", "L2"),
         ("constraints", "NonNeg"),
     ],

@@ -32,6 +32,7 @@ from elephas_torch.keras.saving import (
 )
 from elephas_torch.keras.saving import tensors as safe
 from elephas_torch.keras.saving import weights as keras_weights
+from elephas_torch.keras.saving.lean import lean
 from elephas_torch.keras.serialization import (
     CustomObjectScope,
     custom_object_scope,
@@ -73,7 +74,7 @@ def save_model(
     _refuse_weights_ending(path)
     model._needs_build()
     with serialization.sharing():
-        config = model.architecture()
+        config = lean(model.architecture())
     compiled = model.get_compile_config() if include_optimizer else None
     config["compile_config"] = serialization.serialize_keras_object(compiled)
     if files.is_hdf5(path):

@@ -31,7 +31,8 @@ def load_or_warn(model: Any, state: list[np.ndarray], path: Any) -> None:
         return
     _describe(optimizer, model)
     rate = optimizer.get_config().get("learning_rate")
-    if optimizer.load_keras_variables(state, _order(model)):
+    order = _order(model)
+    if any(optimizer.load_keras_variables(one, order) for one in (state, _as_before(state, rate))):
         # Files have it in float32, the config in more digits.
         if isinstance(rate, float) and np.float32(rate) == np.float32(optimizer.learning_rate):
             optimizer.learning_rate = rate
@@ -40,6 +41,12 @@ def load_or_warn(model: Any, state: list[np.ndarray], path: Any) -> None:
             f"{str(path)!r}: the optimizer's state doesn't fit {optimizer!r}, so it starts anew.",
             stacklevel=5,
         )
+
+
+def _as_before(state: list[np.ndarray], rate: Any) -> list[np.ndarray]:
+    """A state in the order of Nadam's until Keras 3.10: what it has last came before the slots."""
+    place = 2 if isinstance(rate, float) else 1
+    return [*state[:place], *state[place + 1 :], *state[place : place + 1]]
 
 
 def alternating(model: Any, state: list[np.ndarray]) -> list[np.ndarray]:
