@@ -16,7 +16,7 @@ from elephas_torch.keras.compiled import Compiled, in_old_order, jit, look_up, s
 from elephas_torch.keras.goals import Goals
 from elephas_torch.keras.layers.base import Layer, Shape
 from elephas_torch.keras.step import Step
-from elephas_torch.keras.structure import Structure
+from elephas_torch.keras.structure import Structure, any_batch
 from elephas_torch.optimizers import Optimizer
 
 if TYPE_CHECKING:
@@ -270,7 +270,7 @@ class CompiledModel(Layer):
         compiled = self._needs_compile()
         if self._goals is None:
             self._goals = compiled.goals()
-        shapes = self._output_shape if self.built else None
+        shapes = any_batch(self._output_shape) if self.built else None
         if shapes is not None and self._goals.shapes != shapes:
             self._goals.resolve(shapes, self._output_names())
         return self._goals

@@ -112,6 +112,17 @@ class Predicting(Feeding):
         legacy.method("predict_proba")
         return self.predict(x, batch_size, verbose)
 
+    def reset_states(self) -> None:
+        """Sets the states of all stateful layers to zeros. Follows Keras 2, which had it.
+
+        Example:
+            >>> model.fit(x, y, batch_size=5, shuffle=False)
+            >>> model.reset_states()
+        """
+        for layer in self.modules():
+            if getattr(layer, "stateful", False) and hasattr(layer, "reset_state"):
+                layer.reset_state()
+
     def predict_classes(
         self, x: Any, batch_size: int | None = None, verbose: Any = 0
     ) -> np.ndarray:

@@ -167,6 +167,18 @@ def is_shape(thing: Any) -> bool:
     )
 
 
+def any_batch(shapes: Any) -> Any:
+    """A tree of shapes with None for the batch, which an input may have fixed."""
+    if shapes is None:
+        return None
+    if is_shape(shapes):
+        return (None, *shapes[1:]) if shapes else shapes
+    if isinstance(shapes, dict):
+        return {key: any_batch(one) for key, one in shapes.items()}
+    several = [any_batch(one) for one in shapes]
+    return tuple(several) if isinstance(shapes, tuple) else several
+
+
 def hide_shapes(shapes: Any) -> Any:
     """A tree of shapes with None in their places, in plain lists, tuples and dicts."""
     if shapes is None or is_shape(shapes):

@@ -351,3 +351,12 @@ def test_settings_that_do_not_fit(settings, message):
         model.compile("sgd", **settings)
     assert not isinstance(caught.value, DataError)
     assert not model.compiled
+
+
+def test_targets_are_held_against_outputs_of_a_fixed_batch():
+    x = ours.Input(batch_shape=(4, 2))
+    model = ours.Model(x, [ours.layers.Dense(1)(x), ours.layers.Dense(3, activation="softmax")(x)])
+    model.compile("sgd", ["mse", "sparse_categorical_crossentropy"], metrics=[["mae"], ["acc"]])
+    model.fit(np.ones((8, 2)), [np.ones((8, 1)), np.ones(8)], batch_size=4, verbose=0)
+    with pytest.raises(ValueError, match=r"targets of shape \('samples', 1\)"):
+        model.fit(np.ones((8, 2)), [np.ones((8, 4)), np.ones(8)], batch_size=4, verbose=0)

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import torch
 
+import elephas_torch.keras
 from elephas_torch.keras import Model, Sequential, layers
 from elephas_torch.keras.serialization import register_keras_serializable
 
@@ -514,3 +515,27 @@ def test_embeddings_masks_reach_recurrent_layers():
     )
     short = model.predict(ids[:1, :2], verbose=0)
     np.testing.assert_allclose(model.predict(ids, verbose=0)[:1], short, atol=1e-6)
+
+
+def test_a_stateful_model_of_a_fixed_batch_trains_and_starts_anew():
+    def made(of):
+        return of.Sequential(
+            [
+                of.Input(batch_shape=(4, 3, 2)),
+                of.layers.LSTM(3, stateful=True),
+                of.layers.Dense(1),
+            ]
+        )
+
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(8, 3, 2)).astype("float32"), rng.normal(size=(8, 1))
+    ours, theirs = made(elephas_torch.keras), made(keras)
+    theirs.set_weights(ours.get_weights())
+    first = ours.predict(x, batch_size=4, verbose=0)
+    np.testing.assert_allclose(first, theirs.predict(x, batch_size=4, verbose=0), rtol=1e-5)
+    assert not np.allclose(ours.predict(x, batch_size=4, verbose=0), first)
+    ours.reset_states()
+    np.testing.assert_array_equal(ours.predict(x, batch_size=4, verbose=0), first)
+    ours.compile("sgd", "mse")
+    ours.fit(x, y, batch_size=4, shuffle=False, verbose=0)
+    assert np.isfinite(ours.evaluate(x, y, batch_size=4, verbose=0))
