@@ -51,10 +51,10 @@ def exported(model: Model) -> Any:
     model.eval()
     try:
         inputs, dynamic = _example(model)
-        with torch.no_grad():
+        with _in_float32(model), torch.no_grad():
             program = torch.export.export(_Bare(model), inputs, dynamic_shapes=dynamic)
             if any(node.op == "get_attr" for node in program.graph.nodes):
-                # What is computed under autocast is a module of its own: written out as casts.
+                # What a layer computes under autocast is a module by itself: written out as casts.
                 program = program.run_decompositions({})
             return program
     except Exception as error:
