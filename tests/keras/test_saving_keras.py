@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from elephas_torch.errors import ModelFileError
-from elephas_torch.keras import Sequential, models
+from elephas_torch.keras import Sequential, layers, models
 from elephas_torch.keras.layers import Dense, Input, Layer
 from elephas_torch.keras.models import load_model
 
@@ -95,6 +95,9 @@ LAYERS = [
     ("Discretization", {"bin_boundaries": [1.0, 3.0, 5.0]}, (4,)),
     ("RandomFlip", {"mode": "horizontal", "seed": 1}, IMAGE),
     ("RandomContrast", {"factor": 0.5, "seed": 1}, IMAGE),
+    ("RandomRotation", {"factor": 0.5, "seed": 1}, IMAGE),
+    ("RandomTranslation", {"height_factor": 0.5, "width_factor": 0.2, "seed": 1}, IMAGE),
+    ("RandomZoom", {"height_factor": 0.5, "seed": 1}, IMAGE),
     ("LeakyReLU", {"negative_slope": 0.1}, (4,)),
     ("PReLU", {"shared_axes": [1]}, SERIES),
     ("ELU", {"alpha": 0.5}, (4,)),
@@ -102,6 +105,10 @@ LAYERS = [
     ("Softmax", {"axis": 1}, SERIES),
     ("AdaptiveAveragePooling2D", {"output_size": 2}, IMAGE),
     ("AdaptiveMaxPooling1D", {"output_size": 2}, SERIES),
+    ("AdaptiveAveragePooling1D", {"output_size": 2}, SERIES),
+    ("AdaptiveMaxPooling2D", {"output_size": 2}, IMAGE),
+    ("AdaptiveAveragePooling3D", {"output_size": 2}, (4, 4, 4, 2)),
+    ("AdaptiveMaxPooling3D", {"output_size": 2}, (4, 4, 4, 2)),
     *((name, {}, [(4,), (4,)]) for name in ("Add", "Subtract", "Multiply", "Average")),
     *((name, {}, [(4,), (4,), (4,)]) for name in ("Maximum", "Minimum")),
     ("Concatenate", {"axis": 1}, [SERIES, (2, 4)]),
@@ -256,6 +263,21 @@ def test_lambdas_are_refused_unless_trusted(ending, tmp_path):
     ours.save(tmp_path / f"ours.{ending}")
     again = keras.models.load_model(tmp_path / f"ours.{ending}", safe_mode=False)
     np.testing.assert_allclose(outputs(again, x), 3 * x)
+
+
+def test_every_layer_that_keras_has_too_is_tried():
+    ours = {name: getattr(layers, name) for name in dir(layers) if hasattr(keras.layers, name)}
+    classes = {cls for cls in ours.values() if isinstance(cls, type) and issubclass(cls, Layer)}
+    elsewhere = {
+        "Bidirectional", "GRUCell", "GroupedQueryAttention", "InputLayer", "LSTMCell", "Lambda",
+        "Layer", "MultiHeadAttention", "RNN", "SimpleRNNCell", "SpectralNormalization",
+        "StackedRNNCells", "TimeDistributed", "TorchModuleWrapper", "Wrapper",
+    }  # fmt: skip
+    elsewhere |= {"RandomBrightness"}  # Keras itself can't save a functional model with one
+    # Other names of the same layers.
+    elsewhere |= {f"Convolution{n}D{end}" for n in (1, 2, 3) for end in ("", "Transpose")}
+    elsewhere |= {"SeparableConvolution1D", "SeparableConvolution2D"}
+    assert {cls.__name__ for cls in classes} <= {case[0] for case in LAYERS} | elsewhere
 
 
 def travels(theirs, x, tmp_path):
