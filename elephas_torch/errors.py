@@ -17,6 +17,8 @@ builtin fits, one of these::
 from __future__ import annotations
 
 import difflib
+import opcode
+import sys
 from collections.abc import Iterable
 
 
@@ -72,6 +74,17 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """Returns " Did you mean 'x'?" for the known name nearest to `name`, or ""."""
     close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
     return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def absent(message: str) -> Exception:
+    """Returns what a module's `__getattr__` raises for a name that isn't there.
+
+    An `AttributeError`; within `from module import name` an `ImportError`, since Python shows
+    nothing of an `AttributeError` there.
+    """
+    asking = sys._getframe(2)
+    doing = asking.f_code.co_code[asking.f_lasti] if asking.f_lasti >= 0 else None
+    return (ImportError if doing == opcode.opmap["IMPORT_FROM"] else AttributeError)(message)
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> ValueError:

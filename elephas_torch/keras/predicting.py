@@ -120,8 +120,9 @@ class Predicting(Feeding):
             >>> model.reset_states()
         """
         for layer in self.modules():
-            if getattr(layer, "stateful", False) and hasattr(layer, "reset_state"):
-                layer.reset_state()
+            reset = getattr(layer, "reset_state", None)
+            if getattr(layer, "stateful", False) and callable(reset):
+                reset()
 
     def predict_classes(
         self, x: Any, batch_size: int | None = None, verbose: Any = 0

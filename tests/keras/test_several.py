@@ -358,5 +358,5 @@ def test_targets_are_held_against_outputs_of_a_fixed_batch():
     model = ours.Model(x, [ours.layers.Dense(1)(x), ours.layers.Dense(3, activation="softmax")(x)])
     model.compile("sgd", ["mse", "sparse_categorical_crossentropy"], metrics=[["mae"], ["acc"]])
     model.fit(np.ones((8, 2)), [np.ones((8, 1)), np.ones(8)], batch_size=4, verbose=0)
-    with pytest.raises(ValueError, match=r"targets of shape \('samples', 1\)"):
+    with pytest.raises(ValueError, match=r"takes targets of shape \(samples, 1\)"):
         model.fit(np.ones((8, 2)), [np.ones((8, 4)), np.ones(8)], batch_size=4, verbose=0)

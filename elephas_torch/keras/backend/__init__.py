@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from elephas_torch.errors import nearest
+from elephas_torch.errors import absent, nearest
 from elephas_torch.keras.backend.elements import (
     abs,
     binary_crossentropy,
@@ -210,5 +210,5 @@ _LEFT_OUT = {
 def __getattr__(name: str) -> Any:
     if name in _LEFT_OUT:
         why = _LEFT_OUT[name].removesuffix(".")
-        raise AttributeError(f"keras.backend.{name} isn't there. {why}.")
-    raise AttributeError(f"keras.backend has no function {name!r}.{nearest(name, __all__)}")
+        raise absent(f"keras.backend.{name} isn't there. {why}.")
+    raise absent(f"keras.backend has no function {name!r}.{nearest(name, __all__)}")

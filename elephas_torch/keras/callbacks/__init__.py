@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from elephas_torch.errors import nearest
+from elephas_torch.errors import absent, nearest
 from elephas_torch.keras.callbacks.backup_and_restore import BackupAndRestore
 from elephas_torch.keras.callbacks.base import Callback
 from elephas_torch.keras.callbacks.csv_logger import CSVLogger
@@ -39,5 +39,5 @@ _LEFT_OUT = {
 
 def __getattr__(name: str) -> Any:
     if name in _LEFT_OUT:
-        raise AttributeError(f"{__name__} has no {name}: {_LEFT_OUT[name]}.")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}.{nearest(name, __all__)}")
+        raise absent(f"{__name__} has no {name}: {_LEFT_OUT[name]}.")
+    raise absent(f"module {__name__!r} has no attribute {name!r}.{nearest(name, __all__)}")

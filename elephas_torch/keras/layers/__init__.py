@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from elephas_torch.errors import nearest
+from elephas_torch.errors import absent, nearest
 from elephas_torch.keras.layers.adaptive_pooling import (
     AdaptiveAveragePooling1D,
     AdaptiveAveragePooling2D,
@@ -317,4 +317,4 @@ def __getattr__(name: str) -> Any:
         if name in old.__all__:
             return getattr(old, name)
     hint = f" In its place, {MISSING[name]}." if name in MISSING else nearest(name, __all__)
-    raise AttributeError(f"elephas_torch.keras.layers has no layer {name!r}.{hint}")
+    raise absent(f"elephas_torch.keras.layers has no layer {name!r}.{hint}")

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from elephas_torch.errors import nearest
+from elephas_torch.errors import absent, nearest
 from elephas_torch.keras.legacy.notice import warn
 
 _ROOT = "elephas_torch.keras"
@@ -145,7 +145,7 @@ def moved(module: str) -> tuple[list[str], Callable[[str], Any]]:
     def find(name: str) -> Any:
         if name not in names:
             hint = "" if name.startswith("__") else nearest(name, names)
-            raise AttributeError(f"module {module!r} has no attribute {name!r}.{hint}")
+            raise absent(f"module {module!r} has no attribute {name!r}.{hint}")
         path, shown = names[name]
         if shown:
             warn(f"keras.{old}.{name} is keras.{shown} now.")

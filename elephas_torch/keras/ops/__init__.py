@@ -13,7 +13,7 @@ tensor becomes a part of the model.
 
 from typing import Any
 
-from elephas_torch.errors import nearest
+from elephas_torch.errors import absent, nearest
 from elephas_torch.keras.ops import image as image
 from elephas_torch.keras.ops import linalg as linalg
 from elephas_torch.keras.ops import nn as nn
@@ -40,5 +40,5 @@ def __getattr__(name: str) -> Any:
     if name in image.__all__:
         return getattr(image, name)  # by its name alone, as functional models note it
     if name in _LEFT_OUT:
-        raise AttributeError(f"keras.ops.{name} isn't there. {_LEFT_OUT[name]}.")
-    raise AttributeError(f"keras.ops has no function {name!r}.{nearest(name, globals())}")
+        raise absent(f"keras.ops.{name} isn't there. {_LEFT_OUT[name]}.")
+    raise absent(f"keras.ops has no function {name!r}.{nearest(name, globals())}")

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from elephas_torch import optimizers as ground
-from elephas_torch.errors import unknown
+from elephas_torch.errors import absent, unknown
 from elephas_torch.keras.optimizers import schedules
 from elephas_torch.keras.optimizers.classes import (
     CLASSES,
@@ -119,7 +119,7 @@ def _custom(identifier: Any) -> type[Optimizer] | None:
 
 def __getattr__(name: str) -> Any:
     known = _ABSENT.get(name.lower(), f"module {__name__!r} has no attribute {name!r}")
-    raise AttributeError(known)
+    raise absent(known)
 
 
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Optimizer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from elephas_torch.errors import nearest
+from elephas_torch.errors import absent, nearest
 from elephas_torch.keras.utils.files import get_file
 from elephas_torch.keras.utils.image_dataset import image_dataset_from_directory
 from elephas_torch.keras.utils.images import array_to_img, img_to_array, load_img, save_img
@@ -67,7 +67,7 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return importlib.import_module(f"{__name__}.{name}")
     hint = f" Instead, {_MISSING[name]}." if name in _MISSING else nearest(name, __all__)
-    raise AttributeError(f"module 'elephas_torch.keras.utils' has no attribute {name!r}.{hint}")
+    raise absent(f"module 'elephas_torch.keras.utils' has no attribute {name!r}.{hint}")
 
 
 def __dir__() -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from elephas_torch.errors import nearest
+from elephas_torch.errors import absent, nearest
 
 _NAMES = ("SKLearnClassifier", "SKLearnRegressor", "SKLearnTransformer")
 
@@ -20,7 +20,7 @@ def __getattr__(name: str) -> Any:
         return getattr(_estimators(name), name)
     if name == "scikit_learn":
         return importlib.import_module(f"{__name__}.scikit_learn")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}.{nearest(name, __all__)}")
+    raise absent(f"module {__name__!r} has no attribute {name!r}.{nearest(name, __all__)}")
 
 
 def _estimators(name: str) -> Any:

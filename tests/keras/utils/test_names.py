@@ -58,3 +58,26 @@ def test_layer_utils(capsys):
     assert layer_utils.count_params([weight, weight]) == 4
     layer_utils.print_summary(model)
     assert "Total params: 9" in capsys.readouterr().out
+
+
+ABSENT = [
+    ("", "tree", "optree"),
+    ("", "Function", r"Model\(inputs, outputs\)"),
+    ("applications", "VGG16", "torchvision"),
+    ("layers", "TextVectorization", "Tokenizer"),
+    ("callbacks", "RemoteMonitor", "LambdaCallback"),
+    ("utils", "FeatureSpace", "pandas"),
+    ("optimizers", "MultiOptimizer", "exclude_layers"),
+    ("layers", "Densse", "Did you mean 'Dense'"),
+    ("objectives", "mze", "Did you mean 'm"),
+]
+
+
+@pytest.mark.parametrize(("module", "name", "advice"), ABSENT)
+def test_what_is_absent_says_what_to_use_however_it_is_asked_for(module, name, advice):
+    path = f"elephas_torch.keras.{module}".rstrip(".")
+    with pytest.raises(ImportError, match=advice):
+        exec(f"from {path} import {name}")
+    with pytest.raises(AttributeError, match=advice):
+        getattr(importlib.import_module(path), name)
+    assert not hasattr(importlib.import_module(path), name)
