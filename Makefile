@@ -16,7 +16,7 @@ PACKAGING := setup.cfg pyproject.toml constraints.txt elephas_torch/_version.py
 RUN := OMP_NUM_THREADS=1 $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint format bench docs java clean
+.PHONY: help install demo test test-slow lint format bench docs parity java clean
 
 help:
 	@echo "make demo       train the MNIST example on local Spark in all three modes"
@@ -26,6 +26,7 @@ help:
 	@echo "make format     let ruff lay out the code"
 	@echo "make bench      print samples per second, side by side"
 	@echo "make docs       run the code of README.md and docs/"
+	@echo "make parity     compare with Keras, and write docs/parity.md anew"
 	@echo "make install    make the virtual environment $(VENV) and stop there"
 	@echo "make clean      remove the virtual environment and what tests leave"
 
@@ -54,6 +55,9 @@ bench: java $(VENV)/.installed-dev
 
 docs: java $(VENV)/.installed-dev
 	@$(RUN) -m pytest tests/test_readme.py $(ARGS)
+
+parity: $(VENV)/.installed-dev
+	@$(RUN) scripts/parity.py
 
 java:
 	@scripts/java.sh
