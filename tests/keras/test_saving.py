@@ -575,3 +575,22 @@ def broken(path):
         for name, content in files.items():
             archive.writestr(name, content if "safe" not in name else safetensors.torch.save(kept))
     models.load_model(path)
+
+
+def test_a_model_registered_under_another_name_is_found(tmp_path):
+    from elephas_torch.keras import Model, layers, saving
+
+    @saving.register_keras_serializable(package="elsewhere", name="another_name")
+    class Named(Model):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.scores = layers.Dense(1)
+
+        def call(self, inputs):
+            return self.scores(inputs)
+
+    model = Named()
+    expected = model.predict(np.ones((2, 3)), verbose=0)
+    model.save(tmp_path / "named.keras")
+    found = saving.load_model(tmp_path / "named.keras")
+    assert np.array_equal(found.predict(np.ones((2, 3)), verbose=0), expected)

@@ -64,7 +64,8 @@ def _layer(config: Any) -> Any:
     else:
         name, made = _settings(name, dict(settings or {}))
     kept = {k: v for k, v in config.items() if k not in ("class_name", "config", "keras_version")}
-    return {**kept, "class_name": name, "config": made, "registered_name": name}
+    registered = kept.get("registered_name") or name
+    return {**kept, "class_name": name, "config": made, "registered_name": registered}
 
 
 def _sequential(settings: Any) -> dict[str, Any]:
