@@ -201,9 +201,15 @@ def fit_shape(x: Tensor, shape: tuple[int | None, ...] | None, where: str) -> Te
         want is None or want == got for want, got in zip(shape[1:], x.shape[1:], strict=True)
     )
     if not fits:
+        alone = x.dim() == len(shape) - 1 and tuple(x.shape) == tuple(shape[1:])
+        advice = (
+            "A single row? Put an axis for the batch in front: x[None]."
+            if alone
+            else ("Reshape the data, or change the first layer's input_shape.")
+        )
         raise DataError(
             f"The model takes features of shape {_sample(shape)} a row; {where} has rows of shape "
-            f"{_sample(tuple(x.shape))}. Reshape the data, or change the first layer's input_shape."
+            f"{_sample(tuple(x.shape))}. {advice}"
         )
     return x
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from elephas_torch.keras import serialization, trees
 from elephas_torch.keras.graph import Call, Graph, Slot
+from elephas_torch.keras.layers.augmentation import Augmentation
 from elephas_torch.keras.layers.core import InputLayer
 from elephas_torch.keras.layers.operation import (
     Operation,
@@ -180,7 +181,7 @@ class _Reader:
             args = [tuple(one) if _is_index(one) else one for one in args]
             layer(*args, **{**layer.constants, **kwargs})
         else:
-            layer(*args, **_said(kwargs))
+            layer(*args, **_said(layer, kwargs))
         return True
 
     def tensor(self, history: Any) -> Any:
@@ -227,10 +228,13 @@ def _first(layer: Any) -> int:
     return int(getattr(layer, "_graph", None) is not None)
 
 
-def _said(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """A call's arguments without `mask=None`, which Keras writes, and without `training`: fit,
-    evaluate and predict say what it is, in Keras too."""
-    return {name: one for name, one in kwargs.items() if one is not None and name != "training"}
+def _said(layer: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """A call's arguments without what Keras writes though nobody said it: `mask=None`, and
+    `training=True` of layers that augment data."""
+    given = {name: one for name, one in kwargs.items() if one is not None}
+    if isinstance(layer, Augmentation) and given.get("training") is True:
+        del given["training"]
+    return given
 
 
 def _is_index(value: Any) -> bool:

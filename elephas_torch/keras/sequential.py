@@ -165,7 +165,8 @@ class Sequential(Model):
 
     def _trace(self) -> None:
         """Calls the layers on a symbolic tensor, which builds them."""
-        self._tensors = (self._first_tensor(), self._first_tensor())
+        first = self._first_tensor()
+        self._tensors = (first, first)
         for layer in self._stack:
             self._grow(layer)
 

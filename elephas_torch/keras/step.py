@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -39,6 +40,7 @@ class Step:
     def __init__(self, model: CompiledModel) -> None:
         self.model = model
         self.optimizer = model.optimizer
+        self._warned = False
         self.flat = Flat(model)
         self._describe()
         self.goals: Goals = model._resolved()
@@ -114,7 +116,8 @@ class Step:
             The loss, a scalar tensor without history.
         """
         if not self.flat.sizes:
-            return self.evaluate(batch)  # all weights are frozen
+            self._warn_of_frozen()
+            return self.evaluate(batch)
         self.flat.zero_gradients()
         outputs, loss = self._computed(batch)
         (self.optimizer.scale_loss(loss) if scaled else loss).backward()
@@ -124,6 +127,14 @@ class Step:
             with torch.no_grad():
                 self._measure(batch, outputs)
         return loss
+
+    def _warn_of_frozen(self) -> None:
+        if not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"Model {self.model.name!r} has no trainable weights: training changes nothing.",
+                stacklevel=2,
+            )
 
     @torch.no_grad()
     def constrain(self) -> None:

@@ -74,6 +74,12 @@ def test_models_of_mixed_precision_are_exported_in_float32():
         again.to_torch()
 
 
+def test_what_layers_add_to_the_loss_stays_outside():
+    model = Sequential([Input((4,)), layers.Dense(4, activity_regularizer="l2")])
+    x = torch.rand(5, 4)
+    torch.testing.assert_close(model.to_torch()(x), model(x))
+
+
 def test_nothing_of_this_package_is_in_it(tmp_path):
     model = mlp()
     x = torch.ones(2, 4)
@@ -120,7 +126,7 @@ def test_what_cannot_be_exported_says_why(tmp_path):
         def call(self, inputs):
             return inputs * 2 if float(inputs.sum()) > 0 else inputs
 
-    with pytest.raises(ElephasError, match="can't be exported: torch.export says"):
+    with pytest.raises(ElephasError, match=r"can't be exported: torch.export says"):
         Sequential([Input((3,)), Looks()]).to_torch()
     with pytest.raises(ValueError, match="has no weights yet"):
         Sequential([layers.Dense(3)]).to_torch()

@@ -324,3 +324,18 @@ def test_sequences_of_every_length_are_taken_where_no_layer_needs_the_length():
     fixed = Sequential([Embedding(10, 4), Flatten(), Dense(1)])
     assert fixed.predict(np.ones((2, 5)), verbose=0).shape == (2, 1)
     assert fixed.input_shape == (None, 5)
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_features_are_taken_out_of_a_stack_without_an_input(later):
+    first = Dense(4, input_dim=5, name="hidden")
+    model = Sequential() if later else Sequential([first, Dense(1)])
+    if later:
+        model.add(first)
+        model.add(Dense(1))
+    x = torch.ones(2, 5)
+    extractor = models.Model(model.inputs, model.get_layer("hidden").output)
+    torch.testing.assert_close(extractor(x), first(x))
+    assert first.input_shape == (None, 5) and first.output_shape == (None, 4)
+    with pytest.raises(AttributeError, match="has no output_shape: it isn't in a model"):
+        Dense(3).output_shape  # noqa: B018

@@ -380,7 +380,8 @@ def test_a_model_with_nothing_to_train():
     model.trainable = False
     model.compile("adam", "categorical_crossentropy")
     before = model.get_weights()
-    history = model.fit(x, y, epochs=2, verbose=0)
+    with pytest.warns(UserWarning, match="has no trainable weights"):
+        history = model.fit(x, y, epochs=2, verbose=0)
     close(model.get_weights(), before, 1e-12)
     assert history.history["loss"][0] == pytest.approx(history.history["loss"][1])
     assert history.history["loss"][0] == pytest.approx(model.evaluate(x, y, verbose=0))
@@ -537,3 +538,29 @@ def test_labels_are_checked_before_training():
     with pytest.raises(DataError, match=r"row 2 has 1.5"):
         model.fit(x, np.where(np.arange(ROWS) == 2, 1.5, 1), verbose=0)
     close(model.get_weights(), before, 1e-12)
+
+
+def test_targets_of_any_length_fit_outputs_of_any_length():
+    x = np.random.default_rng(0).normal(size=(8, 5, 3)).astype("f4")
+    classes = np.random.default_rng(1).integers(0, 4, size=(8, 5))
+    for loss, y in (
+        ("sparse_categorical_crossentropy", classes),
+        ("categorical_crossentropy", np.eye(4)[classes]),
+        ("binary_crossentropy", np.eye(4)[classes]),
+    ):
+        model = models.Sequential(
+            [
+                layers.Input((None, 3)), layers.LSTM(4, return_sequences=True),
+                layers.Dense(4, activation="softmax"),
+            ]
+        )  # fmt: skip
+        model.compile("sgd", loss)
+        assert np.isfinite(model.fit(x, y, verbose=0).history["loss"][0])
+        with pytest.raises(ValueError, match=r"3 classes|\(8, 5, 1, 1\)|\(8, 5, 3\)"):
+            model.fit(x, y[:, :, :3] if y.ndim == 3 else y[:, :, None, None], verbose=0)
+
+
+def test_a_single_row_is_told_of():
+    model = models.Sequential([layers.Dense(1, input_dim=2)])
+    with pytest.raises(ValueError, match=r"A single row\? Put an axis for the batch in front"):
+        model.predict(np.ones(2), verbose=0)

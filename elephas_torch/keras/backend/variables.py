@@ -12,6 +12,7 @@ from torch import Tensor
 from elephas_torch.keras import dtypes, naming, ops, random, symbolic
 from elephas_torch.keras.config import floatx
 from elephas_torch.keras.ops import cast, shape
+from elephas_torch.keras.optimizers.rate import LearningRate
 from elephas_torch.keras.variables import Variable
 
 
@@ -65,7 +66,10 @@ def batch_get_value(tensors: Sequence[Any]) -> list[Any]:
 
 
 def set_value(x: Any, value: Any) -> None:
-    """Sets the elements of a variable."""
+    """Sets the elements of a variable, or an optimizer's learning rate."""
+    if isinstance(x, LearningRate):
+        x.assign(value)
+        return
     with torch.no_grad():
         x.copy_(dtypes.tensor(value, x.dtype, x.device))
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from elephas_torch.keras import trees
 from elephas_torch.keras.layers.weights import Weighted
+from elephas_torch.keras.symbolic import is_symbolic
 
 #: Layers that have added losses.
 with_losses: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -40,6 +41,11 @@ class WithLosses(Weighted):
             loss: a scalar tensor, or a list of them.
         """
         for one in trees.leaves(loss):
+            if is_symbolic(one):
+                raise ValueError(
+                    f"{self._label}: add_loss takes the values of a call, not symbolic tensors. "
+                    "Add the loss in the `call` of a layer: self.add_loss(…)."
+                )
             with_losses.add(self)
             self._losses.append(one)
             if _collecting:

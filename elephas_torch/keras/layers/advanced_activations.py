@@ -251,5 +251,6 @@ class Softmax(BuiltIn):
         axis = self.axis if isinstance(self.axis, int) else list(self.axis)
         return {**super().get_config(), "axis": axis}
 
+
 #: What Keras 1 and 2 had here, too.
 __getattr__ = legacy.moved(__name__)[1]

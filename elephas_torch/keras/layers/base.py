@@ -154,6 +154,10 @@ class Layer(Configured, WithLosses, metaclass=_Made):
     def call(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Computes the outputs. Override it; take `training=None` to know the mode, and
         `mask=None` to have the inputs' mask."""
+        if not serialization.is_own(type(self)):
+            raise TypeError(
+                f"{self._label} computes nothing: its class has no call(self, inputs). Define it."
+            )
         return inputs
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -250,5 +250,6 @@ def _input_dtype(dtype: Any) -> str:
         raise unknown("dtype", dtype, _INPUT_DTYPES)
     return name
 
+
 #: What Keras 1 and 2 had here, too.
 __getattr__ = legacy.moved(__name__)[1]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from elephas_torch.keras import initializers, policy, regularizers
+from elephas_torch.keras import initializers, policy, regularizers, trees
 from elephas_torch.keras.layers.declared import weight_shape
 from elephas_torch.keras.layers.tracking import tracked
 from elephas_torch.keras.variables import State, Variable
@@ -144,8 +144,20 @@ class Weighted(nn.Module):
         return True
 
     def __getattr__(self, name: str) -> Any:
+        if name in ("input_shape", "output_shape"):
+            return self._shape_of_call(name)
         aliases = self.__dict__.get("_aliases", {})
         return super().__getattr__(aliases.get(name, name))
+
+    def _shape_of_call(self, name: str) -> Any:
+        """Keras 2's `input_shape` and `output_shape` of a layer in a model."""
+        nodes = self.__dict__.get("_inbound_nodes")
+        if not nodes:
+            raise AttributeError(
+                f"{self._label} has no {name}: it isn't in a model that knows its input shape."
+            )
+        tree = nodes[0].outputs if name == "output_shape" else nodes[0].args[0]
+        return trees.map_leaves(lambda one: getattr(one, "shape", None), tree)
 
     def _sublayers(self) -> Iterable[nn.Module]:
         return self.children()

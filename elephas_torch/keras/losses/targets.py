@@ -25,9 +25,16 @@ def check_targets(loss: Loss, y: Tensor, output_shape: tuple[int | None, ...]) -
             [0, 1] with a binary crossentropy, or a shape that doesn't fit the output's.
     """
     output = tuple(output_shape[1:] if output_shape[:1] == (None,) else output_shape)
+    output = _with_lengths(output, tuple(y.shape[1:]))
     check = {"classes": _classes, "one-hot": _one_hot, "binary": _binary, "values": _values}
     if loss.targets in check and y.numel() and output:
         check[loss.targets](loss, y, output)
+
+
+def _with_lengths(output: tuple[Any, ...], found: tuple[int, ...]) -> tuple[Any, ...]:
+    """The output's shape with the targets' lengths where it may have any."""
+    known = dict(enumerate(found))
+    return tuple(known.get(k) if n is None else n for k, n in enumerate(output))
 
 
 def _classes(loss: Loss, y: Tensor, output: tuple[Any, ...]) -> None:

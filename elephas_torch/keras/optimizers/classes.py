@@ -10,6 +10,7 @@ from elephas_torch import optimizers as ground
 from elephas_torch.keras import legacy
 from elephas_torch.keras.naming import snake_case
 from elephas_torch.keras.optimizers import schedules
+from elephas_torch.keras.optimizers.rate import LearningRate
 from elephas_torch.optimizers import Optimizer
 from elephas_torch.optimizers.base import Rate
 
@@ -33,6 +34,19 @@ class KerasOptimizer(Optimizer, metaclass=_Made):
     """What the optimizers here have in common: Keras's names for them, and its configs."""
 
     module = "keras.optimizers"
+
+    @property
+    def learning_rate(self) -> LearningRate:
+        """The step size of the next step; can be set, or assigned to, between steps."""
+        return LearningRate(super().learning_rate, self)
+
+    @learning_rate.setter
+    def learning_rate(self, value: Rate) -> None:
+        # The next class's, which may hand it on to an optimizer within.
+        of_base: Any = super(KerasOptimizer, type(self))
+        of_base.learning_rate.fset(self, value)
+
+    lr = learning_rate
 
     def _default_name(self) -> str:
         return snake_case(type(self).__name__)
@@ -203,7 +217,7 @@ class Muon(KerasOptimizer, ground.Muon):
     __doc__ = ground.Muon.__doc__
 
 
-class LossScaleOptimizer(KerasOptimizer, ground.LossScaleOptimizer):
+class LossScaleOptimizer(KerasOptimizer, ground.LossScaleOptimizer):  # type: ignore[misc]
     __doc__ = ground.LossScaleOptimizer.__doc__
 
     @classmethod

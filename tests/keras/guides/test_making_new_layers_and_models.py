@@ -180,6 +180,7 @@ def test_regularizers_among_the_losses(keras, layers):
 
 
 @pytest.mark.filterwarnings("ignore:The model does not have any trainable weights")
+@pytest.mark.filterwarnings("ignore:.*trainable weights")
 def test_added_losses_in_fit(keras, ActivityRegularizationLayer):
     def make():
         inputs = keras.Input(shape=(3,))
@@ -225,6 +226,7 @@ def test_layers_made_of_their_config(both):
 
 
 @pytest.mark.filterwarnings("ignore:The model does not have any trainable weights")
+@pytest.mark.filterwarnings("ignore:.*trainable weights")
 def test_the_mode(keras, layers):
     class CustomDropout(layers.Layer):
         def __init__(self, rate, **kwargs):

@@ -247,3 +247,12 @@ def test_a_layer_may_take_several_tensors():
     join = Join()
     assert join([torch.ones(2, 3), torch.ones(2, 1)]).shape == (2, 4)
     assert join.shapes == [(None, 3), (None, 1)]
+
+
+def test_a_layer_without_call_says_so():
+    class Empty(Layer):
+        def cal(self, inputs):
+            return inputs
+
+    with pytest.raises(TypeError, match=r"\(Empty\) computes nothing.*call\(self, inputs"):
+        Empty()(torch.ones(1, 2))

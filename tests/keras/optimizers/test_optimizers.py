@@ -346,3 +346,18 @@ def test_an_unknown_argument_is_named_with_all_that_are_taken():
         "weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "use_ema", "ema_momentum",
         "ema_overwrite_frequency", "loss_scale_factor", "gradient_accumulation_steps", "name", "lr",
     ]  # fmt: skip
+
+
+def test_the_rate_can_be_assigned_to():
+    import copy
+
+    from elephas_torch.keras import backend
+
+    optimizer = optimizers.get("adam")
+    optimizer.learning_rate.assign(0.25)
+    assert optimizer.learning_rate == optimizer.lr == 0.25
+    backend.set_value(optimizer.lr, 0.5)
+    assert float(optimizer.learning_rate.numpy()) == optimizer.learning_rate.value == 0.5
+    assert backend.get_value(optimizer.learning_rate) == 0.5
+    assert type(copy.deepcopy(optimizer.learning_rate)) is float
+    assert type(copy.deepcopy(optimizer).get_config()["learning_rate"]) is not None
