@@ -8,7 +8,7 @@ from images import load_rows
 from pyspark import SparkConf, SparkContext
 
 from elephas_torch import optimizers as elephas_optimizers
-from elephas_torch.keras.layers.core import Activation, Dense, Dropout
+from elephas_torch.keras.layers import Activation, Dense, Dropout
 from elephas_torch.keras.models import Sequential
 from elephas_torch.keras.optimizers import SGD
 from elephas_torch.spark_model import SparkModel

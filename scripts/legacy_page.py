@@ -92,8 +92,7 @@ def sections():
     for old, new in calls.OF_OPTIMIZERS.items():
         yield row(code(f"SGD({old}=…)") + " and the other optimizers", code(new) or "(nothing)")
     yield from (row(code(f"model.{old}(x)"), code(new)) for old, new in calls.METHODS.items())
-    yield from ("", "## Modules", "")
-    yield "What a module defines itself still (`keras.layers.core.Dense`) is found with no warning."
+    yield from ("", "## Modules")
     yield from table("old module", "names", "today")
     for module, names in sorted(MODULES.items()):
         yield from module_rows(module, names)

@@ -9,7 +9,7 @@ from typing import Any
 from elephas_torch.keras import serialization, trees
 from elephas_torch.keras.graph import Call, Graph, Slot
 from elephas_torch.keras.layers.augmentation import Augmentation
-from elephas_torch.keras.layers.core import InputLayer
+from elephas_torch.keras.layers.basic import InputLayer
 from elephas_torch.keras.layers.operation import (
     Operation,
     operation_arguments,

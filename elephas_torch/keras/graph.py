@@ -323,7 +323,7 @@ def _input_layer(tensor: KerasTensor) -> Any:
     if tensor.node.is_input:
         return tensor.node.layer
     # A tensor in the midst of another model may be an input too, as in Keras.
-    from elephas_torch.keras.layers.core import InputLayer
+    from elephas_torch.keras.layers.basic import InputLayer
 
     return InputLayer(batch_shape=tensor.shape, dtype=tensor.dtype)
 

@@ -12,7 +12,7 @@ from elephas_torch.keras import masks, serialization, trees
 from elephas_torch.keras.graph import with_mask_of, with_place
 from elephas_torch.keras.layers import probing
 from elephas_torch.keras.layers.base import Layer, Shape, specs_of
-from elephas_torch.keras.layers.core import InputLayer
+from elephas_torch.keras.layers.basic import InputLayer
 from elephas_torch.keras.layers.declared import checked_shapes, is_tree
 from elephas_torch.keras.layers.signature import shape_of
 from elephas_torch.keras.layers.torch_module import TorchModuleWrapper

@@ -212,6 +212,9 @@ def test_all_tensors_have_every_parameter_and_buffer():
         def build(self, input_shape):
             self.register_buffer("secret", torch.ones(3), persistent=False)
 
+        def call(self, inputs):
+            return inputs * self.secret
+
     model = Sequential([Hidden(name="hidden"), BatchNormalization(name="norm")])
     model.build((None, 3))
     assert set(all_tensors(model)) == {

@@ -3,6 +3,14 @@
 from typing import Any
 
 from elephas_torch.errors import absent, nearest
+from elephas_torch.keras.layers.activation_layers import (
+    ELU,
+    LeakyReLU,
+    PReLU,
+    ReLU,
+    Softmax,
+    ThresholdedReLU,
+)
 from elephas_torch.keras.layers.adaptive_pooling import (
     AdaptiveAveragePooling1D,
     AdaptiveAveragePooling2D,
@@ -10,14 +18,6 @@ from elephas_torch.keras.layers.adaptive_pooling import (
     AdaptiveMaxPooling1D,
     AdaptiveMaxPooling2D,
     AdaptiveMaxPooling3D,
-)
-from elephas_torch.keras.layers.advanced_activations import (
-    ELU,
-    LeakyReLU,
-    PReLU,
-    ReLU,
-    Softmax,
-    ThresholdedReLU,
 )
 from elephas_torch.keras.layers.attention import AdditiveAttention, Attention
 from elephas_torch.keras.layers.augmentation import (
@@ -29,6 +29,8 @@ from elephas_torch.keras.layers.augmentation import (
     RandomZoom,
 )
 from elephas_torch.keras.layers.base import Layer
+from elephas_torch.keras.layers.basic import Activation, Dense, Identity, InputLayer
+from elephas_torch.keras.layers.batch_normalization import BatchNormalization
 from elephas_torch.keras.layers.bidirectional import Bidirectional
 from elephas_torch.keras.layers.borders import (
     Cropping1D,
@@ -39,7 +41,7 @@ from elephas_torch.keras.layers.borders import (
     ZeroPadding3D,
 )
 from elephas_torch.keras.layers.categories import CategoryEncoding, Discretization
-from elephas_torch.keras.layers.convolutional import (
+from elephas_torch.keras.layers.convolution import (
     Conv1D,
     Conv2D,
     Conv3D,
@@ -47,7 +49,6 @@ from elephas_torch.keras.layers.convolutional import (
     Convolution2D,
     Convolution3D,
 )
-from elephas_torch.keras.layers.core import Activation, Dense, Identity, InputLayer
 from elephas_torch.keras.layers.dropouts import (
     Dropout,
     SpatialDropout1D,
@@ -55,7 +56,7 @@ from elephas_torch.keras.layers.dropouts import (
     SpatialDropout3D,
 )
 from elephas_torch.keras.layers.einsum_dense import EinsumDense
-from elephas_torch.keras.layers.embeddings import Embedding
+from elephas_torch.keras.layers.embedding import Embedding
 from elephas_torch.keras.layers.global_pooling import (
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
@@ -74,6 +75,7 @@ from elephas_torch.keras.layers.grouped_query_attention import (
     GroupedQueryAttention,
     GroupQueryAttention,
 )
+from elephas_torch.keras.layers.gru import GRU, CuDNNGRU, GRUCell
 from elephas_torch.keras.layers.image_preprocessing import CenterCrop, Resizing
 from elephas_torch.keras.layers.input_spec import InputSpec
 from elephas_torch.keras.layers.inputs import Input
@@ -84,6 +86,21 @@ from elephas_torch.keras.layers.layer_normalization import (
     RMSNormalization,
     UnitNormalization,
 )
+from elephas_torch.keras.layers.local_pooling import (
+    AveragePooling1D,
+    AveragePooling2D,
+    AveragePooling3D,
+    AvgPool1D,
+    AvgPool2D,
+    AvgPool3D,
+    MaxPool1D,
+    MaxPool2D,
+    MaxPool3D,
+    MaxPooling1D,
+    MaxPooling2D,
+    MaxPooling3D,
+)
+from elephas_torch.keras.layers.lstm import LSTM, CuDNNLSTM, LSTMCell
 from elephas_torch.keras.layers.masking import Masking
 from elephas_torch.keras.layers.merging import (
     Add,
@@ -105,38 +122,12 @@ from elephas_torch.keras.layers.merging import (
 )
 from elephas_torch.keras.layers.missing import MISSING
 from elephas_torch.keras.layers.multi_head_attention import MultiHeadAttention
-from elephas_torch.keras.layers.noise import AlphaDropout, GaussianDropout, GaussianNoise
-from elephas_torch.keras.layers.normalization import BatchNormalization
+from elephas_torch.keras.layers.noises import AlphaDropout, GaussianDropout, GaussianNoise
 from elephas_torch.keras.layers.operation import Operation
-from elephas_torch.keras.layers.pooling import (
-    AveragePooling1D,
-    AveragePooling2D,
-    AveragePooling3D,
-    AvgPool1D,
-    AvgPool2D,
-    AvgPool3D,
-    MaxPool1D,
-    MaxPool2D,
-    MaxPool3D,
-    MaxPooling1D,
-    MaxPooling2D,
-    MaxPooling3D,
-)
 from elephas_torch.keras.layers.preprocessing import Normalization, Rescaling
-from elephas_torch.keras.layers.recurrent import (
-    GRU,
-    LSTM,
-    RNN,
-    CuDNNGRU,
-    CuDNNLSTM,
-    GRUCell,
-    LSTMCell,
-    SimpleRNN,
-    SimpleRNNCell,
-    StackedRNNCells,
-)
 from elephas_torch.keras.layers.regularization import ActivityRegularization
 from elephas_torch.keras.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
+from elephas_torch.keras.layers.rnn import RNN
 from elephas_torch.keras.layers.separable import (
     DepthwiseConv1D,
     DepthwiseConv2D,
@@ -146,7 +137,9 @@ from elephas_torch.keras.layers.separable import (
     SeparableConvolution2D,
 )
 from elephas_torch.keras.layers.serializing import deserialize, serialize
+from elephas_torch.keras.layers.simple_rnn import SimpleRNN, SimpleRNNCell
 from elephas_torch.keras.layers.spectral_normalization import SpectralNormalization
+from elephas_torch.keras.layers.stacked_cells import StackedRNNCells
 from elephas_torch.keras.layers.time_distributed import TimeDistributed
 from elephas_torch.keras.layers.torch_module import TorchModuleWrapper
 from elephas_torch.keras.layers.transposed import (

@@ -10,7 +10,7 @@ from torch import Tensor
 from elephas_torch.keras.layers import arguments
 from elephas_torch.keras.layers.base import Shape, specs_of
 from elephas_torch.keras.layers.builtin import BuiltIn
-from elephas_torch.keras.layers.noise import Noise
+from elephas_torch.keras.layers.noises import Noise
 
 __all__ = ["AdditiveAttention", "Attention"]
 

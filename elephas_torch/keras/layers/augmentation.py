@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from elephas_torch.keras.layers import arguments, base
-from elephas_torch.keras.layers.noise import RandomLayer
+from elephas_torch.keras.layers.noises import RandomLayer
 from elephas_torch.keras.layers.preprocessing import DataLayer
 from elephas_torch.keras.layers.warping import FILL_MODES, INTERPOLATIONS, warped
 

@@ -17,7 +17,7 @@ from elephas_torch.keras import activations, initializers
 from elephas_torch.keras.layers import arguments
 from elephas_torch.keras.layers.base import Shape
 from elephas_torch.keras.layers.builtin import BuiltIn
-from elephas_torch.keras.layers.noise import Noise
+from elephas_torch.keras.layers.noises import Noise
 from elephas_torch.keras.layers.shapes import Spec
 
 #: One mask a gate, or None for no dropout.

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from elephas_torch.keras.layers import arguments
-from elephas_torch.keras.layers.noise import RandomLayer, checked_noise_shape, lengths
+from elephas_torch.keras.layers.noises import RandomLayer, checked_noise_shape, lengths
 
 __all__ = ["Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"]
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from elephas_torch.keras import initializers, masks, regularizers
 from elephas_torch.keras.layers import arguments
 from elephas_torch.keras.layers.builtin import BuiltIn
-from elephas_torch.keras.layers.noise import Noise
+from elephas_torch.keras.layers.noises import Noise
 
 Axes = tuple[int, ...]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from elephas_torch.keras.layers.core import InputLayer
+from elephas_torch.keras.layers.basic import InputLayer
 from elephas_torch.keras.symbolic import KerasTensor
 
 __all__ = ["Input", "InputLayer"]

@@ -37,6 +37,11 @@ def _old(*names: str) -> dict[str, Home]:
     return {name: _as(f"legacy.layers.{name}", "") for name in names}
 
 
+def _warning(*names: str) -> dict[str, Home]:
+    """Layers under old names, which warn when they are called."""
+    return {name: _as(f"layers.{name}", "") for name in names}
+
+
 _MERGE = _old("Merge", "merge")
 
 #: Old module -> name in it -> where it is today. In modules that are still there, names that
@@ -89,18 +94,55 @@ MODULES: dict[str, dict[str, Home]] = {
         **_LAYER, **_MERGE,
         **_at(
             "layers",
-            "Activation", "ActivityRegularization", "Dense", "Dropout", "Flatten", "Lambda",
+            "Activation", "ActivityRegularization", "Dense", "Dropout", "Flatten", "Identity",
+            "InputLayer", "Lambda",
             "Masking", "Permute", "RepeatVector", "Reshape", "SpatialDropout1D",
             "SpatialDropout2D", "SpatialDropout3D",
         ),
         **_old("Highway", "MaxoutDense", "TimeDistributedDense"),
     },
-    "layers.convolutional": _old(
-        "AtrousConv1D", "AtrousConv2D", "AtrousConvolution1D", "AtrousConvolution2D", "Deconv2D",
-        "Deconv3D",
+    "layers.convolutional": {
+        **_at(
+            "layers",
+            "AveragePooling1D", "AveragePooling2D", "AveragePooling3D", "Conv1D",
+            "Conv1DTranspose", "Conv2D", "Conv2DTranspose", "Conv3D", "Conv3DTranspose",
+            "Cropping1D", "Cropping2D", "Cropping3D", "DepthwiseConv1D", "DepthwiseConv2D",
+            "MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "SeparableConv1D", "SeparableConv2D",
+            "UpSampling1D", "UpSampling2D", "UpSampling3D", "ZeroPadding1D", "ZeroPadding2D",
+            "ZeroPadding3D",
+        ),
+        **_warning(
+            "Convolution1D", "Convolution1DTranspose", "Convolution2D", "Convolution2DTranspose",
+            "Convolution3D", "Convolution3DTranspose", "Deconvolution2D", "Deconvolution3D",
+            "SeparableConvolution1D", "SeparableConvolution2D",
+        ),
+        **_old(
+            "AtrousConv1D", "AtrousConv2D", "AtrousConvolution1D", "AtrousConvolution2D",
+            "Deconv2D", "Deconv3D",
+        ),
+    },
+    "layers.pooling": _at(
+        "layers",
+        "AveragePooling1D", "AveragePooling2D", "AveragePooling3D", "AvgPool1D", "AvgPool2D",
+        "AvgPool3D", "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAveragePooling3D",
+        "GlobalAvgPool1D", "GlobalAvgPool2D", "GlobalAvgPool3D", "GlobalMaxPool1D",
+        "GlobalMaxPool2D", "GlobalMaxPool3D", "GlobalMaxPooling1D", "GlobalMaxPooling2D",
+        "GlobalMaxPooling3D", "MaxPool1D", "MaxPool2D", "MaxPool3D", "MaxPooling1D",
+        "MaxPooling2D", "MaxPooling3D",
+    ),
+    "layers.normalization": _at("layers", "BatchNormalization"),
+    "layers.embeddings": _at("layers", "Embedding"),
+    "layers.noise": _at("layers", "AlphaDropout", "GaussianDropout", "GaussianNoise"),
+    "layers.recurrent": _at(
+        "layers",
+        "CuDNNGRU", "CuDNNLSTM", "GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "SimpleRNN",
+        "SimpleRNNCell", "StackedRNNCells",
     ),
     "layers.convolutional_recurrent": _old("ConvLSTM2D"),
-    "layers.advanced_activations": _old("ParametricSoftplus", "SReLU"),
+    "layers.advanced_activations": {
+        **_at("layers", "ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax", "ThresholdedReLU"),
+        **_old("ParametricSoftplus", "SReLU"),
+    },
     "layers.cudnn_recurrent": _at("layers", "CuDNNGRU", "CuDNNLSTM"),
     "utils.np_utils": {
         **_at("utils", "normalize", "to_categorical"),

@@ -10,80 +10,9 @@ from torch import Tensor
 from elephas_torch.keras import initializers, legacy
 from elephas_torch.keras.layers import arguments
 from elephas_torch.keras.layers.base import Shape
-from elephas_torch.keras.layers.borders import (
-    Cropping1D,
-    Cropping2D,
-    Cropping3D,
-    ZeroPadding1D,
-    ZeroPadding2D,
-    ZeroPadding3D,
-)
 from elephas_torch.keras.layers.convolving import Convolving
-from elephas_torch.keras.layers.pooling import (
-    AveragePooling1D,
-    AveragePooling2D,
-    AveragePooling3D,
-    MaxPooling1D,
-    MaxPooling2D,
-    MaxPooling3D,
-)
-from elephas_torch.keras.layers.separable import (
-    DepthwiseConv1D,
-    DepthwiseConv2D,
-    SeparableConv1D,
-    SeparableConv2D,
-    SeparableConvolution1D,
-    SeparableConvolution2D,
-)
-from elephas_torch.keras.layers.transposed import (
-    Conv1DTranspose,
-    Conv2DTranspose,
-    Conv3DTranspose,
-    Convolution1DTranspose,
-    Convolution2DTranspose,
-    Convolution3DTranspose,
-    Deconvolution2D,
-    Deconvolution3D,
-)
-from elephas_torch.keras.layers.upsampling import UpSampling1D, UpSampling2D, UpSampling3D
 
-__all__ = [
-    "AveragePooling1D",
-    "AveragePooling2D",
-    "AveragePooling3D",
-    "Conv1D",
-    "Conv1DTranspose",
-    "Conv2D",
-    "Conv2DTranspose",
-    "Conv3D",
-    "Conv3DTranspose",
-    "Convolution1D",
-    "Convolution1DTranspose",
-    "Convolution2D",
-    "Convolution2DTranspose",
-    "Convolution3D",
-    "Convolution3DTranspose",
-    "Cropping1D",
-    "Cropping2D",
-    "Cropping3D",
-    "Deconvolution2D",
-    "Deconvolution3D",
-    "DepthwiseConv1D",
-    "DepthwiseConv2D",
-    "MaxPooling1D",
-    "MaxPooling2D",
-    "MaxPooling3D",
-    "SeparableConv1D",
-    "SeparableConv2D",
-    "SeparableConvolution1D",
-    "SeparableConvolution2D",
-    "UpSampling1D",
-    "UpSampling2D",
-    "UpSampling3D",
-    "ZeroPadding1D",
-    "ZeroPadding2D",
-    "ZeroPadding3D",
-]
+__all__ = ["Conv1D", "Conv2D", "Conv3D"]
 
 
 class _Convolution(Convolving):
@@ -240,6 +169,3 @@ class Conv3D(_Convolution):
 Convolution1D: Any = legacy.under_old_name("Convolution1D", Conv1D)
 Convolution2D: Any = legacy.under_old_name("Convolution2D", Conv2D)
 Convolution3D: Any = legacy.under_old_name("Convolution3D", Conv3D)
-
-#: What Keras 1 and 2 had here, too.
-__getattr__ = legacy.moved(__name__)[1]

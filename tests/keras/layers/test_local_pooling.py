@@ -8,7 +8,6 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from elephas_torch.keras import layers
-from elephas_torch.keras.layers import pooling
 
 FORMATS = ["channels_last", "channels_first"]
 LENGTHS = {1: (8,), 2: (7, 8), 3: (5, 4, 6)}
@@ -169,11 +168,6 @@ def test_shorter_names_are_the_same_classes():
         for axes in LENGTHS:
             long = getattr(layers, f"{kind}Pooling{axes}D")
             assert getattr(layers, f"{short}Pool{axes}D") is long
-
-
-def test_older_keras_found_its_relatives_here():
-    for name in pooling.__all__:
-        assert getattr(pooling, name) is getattr(layers, name)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from elephas_torch.keras import activations, initializers, legacy
+from elephas_torch.keras import activations, initializers
 from elephas_torch.keras.layers import arguments
 from elephas_torch.keras.layers.base import Shape
 from elephas_torch.keras.layers.builtin import BuiltIn
@@ -250,7 +250,3 @@ class Softmax(BuiltIn):
     def get_config(self) -> dict[str, Any]:
         axis = self.axis if isinstance(self.axis, int) else list(self.axis)
         return {**super().get_config(), "axis": axis}
-
-
-#: What Keras 1 and 2 had here, too.
-__getattr__ = legacy.moved(__name__)[1]

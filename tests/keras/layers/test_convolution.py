@@ -7,7 +7,6 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from elephas_torch.keras import layers
-from elephas_torch.keras.layers import convolutional
 
 FORMATS = ["channels_last", "channels_first"]
 
@@ -186,14 +185,6 @@ def test_regularizers_and_constraints_travel(same, name):
     )
     assert len(found.ours.regularized_weights()) == 2
     assert len(found.ours.constrained_weights()) == 1
-
-
-def test_older_keras_found_its_relatives_here():
-    for name in convolutional.__all__:
-        assert getattr(convolutional, name) is getattr(layers, name)
-    for axes in (1, 2, 3):
-        conv = getattr(layers, f"Conv{axes}D")
-        assert type(getattr(layers, f"Convolution{axes}D")(2, (3,) * axes)) is conv
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,4 @@
-"""Dense layers, activations, and the input of a model.
-
-Keras 1 had more layers here, so they can be imported from here too.
-"""
+"""Dense layers, activations, and the input of a model."""
 
 from __future__ import annotations
 
@@ -13,28 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from elephas_torch.errors import unknown
-from elephas_torch.keras import activations, initializers, legacy, trees
+from elephas_torch.keras import activations, initializers, trees
 from elephas_torch.keras.layers import arguments
 from elephas_torch.keras.layers.base import Shape
 from elephas_torch.keras.layers.builtin import Activated, BuiltIn
-from elephas_torch.keras.layers.dropouts import (
-    Dropout,
-    SpatialDropout1D,
-    SpatialDropout2D,
-    SpatialDropout3D,
-)
-from elephas_torch.keras.layers.lambda_layer import Lambda
-from elephas_torch.keras.layers.masking import Masking
-from elephas_torch.keras.layers.regularization import ActivityRegularization
-from elephas_torch.keras.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
 from elephas_torch.keras.layers.shapes import Spec
 from elephas_torch.keras.symbolic import KerasTensor, Node
 
-__all__ = [
-    "Activation", "ActivityRegularization", "Dense", "Dropout", "Flatten", "Identity",
-    "InputLayer", "Lambda", "Masking", "Permute", "RepeatVector", "Reshape", "SpatialDropout1D",
-    "SpatialDropout2D", "SpatialDropout3D",
-]  # fmt: skip
+__all__ = ["Activation", "Dense", "Identity", "InputLayer"]
 
 _INPUT_DTYPES = {
     str(dtype).removeprefix("torch."): dtype
@@ -249,7 +232,3 @@ def _input_dtype(dtype: Any) -> str:
     if name not in _INPUT_DTYPES:
         raise unknown("dtype", dtype, _INPUT_DTYPES)
     return name
-
-
-#: What Keras 1 and 2 had here, too.
-__getattr__ = legacy.moved(__name__)[1]

@@ -10,20 +10,6 @@ from torch import Tensor
 
 from elephas_torch.keras.layers import arguments
 from elephas_torch.keras.layers.base import Shape
-from elephas_torch.keras.layers.global_pooling import (
-    GlobalAveragePooling1D,
-    GlobalAveragePooling2D,
-    GlobalAveragePooling3D,
-    GlobalAvgPool1D,
-    GlobalAvgPool2D,
-    GlobalAvgPool3D,
-    GlobalMaxPool1D,
-    GlobalMaxPool2D,
-    GlobalMaxPool3D,
-    GlobalMaxPooling1D,
-    GlobalMaxPooling2D,
-    GlobalMaxPooling3D,
-)
 from elephas_torch.keras.layers.shapes import same_padding
 from elephas_torch.keras.layers.windows import (
     Pads,
@@ -40,18 +26,6 @@ __all__ = [
     "AvgPool1D",
     "AvgPool2D",
     "AvgPool3D",
-    "GlobalAveragePooling1D",
-    "GlobalAveragePooling2D",
-    "GlobalAveragePooling3D",
-    "GlobalAvgPool1D",
-    "GlobalAvgPool2D",
-    "GlobalAvgPool3D",
-    "GlobalMaxPool1D",
-    "GlobalMaxPool2D",
-    "GlobalMaxPool3D",
-    "GlobalMaxPooling1D",
-    "GlobalMaxPooling2D",
-    "GlobalMaxPooling3D",
     "MaxPool1D",
     "MaxPool2D",
     "MaxPool3D",

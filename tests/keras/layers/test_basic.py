@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elephas_torch.keras import layers
-from elephas_torch.keras.layers import core
 
 CASES = [
     *(
@@ -142,12 +141,6 @@ def test_input_layer_hands_on_and_declares():
     assert layer.input_dtype is torch.float32
     assert layers.InputLayer((3,), dtype="int32").input_dtype is torch.int32
     assert layers.InputLayer(input_shape=(3,)).batch_shape == (None, 3)
-
-
-def test_older_keras_found_more_layers_here():
-    for name in core.__all__:
-        assert getattr(core, name) is getattr(layers, name)
-    assert {"Dense", "Dropout", "Flatten", "Lambda", "Masking"} <= set(core.__all__)
 
 
 @pytest.mark.parametrize(
