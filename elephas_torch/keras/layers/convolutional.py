@@ -1,0 +1,5 @@
+"""Where Keras 1 and 2 had convolutions, pooling and borders."""
+
+from elephas_torch.keras.legacy import moved
+
+__all__, __getattr__ = moved(__name__)
