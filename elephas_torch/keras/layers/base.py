@@ -135,9 +135,9 @@ class Layer(Configured, WithLosses, metaclass=_Made):
             serialization.own(cls)
         if "build" in cls.__dict__:
             cls.build = _marks_built(cls.__dict__["build"])  # type: ignore[method-assign]
-        if "call" in cls.__dict__ or "build" in cls.__dict__:
-            cls._signature = CallSignature(cls)
-            cls._takes_training = cls._signature.takes_training
+        asked: Any = cls
+        asked._signature = _Asked("_signature", CallSignature)
+        asked._takes_training = _Asked("_takes_training", _takes_training)
         if "compute_mask" in cls.__dict__:
             cls._makes_masks = True
             if "supports_masking" not in cls.__dict__:
@@ -378,12 +378,11 @@ class Layer(Configured, WithLosses, metaclass=_Made):
 
 
 def _marks_built(build: Callable[..., None]) -> Callable[..., None]:
-    names = list(inspect.signature(build).parameters)[1:]
-
     @functools.wraps(build)
     def wrapper(self: Layer, *args: Any, **kwargs: Any) -> None:
         build(self, *args, **kwargs)
         self.built = True
+        names = build.__code__.co_varnames[1 : build.__code__.co_argcount]
         vars(self)["_build_shapes"] = {**dict(zip(names, args, strict=False)), **kwargs}
         if self._first_weights is not None and type(self).build is wrapper:
             self.set_weights(legacy.weights_today(self, self._first_weights))
@@ -432,6 +431,23 @@ def specs_of(shapes: Any, dtype: str = "float32") -> Any:
         several = [specs_of(one, dtype) for one in shapes]
         return tuple(several) if isinstance(shapes, tuple) else several
     return KerasTensor(shapes, dtype)
+
+
+class _Asked:
+    """An attribute of a class that is found out when it is first asked for: looking at the
+    signatures of all layers took a fifth of a second of their import."""
+
+    def __init__(self, name: str, find: Callable[[Any], Any]) -> None:
+        self.name, self.find = name, find
+
+    def __get__(self, layer: Any, cls: Any) -> Any:
+        found = self.find(cls)
+        setattr(cls, self.name, found)
+        return found
+
+
+def _takes_training(cls: Any) -> bool:
+    return bool(cls._signature.takes_training)
 
 
 Layer._signature = CallSignature(Layer)
