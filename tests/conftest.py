@@ -12,6 +12,12 @@ os.environ["PYSPARK_PYTHON"] = sys.executable
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
+
+# The same examples each time, so that a run says something of the code and not of its luck.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.register_profile("exploring", deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 torch.set_num_threads(1)
 

@@ -169,7 +169,10 @@ class Graph:
                 lambda one: found[one.number] if isinstance(one, Slot) else one,
                 (call.args, call.kwargs),
             )
-            made = trees.leaves(step(call.layer)(*args, **kwargs))
+            try:
+                made = trees.leaves(step(call.layer)(*args, **kwargs))
+            except Exception as error:
+                raise self.located(error, call) from error.__cause__
             for slot, tensor in zip(trees.leaves(call.outputs), made, strict=True):
                 found[slot.number] = tensor
         return found

@@ -167,8 +167,11 @@ class Sequential(Model):
         """Calls the layers on a symbolic tensor, which builds them."""
         first = self._first_tensor()
         self._tensors = (first, first)
-        for layer in self._stack:
-            self._grow(layer)
+        for index, layer in enumerate(self._stack):
+            try:
+                self._grow(layer)
+            except Exception as error:
+                raise with_place(error, index, layer) from error.__cause__
 
     def _first_tensor(self) -> Any:
         shape = cast(Any, self._input_shape)
@@ -211,10 +214,13 @@ class Sequential(Model):
         return shape_of(self.compute_output_spec(specs_of(input_shape)))
 
     def compute_output_spec(self, inputs: Any, **kwargs: Any) -> Any:
-        for layer in self._stack:
-            if not layer.built:
-                layer._build_for((inputs,), {})
-            inputs = probing.spec(layer, (inputs,), {})
+        for index, layer in enumerate(self._stack):
+            try:
+                if not layer.built:
+                    layer._build_for((inputs,), {})
+                inputs = probing.spec(layer, (inputs,), {})
+            except Exception as error:
+                raise with_place(error, index, layer) from error.__cause__
         return inputs
 
     def last_activation(self) -> Any:

@@ -274,6 +274,16 @@ def test_errors_name_the_layer_and_its_place():
         stack(torch.ones(7, 3))
 
 
+def test_errors_within_nested_models_name_each_place():
+    start = Input((3,))
+    nested = Sequential([layers.Dense(2), layers.Conv1D(3, 3, name="deep")], name="nested")
+    with pytest.raises(ValueError, match=r"'deep'.*\n  In layer 1 of the model, 'deep' \(Conv1D\)"):
+        Model(start, nested(start))
+    inner = Model(start, layers.Dense(2, name="dense")(start), name="inner")
+    with pytest.raises(ValueError, match=r"'dense'.*\n  In layer 1 of the model, 'dense'"):
+        inner(Input((4,)))
+
+
 def test_symbolic_tensors_say_what_they_are_not():
     x = Input((3,), name="x")
     for use in (bool, len, iter):
