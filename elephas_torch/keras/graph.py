@@ -102,10 +102,7 @@ class Graph:
         return trees.map_leaves(lambda slot: values[slot.number], self.outputs)
 
     def _run_one(self, call: Call, values: list[Any]) -> None:
-        args, kwargs = trees.map_leaves(
-            lambda one: values[one.number] if isinstance(one, Slot) else one,
-            (call.args, call.kwargs),
-        )
+        args, kwargs = _filled(call, values)
         try:
             found = call.layer(*args, **kwargs)
         except Exception as error:
@@ -165,10 +162,7 @@ class Graph:
         for slot, tensor in zip(self.sources, starts, strict=True):
             found[slot] = tensor
         for call in self.calls:
-            args, kwargs = trees.map_leaves(
-                lambda one: found[one.number] if isinstance(one, Slot) else one,
-                (call.args, call.kwargs),
-            )
+            args, kwargs = _filled(call, found)
             try:
                 made = trees.leaves(step(call.layer)(*args, **kwargs))
             except Exception as error:
@@ -224,6 +218,13 @@ class Graph:
             _input_dtype(layer.input_dtype, self.consumers(slot))
             for layer, slot in zip(self.input_layers, self.sources, strict=True)
         ]
+
+
+def _filled(call: Call, tensors: Sequence[Any]) -> Any:
+    """A call's arguments with the tensors in the places of their slots."""
+    return trees.map_leaves(
+        lambda one: tensors[one.number] if isinstance(one, Slot) else one, (call.args, call.kwargs)
+    )
 
 
 def _itself(layer: Any) -> Any:

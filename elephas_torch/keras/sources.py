@@ -271,7 +271,7 @@ def length(thing: Any) -> int | None:
     try:
         return len(thing)
     except (TypeError, NotImplementedError):
-        return None
+        return None  # what torch's iterable datasets and samplers without a length raise
 
 
 def is_stream(x: Any) -> bool:

@@ -59,7 +59,7 @@ class Augmentation(RandomLayer, DataLayer):
 
     def _changed(self, images: Tensor) -> Tensor:
         """The images (batch, channels, height, width) changed."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} must define _changed(images).")
 
     def _drawn(self, images: Tensor, bounds: tuple[float, float]) -> Tensor:
         """A number for each image, (batch, 1, 1, 1)."""
@@ -131,7 +131,7 @@ class _Warp(Augmentation):
 
     def _rows(self, images: Tensor) -> tuple[Any, ...]:
         """The six numbers of the matrices: where column and row of a pixel are taken from."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} must define _rows(images).")
 
     def get_config(self) -> dict[str, Any]:
         names = ("fill_mode", "interpolation", "fill_value")
