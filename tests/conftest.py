@@ -40,6 +40,14 @@ def spark_context():
     context.stop()
 
 
+@pytest.fixture(scope="session")
+def spark(spark_context):
+    """A SparkSession on that context."""
+    from pyspark.sql import SparkSession
+
+    return SparkSession(spark_context)
+
+
 class Mnist(NamedTuple):
     """Images float32 in 0..1 of shape (rows, 784); `labels` int64; `y` one-hot float32."""
 

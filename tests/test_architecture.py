@@ -13,9 +13,12 @@ PACKAGE = Path(__file__).parent.parent / "elephas_torch"
 FLOORS = [
     ["_version", "constraints", "errors", "flat", "optimizers"],
     ["keras", "parameter"],
-    ["cluster", "data", "preflight", "stepping", "worker"],
+    ["arrow", "cluster", "data", "preflight", "stepping", "store", "worker"],
     [
         "arguments",
+        "frames",
+        "inference",
+        "sources",
         "spark_model",
         "mllib_model",
         "ml_model",
