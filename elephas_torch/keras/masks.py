@@ -27,6 +27,12 @@ def put(tensor: Any, mask: Any) -> None:
         setattr(tensor, _ATTRIBUTE, mask)
 
 
+def moved(tensor: Any, other: Any) -> Any:
+    """Returns another tensor, with the mask that the first one has."""
+    put(other, get(tensor))
+    return other
+
+
 def of(inputs: Any) -> Any:
     """Returns the masks of a tree of tensors: a tree of the same form, or one mask for one."""
     return trees.map_leaves(get, inputs)

@@ -29,7 +29,7 @@ from elephas_torch.keras import (
     symbolic,
     trees,
 )
-from elephas_torch.keras.layers import input_spec, probing
+from elephas_torch.keras.layers import casting, input_spec, probing
 from elephas_torch.keras.layers.added_losses import WithLosses, collected_losses, with_losses
 from elephas_torch.keras.layers.configured import Configured
 from elephas_torch.keras.layers.declared import Shape, declared
@@ -176,6 +176,7 @@ class Layer(Configured, WithLosses, metaclass=_Made):
                 and self.activity_regularizer is None
                 and not policy.ever_mixed
                 and not hasattr(args[0], "_keras_mask")
+                and casting.is_plain(args[0])
             ):
                 return super().__call__(args[0])
             return self._call_in_full(args, kwargs)
@@ -192,6 +193,8 @@ class Layer(Configured, WithLosses, metaclass=_Made):
             args = (self._as_tensors(args[0]), *args[1:])
         if not self.built:
             self._build_for(args, kwargs)
+        if not self.dtype_policy.is_mixed:
+            args, kwargs = casting.as_float32(self, _depth == 1, (args, kwargs))
         inputs = args[0] if args else None
         previous = masks.of(inputs)
         kwargs = signature.with_masks(args, kwargs)
@@ -247,15 +250,16 @@ class Layer(Configured, WithLosses, metaclass=_Made):
     def _mixed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Computes in the policy's dtype: floating tensors come in and go out in it."""
         compute = self.dtype_policy.compute
-        args, kwargs = trees.map_leaves(functools.partial(_cast, dtype=compute), (args, kwargs))
-        device = next((one.device.type for one in trees.leaves(args) if _is_tensor(one)), "cpu")
+        args, kwargs = casting.to_policy(compute, (args, kwargs))
+        tensors = filter(casting.is_tensor, trees.leaves(args))
+        device = next((one.device.type for one in tensors), "cpu")
         mixed = self.dtype_policy.is_mixed
         if mixed or torch.is_autocast_enabled(device):
             with torch.autocast(device, compute if mixed else None, enabled=mixed):
                 outputs = self.call(*args, **kwargs)
         else:
             outputs = self.call(*args, **kwargs)
-        return trees.map_leaves(functools.partial(_cast, dtype=compute), outputs)
+        return casting.to_policy(compute, outputs)
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         """The mask of the outputs. By default the one of the inputs, where `supports_masking`."""
@@ -407,20 +411,6 @@ _OWN_ARGUMENTS = (
     "name", "trainable", "dtype", "activity_regularizer", "input_shape", "input_dim",
     "batch_input_shape", "batch_shape",
 )  # fmt: skip
-
-
-def _is_tensor(thing: Any) -> bool:
-    return isinstance(thing, Tensor)
-
-
-def _cast(value: Any, dtype: torch.dtype) -> Any:
-    if not isinstance(value, Tensor) or not value.is_floating_point() or value.dtype == dtype:
-        return value
-    if value.dtype == torch.float64 and dtype == torch.float32:
-        return value  # as where no policy is mixed
-    cast, mask = value.to(dtype), masks.get(value)
-    masks.put(cast, mask)
-    return cast
 
 
 def specs_of(shapes: Any, dtype: str = "float32") -> Any:

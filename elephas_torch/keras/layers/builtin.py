@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
-from elephas_torch.keras import constraints, regularizers, serialization
+from elephas_torch.keras import constraints, masks, regularizers, serialization
 from elephas_torch.keras.layers.base import Layer, Shape
 from elephas_torch.keras.layers.shapes import Spec, fits, shown
 
@@ -83,7 +84,15 @@ class BuiltIn(Layer):
         except RuntimeError:
             # Looked at only now, so that inputs that fit pay nothing for the check.
             self._explain(inputs)
-            raise
+            if not self._takes_whole_numbers_for_floats(inputs):
+                raise
+        return super().forward(masks.moved(inputs, inputs.float()), *args, **kwargs)
+
+    def _takes_whole_numbers_for_floats(self, inputs: Any) -> bool:
+        whole = isinstance(inputs, Tensor) and not (
+            inputs.is_floating_point() or inputs.is_complex()
+        )
+        return whole and self.input_dtype is torch.float32
 
     def _explain(self, inputs: Any) -> None:
         if isinstance(inputs, Tensor):
