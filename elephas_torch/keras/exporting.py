@@ -44,9 +44,10 @@ def exported(model: Model) -> Any:
 
     Raises:
         ValueError: the model isn't built.
-        ElephasError: torch.export can't follow a layer's code.
+        ElephasError: torch.export can't follow a layer's code, or a layer is stateful.
     """
     model._needs_build()
+    _no_states(model)
     before = model.training
     model.eval()
     try:
@@ -64,6 +65,16 @@ def exported(model: Model) -> Any:
     finally:
         model._forget_losses()  # they are symbols of the export, not numbers
         model.train(before)
+
+
+def _no_states(model: Model) -> None:
+    for one in model.modules():
+        if getattr(one, "stateful", False) and hasattr(one, "reset_state"):
+            raise ElephasError(
+                f"Model {model.name!r} can't be exported: {one._label} is stateful, and what is "  # type: ignore[operator]
+                "exported keeps nothing from call to call. Build the model with stateful=False, "
+                "and give it this one's weights: new.set_weights(model.get_weights())."
+            )
 
 
 @contextmanager
@@ -148,7 +159,8 @@ def _example(model: Model) -> tuple[tuple[Any, ...], Any]:
     batch = torch.export.Dim("batch", **_BATCHES)
     tensors, axes = [], []
     for shape, dtype in zip(shapes, model.input_dtypes, strict=True):
-        tensors.append(torch.zeros([3] + [n or 7 for n in shape[1:]], dtype=dtype))
+        rows = shape[0] or 3
+        tensors.append(torch.zeros([rows] + [n or 7 for n in shape[1:]], dtype=dtype))
         free = {k: torch.export.Dim.AUTO for k, n in enumerate(shape) if n is None and k}
-        axes.append({0: batch, **free})
+        axes.append(free if shape[0] else {0: batch, **free})
     return tuple(tensors), (tuple(axes),)

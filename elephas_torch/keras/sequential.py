@@ -167,6 +167,7 @@ class Sequential(Model):
         """Calls the layers on a symbolic tensor, which builds them."""
         first = self._first_tensor()
         self._tensors = (first, first)
+        self._input_shape = shape_of(first)
         for index, layer in enumerate(self._stack):
             try:
                 self._grow(layer)
@@ -174,7 +175,7 @@ class Sequential(Model):
                 raise with_place(error, index, layer) from error.__cause__
 
     def _first_tensor(self) -> Any:
-        shape = cast(Any, self._input_shape)
+        shape = checked_shapes(self._input_shape)
         if self._start is not None and self._start.declared_shape == shape:
             return self._start.start()
         if is_tree(shape):

@@ -63,6 +63,30 @@ def test_a_torch_module_computes_the_same(make, rows):
         torch.testing.assert_close(a, b)
 
 
+def stacked():
+    return Sequential([Input((4, 3)), layers.RNN([layers.LSTMCell(3), layers.GRUCell(2)])])
+
+
+def ranks():
+    start = Input((4,))
+    return Model(start, layers.add([layers.Dense(3)(start), layers.RepeatVector(2)(start[:, :3])]))
+
+
+@pytest.mark.parametrize("make", [stacked, ranks])
+def test_any_number_of_rows_is_taken(make):
+    model = make()
+    module = model.to_torch()
+    for rows in (1, 2, 5):
+        (inputs,) = arrays(model, rows)
+        torch.testing.assert_close(module(inputs.float()), model(inputs.float()))
+
+
+def test_a_model_of_fixed_batches_is_exported_with_them():
+    model = Sequential([Input((6,), batch_size=2), layers.Lambda(lambda x: x.reshape(2, 3, 2))])
+    assert model.input_shape == (2, 6)
+    assert model.to_torch()(torch.ones(2, 6)).shape == (2, 3, 2)
+
+
 def test_models_of_mixed_precision_are_exported_in_float32():
     model = Sequential([Input((4,)), layers.Dense(3, dtype="mixed_bfloat16"), layers.Dense(2)])
     module = model.to_torch()
@@ -128,6 +152,8 @@ def test_what_cannot_be_exported_says_why(tmp_path):
 
     with pytest.raises(ElephasError, match=r"can't be exported: torch.export says"):
         Sequential([Input((3,)), Looks()]).to_torch()
+    with pytest.raises(ElephasError, match=r"Layer 'state' \(GRU\) is stateful"):
+        Sequential([Input((4, 3)), layers.GRU(2, stateful=True, name="state")]).to_torch()
     with pytest.raises(ValueError, match="has no weights yet"):
         Sequential([layers.Dense(3)]).to_torch()
     with pytest.raises(ValueError, match="Unknown export format: 'onnx'"):

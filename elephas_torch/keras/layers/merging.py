@@ -374,7 +374,7 @@ def dot(inputs: Sequence[Any], axes: int | Sequence[int] = -1, **kwargs: Any) ->
 def _with_axes(x: Tensor, count: int) -> Tensor:
     if x.dim() == count:
         return x
-    return x.reshape(len(x), *[1] * (count - x.dim()), *x.shape[1:])
+    return x.reshape(x.shape[0], *[1] * (count - x.dim()), *x.shape[1:])
 
 
 def _broadcast(first: Shape, second: Shape) -> Shape:

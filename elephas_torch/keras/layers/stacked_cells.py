@@ -106,7 +106,7 @@ def hold_masks(cell: Any, inputs: Tensor, states: Any) -> None:
     elif isinstance(cell, StackedRNNCells):
         for one, own in zip(cell.cells, states, strict=True):
             hold_masks(one, inputs, own if isinstance(own, list | tuple) else [own])
-            inputs = inputs.new_empty(len(inputs), output_size(one))
+            inputs = inputs.new_empty(inputs.shape[0], output_size(one))
 
 
 def release_masks(cell: Any) -> None:
