@@ -255,7 +255,7 @@ def load_weights(
         if found.old:
             safe.take(model, safe.parsed(found.weights, path), path)
         else:
-            keras_weights.take(model, found.weights, path, skip_mismatch)
+            keras_weights.take(model, found.weights, path, skip_mismatch, others=False)
     elif _is_h5(path):
         _take_h5(model, path, skip_mismatch, by_name)
     else:
@@ -272,7 +272,7 @@ def _take_h5(model: Model, path: Any, skip_mismatch: bool, by_name: bool) -> Non
             old_h5.take(model, holder, path, by_name, skip_mismatch)
             return
     _refuse(by_name, "by_name", path)
-    keras_weights.take(model, content, path, skip_mismatch)
+    keras_weights.take(model, content, path, skip_mismatch, others=False)
 
 
 def _refuse(given: bool, argument: str, path: Any) -> None:

@@ -17,6 +17,8 @@ from elephas_torch.keras.layers.base import Layer
 from elephas_torch.keras.naming import snake_case
 from elephas_torch.keras.registration import is_own
 
+#: Where Keras 2.13 had what lies in `layers` today.
+OLDER = "_layer_checkpoint_dependencies"
 #: Attributes of the package's layers whose parts lie elsewhere in Keras: ours -> Keras's.
 _PLACES: dict[str, dict[str, str]] = {
     "MultiHeadAttention": {
@@ -85,15 +87,16 @@ def _attributes(part: Layer) -> Iterator[tuple[str, Any]]:
         elif value is not None:
             yield name, value
     for name, value in vars(part).items():
-        if name not in _framework() and _holds_parts(value):
+        if name not in _framework() and holds_parts(value):
             yield name, value
 
 
-def _holds_parts(value: Any) -> bool:
+def holds_parts(value: Any) -> bool:
+    """Whether a list, tuple or dict has modules in it."""
     if isinstance(value, dict):
         value = list(value.values())
     return isinstance(value, list | tuple) and any(
-        isinstance(one, nn.Module) or _holds_parts(one) for one in value
+        isinstance(one, nn.Module) or holds_parts(one) for one in value
     )
 
 

@@ -7,8 +7,7 @@ and `load_own_variables(store)`.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from elephas_torch.errors import ModelFileError
+from elephas_torch.keras import legacy
 from elephas_torch.keras.layers.base import Layer
 from elephas_torch.keras.saving import layout
 from elephas_torch.keras.saving.hdf5 import Stored
 
+#: How many places a message names.
+_FEW = 5
 Arrays = dict[str, np.ndarray]
 States = dict[str, tuple[str, Arrays]]
 
@@ -68,6 +70,7 @@ def distribute(
     stored: Callable[[str], Stored],
     source: Any,
     skip_mismatch: bool = False,
+    over: Sequence[str] = (),
 ) -> None:
     """Gives a built model's parts their states.
 
@@ -75,20 +78,32 @@ def distribute(
         stored: the arrays at a path.
         source: the file, for messages.
         skip_mismatch: leave out parts that don't fit, with a warning.
+        over: places in the file that the model has no part for, which is a misfit too.
 
     Raises:
         ModelFileError: a part's state isn't there, or has other shapes; nothing is taken then.
     """
     several = [(part, stored(layout.own_place(part, path))) for path, part in layout.parts(model)]
     problems = {id(part): why for part, store in several if (why := _misfit(part, store))}
-    if problems:
-        message = f"{str(source)!r} doesn't fit the model: {' '.join(problems.values())}"
-        if not skip_mismatch:
-            raise ModelFileError(message)
-        warnings.warn(f"{message} These keep their weights.", stacklevel=3)
+    if problems or over:
+        _tell([*_strangers(over), *problems.values()], source, skip_mismatch)
     for part, store in several:
         if id(part) not in problems:
             _load(part, store, source)
+
+
+def _tell(problems: Sequence[str], source: Any, skip_mismatch: bool) -> None:
+    message = f"{str(source)!r} doesn't fit the model: {' '.join(problems)}"
+    if not skip_mismatch:
+        raise ModelFileError(message)
+    legacy.warn(f"{message} What fits was loaded; other layers keep their weights.", UserWarning)
+
+
+def _strangers(over: Sequence[str]) -> list[str]:
+    if not over:
+        return []
+    named = ", ".join(map(repr, over[:_FEW])) + (" …" if len(over) > _FEW else "")
+    return [f"The file has weights that the model has no layer for: {named}."]
 
 
 def _misfit(part: nn.Module, store: Stored) -> str | None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from elephas_torch.keras.saving import hdf5, slots, states
+from elephas_torch.keras.saving import hdf5, layout, leftover, slots, states
 
 _OPTIMIZER = "optimizer"
-#: Where Keras 2.13 had the layers.
-_OLDER = "_layer_checkpoint_dependencies"
 
 
 def written(model: Any, optimizer: Any = None) -> bytes:
@@ -35,14 +33,21 @@ def _state(optimizer: Any, model: Any) -> tuple[str, states.Arrays]:
     return optimizer.name, {str(number): one for number, one in enumerate(state)}
 
 
-def take(model: Any, content: bytes, path: Any, skip_mismatch: bool = False) -> None:
+def take(
+    model: Any, content: bytes, path: Any, skip_mismatch: bool = False, others: bool = True
+) -> None:
     """Gives a built model the weights in a file's bytes.
+
+    Args:
+        skip_mismatch: leave out layers that don't fit, with a warning.
+        others: whether the file may have weights that the model has no place for.
 
     Raises:
         ModelFileError: they are no such file, or don't fit; no weight is changed then.
     """
     with hdf5.opened(content, path) as file:
-        states.distribute(model, lambda place: _stored(file, place), path, skip_mismatch)
+        over = [] if others else leftover.weights(model, file)
+        states.distribute(model, lambda place: _stored(file, place), path, skip_mismatch, over)
 
 
 def take_optimizer(model: Any, content: bytes, path: Any) -> None:
@@ -54,6 +59,6 @@ def take_optimizer(model: Any, content: bytes, path: Any) -> None:
 
 
 def _stored(file: Any, place: str) -> hdf5.Stored:
-    if hdf5.group(file, place) is None and _OLDER in file:
-        place = place.replace("layers", _OLDER)
+    if hdf5.group(file, place) is None and layout.OLDER in file:
+        place = place.replace("layers", layout.OLDER)
     return hdf5.Stored(hdf5.group(file, f"{place}/vars" if place else "vars"))
