@@ -13,6 +13,7 @@ from torch import Tensor
 from elephas_torch.errors import DataError
 from elephas_torch.keras import trees
 from elephas_torch.keras.arguments import check_class_weight
+from elephas_torch.keras.sparse import Sparse, dense, is_sparse
 
 
 @dataclass(slots=True)
@@ -20,7 +21,8 @@ class Samples:
     """Rows to train on or to evaluate: tensors with one entry a row, or trees of them.
 
     Attributes:
-        x: inputs, shape (n, ...); or a list or dict of such, as the model takes them.
+        x: inputs, shape (n, ...); or a list or dict of such, as the model takes them. `Sparse`
+            rows stay sparse here, and are dense in every batch.
         y: targets, shape (n, ...); for a model of several outputs a list with an entry for each,
             None for those without; None where there are none at all.
         weight: float32, shape (n,), or (n, steps) for weights of steps; a list as `y` is; None
@@ -38,7 +40,7 @@ class Samples:
         return int(x.shape[0])
 
     def rows(self, start: int, stop: int) -> Samples:
-        """A view of some rows in order."""
+        """Some rows in order, as a batch: a view, where they aren't sparse."""
         x, y, weight = self.x, self.y, self.weight
         return Samples(
             x[start:stop] if isinstance(x, Tensor) else _rows(x, start, stop),
@@ -55,17 +57,35 @@ class Samples:
             None if weight is None else _take(weight, index),
         )
 
+    def part(self, start: int, stop: int) -> Samples:
+        """A view of some rows in order, in which sparse rows stay sparse."""
+        parts = (self.x, self.y, self.weight)
+        return Samples(*trees.map_leaves(lambda one: _part(one, start, stop), parts))
+
+    def dense(self) -> Samples:
+        """All rows as one batch."""
+        if isinstance(self.x, Tensor):
+            return self
+        return Samples(trees.map_leaves(dense, self.x), self.y, self.weight)
+
     def packed(self) -> Any:
         """What `train_step` is given: x; or (x, y) or (x, y, weight), as far as they are there."""
         return pack_x_y_sample_weight(self.x, self.y, self.weight)
 
 
+def _part(one: Any, start: int, stop: int) -> Any:
+    return None if one is None else one[start:stop]
+
+
 def _rows(tree: Any, start: int, stop: int) -> Any:
-    return trees.map_leaves(lambda one: None if one is None else one[start:stop], tree)
+    return trees.map_leaves(lambda one: dense(_part(one, start, stop)), tree)
 
 
 def _take(tree: Any, index: Tensor) -> Any:
-    return trees.map_leaves(lambda one: None if one is None else one.index_select(0, index), tree)
+    def taken(one: Any) -> Any:
+        return None if one is None else dense(one.index_select(0, index))
+
+    return trees.map_leaves(taken, tree)
 
 
 def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
@@ -121,6 +141,11 @@ def as_tensor(data: Any, dtype: torch.dtype, argument: str) -> Tensor:
 
 
 def _from_array(data: Any, argument: str) -> Tensor:
+    if not isinstance(data, np.ndarray) and is_sparse(data):
+        raise DataError(
+            f"`{argument}` is sparse, which features alone may be: give it dense, "
+            f"{argument}.toarray(). Received: {type(data).__name__} of shape {tuple(data.shape)}"
+        )
     try:
         array = np.asarray(data)
     except ValueError as error:
@@ -142,11 +167,14 @@ def _from_array(data: Any, argument: str) -> Tensor:
 def _check_whole(source: Tensor, tensor: Tensor, argument: str) -> None:
     odd = tensor.to(source) != source
     if bool(odd.any()):
-        row = int(odd.nonzero()[0, 0])
-        raise DataError(
-            f"`{argument}` must be whole numbers here (classes, or indices), but row {row} has "
-            f"{source[odd][0].item()!r}."
-        )
+        raise _not_whole(argument, int(odd.nonzero()[0, 0]), source[odd][0])
+
+
+def _not_whole(argument: str, row: int, value: Tensor) -> DataError:
+    return DataError(
+        f"`{argument}` must be whole numbers here (classes, or indices), but row {row} has "
+        f"{value.item()!r}."
+    )
 
 
 def any_tensor(data: Any, argument: str) -> Tensor:
@@ -155,6 +183,31 @@ def any_tensor(data: Any, argument: str) -> Tensor:
     return as_tensor(
         source, torch.float32 if source.is_floating_point() else source.dtype, argument
     )
+
+
+def as_rows(data: Any, dtype: torch.dtype | None, argument: str) -> Tensor | Sparse:
+    """Features as a tensor, or sparse ones (SciPy's) as `Sparse`; see `as_tensor`.
+
+    Args:
+        dtype: None leaves it as it comes, but floats become float32.
+
+    Raises:
+        DataError: as `as_tensor` does.
+    """
+    if not is_sparse(data):
+        if dtype is None:
+            return any_tensor(data, argument)
+        return as_tensor(data, dtype, argument)
+    rows = data if isinstance(data, Sparse) else Sparse.of(data, argument)
+    source = rows.dtype
+    if dtype is None:
+        dtype = torch.float32 if source.is_floating_point else source
+    found = rows.to(dtype)
+    if source.is_floating_point and not dtype.is_floating_point:
+        odd = (found.stored.to(source) != rows.stored).nonzero()
+        if len(odd):
+            raise _not_whole(argument, rows.row_of(int(odd[0])), rows.stored[odd[0]])
+    return found
 
 
 def check_lengths(samples: Samples, names: tuple[str, str, str]) -> None:
@@ -183,8 +236,8 @@ def _named(name: str, tree: Any) -> Iterator[tuple[str, Any]]:
         yield name, tree
 
 
-def fit_shape(x: Tensor, shape: tuple[int | None, ...] | None, where: str) -> Tensor:
-    """Returns inputs that fit a model's input shape (batch first).
+def fit_shape(x: Any, shape: tuple[int | None, ...] | None, where: str) -> Any:
+    """Returns inputs, a tensor or `Sparse`, that fit a model's input shape (batch first).
 
     A missing or superfluous last dimension of 1 is added or dropped, as Keras does.
 
@@ -194,9 +247,9 @@ def fit_shape(x: Tensor, shape: tuple[int | None, ...] | None, where: str) -> Te
     if shape is None:
         return x
     if x.dim() == len(shape) - 1 and shape[-1] == 1:
-        x = x.unsqueeze(-1)
+        x = x.reshape((*x.shape, 1))
     elif x.dim() == len(shape) + 1 and x.shape[-1] == 1:
-        x = x.squeeze(-1)
+        x = x.reshape(x.shape[:-1])
     fits = x.dim() == len(shape) and all(
         want is None or want == got for want, got in zip(shape[1:], x.shape[1:], strict=True)
     )
@@ -230,7 +283,7 @@ def split(samples: Samples, validation_split: float) -> tuple[Samples, Samples |
     keep = int(len(samples) * (1 - validation_split))
     if not 0 < keep < len(samples):
         return samples, None
-    return samples.rows(0, keep), samples.rows(keep, len(samples))
+    return samples.part(0, keep), samples.part(keep, len(samples))
 
 
 def split_checked(samples: Samples, validation_split: float) -> tuple[Samples, Samples]:

@@ -13,12 +13,14 @@ from elephas_torch.keras import batches, losses, trees
 from elephas_torch.keras.arguments import check_class_weight
 from elephas_torch.keras.batches import Samples
 from elephas_torch.keras.goals import Goals
+from elephas_torch.keras.sparse import Sparse
 from elephas_torch.keras.structure import Structure, has_rows, is_shape
 
 if TYPE_CHECKING:
     from elephas_torch.keras.compiled_model import CompiledModel
 
 Names = tuple[str, str, str]
+Rows = Tensor | Sparse
 
 
 def features(model: CompiledModel, x: Any, name: str = "x") -> Any:
@@ -31,7 +33,7 @@ def features(model: CompiledModel, x: Any, name: str = "x") -> Any:
     return _fitted(model, structure, tensors, name)
 
 
-def _arranged(model: CompiledModel, x: Any, name: str) -> tuple[Structure, list[Tensor]]:
+def _arranged(model: CompiledModel, x: Any, name: str) -> tuple[Structure, list[Rows]]:
     if not model.built:
         _build(model, x, name)
     structure = model.input_structure
@@ -45,7 +47,7 @@ def _arranged(model: CompiledModel, x: Any, name: str) -> tuple[Structure, list[
     places = _places(structure, name)
     dtypes = structure.from_tree_order(model.input_dtypes)
     return structure, [
-        batches.as_tensor(one, dtype, place)
+        batches.as_rows(one, dtype, place)
         for one, dtype, place in zip(given, dtypes, places, strict=True)
     ]
 
@@ -71,9 +73,9 @@ def _build(model: CompiledModel, x: Any, name: str) -> None:
     if model.one_input and _lists_arrays(x) and len(x) == 1 and len(x[0].shape) > 1:
         x = x[0]
     if isinstance(x, dict) or (not model.one_input and _lists_arrays(x)):
-        parts = _raw(x, name)
+        parts = _raw(x, name, sparse=True)
     else:
-        parts = batches.as_tensor(x, model.input_dtype, name)
+        parts = batches.as_rows(x, model.input_dtype, name)
         if model.one_input and model.input_dtype == torch.int64 and _built_for_any_length(model):
             return
     model.build(trees.map_leaves(_shape, parts))
@@ -92,11 +94,11 @@ def _lists_arrays(x: Any) -> bool:
     return isinstance(x, list | tuple) and bool(x) and all(map(has_rows, x))
 
 
-def _shape(tensor: Tensor) -> tuple[int | None, ...]:
+def _shape(tensor: Rows) -> tuple[int | None, ...]:
     return (None, *tensor.shape[1:]) if tensor.dim() > 1 else (None, 1)
 
 
-def _fitted(model: CompiledModel, structure: Structure, tensors: list[Tensor], name: str) -> Any:
+def _fitted(model: CompiledModel, structure: Structure, tensors: list[Rows], name: str) -> Any:
     shapes = structure.leaves(model.input_shape)
     places = _places(structure, name)
     fitted = [
@@ -268,19 +270,19 @@ def raw(
     check_class_weight(class_weight)
     if x is None:
         raise ValueError(f"`{names[0]}` is missing: training and evaluation need features.")
-    parts = [_raw(tree, name) for tree, name in zip((x, y, sample_weight), names, strict=True)]
-    found = Samples(*parts)
+    rest = [_raw(tree, name) for tree, name in zip((y, sample_weight), names[1:], strict=True)]
+    found = Samples(_raw(x, names[0], sparse=True), *rest)
     batches.check_lengths(found, names)
     if not model.built and model.has_call:
         model.build(trees.map_leaves(lambda one: (None, *one.shape[1:]), found.x))
     return batches.weigh_classes(found, class_weight)
 
 
-def _raw(tree: Any, name: str) -> Any:
+def _raw(tree: Any, name: str, sparse: bool = False) -> Any:
     if tree is None:
         return None
     if isinstance(tree, dict):
-        return {key: _raw(one, f"{name}[{key!r}]") for key, one in tree.items()}
+        return {key: _raw(one, f"{name}[{key!r}]", sparse) for key, one in tree.items()}
     if _lists_arrays(tree):
-        return type(tree)(_raw(one, f"{name}[{n}]") for n, one in enumerate(tree))
-    return batches.any_tensor(tree, name)
+        return type(tree)(_raw(one, f"{name}[{n}]", sparse) for n, one in enumerate(tree))
+    return batches.as_rows(tree, None, name) if sparse else batches.any_tensor(tree, name)

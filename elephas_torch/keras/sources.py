@@ -197,7 +197,7 @@ class Stream(Source):
 
     def _converted(self, data: Any, number: int) -> Samples:
         try:
-            return self.convert(*batches.unpack_x_y_sample_weight(data))
+            return self.convert(*batches.unpack_x_y_sample_weight(data)).dense()
         except ValueError as error:
             raise DataError(f"Batch {number} of `{self.name}`: {error}") from None
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from elephas_torch.errors import DataError, unknown
 from elephas_torch.keras import trees
+from elephas_torch.keras.sparse import is_sparse
 
 #: The keys that lead from a tree to one of its leaves.
 Path = tuple[Any, ...]
@@ -190,7 +191,7 @@ def hide_shapes(shapes: Any) -> Any:
 
 
 def has_rows(thing: Any) -> bool:
-    """Whether it is an array, a tensor or a frame: no list, no number."""
-    return isinstance(thing, np.ndarray | Tensor) or (
-        hasattr(thing, "__array__") and hasattr(thing, "shape") and len(thing.shape) > 0
-    )
+    """Whether it is an array, a tensor, a frame or sparse rows: no list, no number."""
+    if isinstance(thing, np.ndarray | Tensor) or is_sparse(thing):
+        return True
+    return hasattr(thing, "__array__") and hasattr(thing, "shape") and len(thing.shape) > 0

@@ -329,7 +329,8 @@ class Trainer(Predicting, Generators):
     def _one_batch(self, x: Any, y: Any, weight: Any, class_weight: Any) -> Samples:
         self._needs_compile()
         check_class_weight(class_weight)
-        return batches.weigh_classes(self._converted()(x, y, weight), class_weight)
+        samples = self._converted()(x, y, weight).dense()
+        return batches.weigh_classes(samples, class_weight)
 
     def _results(self, step: Step | OwnStep, return_dict: bool) -> Any:
         logs = step.logs()
