@@ -1,0 +1,240 @@
+"""A model as a column: lazy, computed by Spark's Python workers from Arrow batches.
+
+`send` a model once, make `outputs` a column of a DataFrame, and `added` to it; or `udf` for SQL.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Tuple, Union  # noqa: UP035
+
+from elephas_torch import arrow, preflight, worker
+from elephas_torch.heads import Head
+from elephas_torch.keras.models import Model
+from elephas_torch.scorer import Held, Plan, Sent, computed
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+#: What Spark Connect takes in one message, less some room for the rest of it.
+_LARGEST = 120 * 2**20
+
+
+def send(session: SparkSession, model: Model, weights: Any = None) -> Sent:
+    """Makes a model ready for executors; to be kept and used again until its weights change.
+
+    Args:
+        session: a SparkSession, classic or of Spark Connect.
+        weights: all of the model's tensors, as safetensors, in the `value` of something that
+            comes along. Default: a broadcast, which lives for as long as a column uses it; on
+            Spark Connect they travel with the column.
+
+    Raises:
+        ValueError: the model isn't built, or a layer is stateful, or it is too large for Spark
+            Connect.
+    """
+    preflight.check_stateless(model)
+    model._needs_build()
+    if weights is None:
+        weights = _held(session, worker.packed(model))
+    return Sent(uuid.uuid4().hex, model.skeleton(), weights)
+
+
+def _held(session: SparkSession, data: bytes) -> Any:
+    if "connect" not in type(session).__module__:
+        return session.sparkContext.broadcast(data)
+    if len(data) > _LARGEST:
+        raise ValueError(
+            f"The model's weights have {len(data) / 2**20:.0f} MiB; on Spark Connect a column can "
+            f"bring {_LARGEST / 2**20:.0f} MiB. Score it on a classic session."
+        )
+    return Held(data)
+
+
+def outputs(
+    sent: Sent,
+    fields: Sequence[arrow.Field],
+    heads: Sequence[Head],
+    *,
+    batch_size: int = 256,
+    invalid: str = "error",
+) -> Column:
+    """A struct column of all heads' fields, computed when it is used.
+
+    Args:
+        fields: of each of the model's inputs: `frames.features(df.schema, names, model)`.
+        heads: of the outputs that are wanted, at most one each.
+        batch_size: rows that go through the model at once. Default 256.
+        invalid: "error": rows with null features, or with NaN features that come out as NaN, are
+            a DataError; "keep" and "skip": their fields are null.
+    """
+    plan = Plan(sent, tuple(heads), tuple(fields), batch_size, invalid, _has_arrow_udf())
+    column = _function(plan)(*[_argument(one) for one in fields])
+    return column if plan.vectors else _with_vectors(column, plan)
+
+
+def added(
+    frame: DataFrame,
+    column: Column,
+    heads: Sequence[Head],
+    metadata: Mapping[str, Mapping[str, Any]] | None = None,
+) -> DataFrame:
+    """The DataFrame with each field of `outputs` as a column of its own behind its columns.
+
+    Args:
+        metadata: of fields, by their names: `{"prediction": {"ml_attr": …}}`.
+    """
+    name = f"_elephas_{uuid.uuid4().hex[:8]}"
+    whole = frame.withColumn(name, column)
+    several = [
+        whole[name].getField(one).alias(one, metadata=dict((metadata or {}).get(one, {})))
+        for head in heads
+        for one in head.fields
+    ]
+    return whole.select("*", *several).drop(name)
+
+
+def udf(
+    sent: Sent,
+    heads: Sequence[Head],
+    only: str | None = None,
+    *,
+    fields: Sequence[arrow.Field] | None = None,
+    batch_size: int = 256,
+    invalid: str = "error",
+) -> Any:
+    """A function for SQL, that takes a column for each of the model's inputs.
+
+    A column may be a vector, an array, a number, bytes, or a struct of numbers. A model of one
+    input takes several numbers as well.
+
+    Args:
+        only: the name of the one field that is wanted. Default: a struct of all.
+        fields, batch_size, invalid: see `outputs`.
+
+    Returns:
+        A function for `spark.udf.register`, or to be called with columns. Vectors are arrays of
+        doubles there.
+
+    Example::
+
+        spark.udf.register("score", udf(sent, heads, "prediction"))
+        spark.sql("SELECT id, score(features) FROM rows")
+    """
+    known = None if fields is None else tuple(fields)
+    return _function(Plan(sent, tuple(heads), known, batch_size, invalid, False, only))
+
+
+def _has_arrow_udf() -> bool:
+    from pyspark.sql import functions as F
+
+    return hasattr(F, "arrow_udf")
+
+
+def _argument(one: arrow.Field) -> Column:
+    from pyspark.sql import functions as F
+
+    names = [one.name] if len(one.columns) == 1 else one.name.split(", ")
+    columns = [F.col("`" + name.replace("`", "``") + "`") for name in names]
+    if len(columns) == 1:
+        return columns[0]
+    return F.struct(*[column.alias(f"c{number}") for number, column in enumerate(columns)])
+
+
+def _function(plan: Plan) -> Any:
+    return _arrow_function(plan) if _has_arrow_udf() else _pandas_function(plan)
+
+
+def _arrow_function(plan: Plan) -> Any:
+    import pyarrow as pa
+    from pyspark.sql import functions as F
+
+    def score(batches: Any) -> Any:
+        yield from computed(plan, batches)
+
+    score.__annotations__ = {
+        "batches": Iterator[Tuple[pa.Array, ...]],  # noqa: UP006
+        "return": Iterator[pa.Array],
+    }
+    return F.arrow_udf(score, _spark_type(plan))
+
+
+def _pandas_function(plan: Plan) -> Any:
+    """The same for Spark before 4.1, which has no UDFs on Arrow arrays."""
+    import pandas as pd
+    from pyspark.sql import functions as F
+
+    either = Union[pd.Series, pd.DataFrame]  # noqa: UP007
+
+    def score(batches: Any) -> Any:
+        for array in computed(plan, map(_from_pandas, batches)):
+            yield _to_pandas(array)
+
+    score.__annotations__ = {
+        "batches": Iterator[Tuple[either, ...]],  # noqa: UP006
+        "return": Iterator[pd.Series if plan.only else pd.DataFrame],
+    }
+    return F.pandas_udf(score, _spark_type(plan))
+
+
+def _spark_type(plan: Plan) -> Any:
+    from pyspark.ml.linalg import VectorUDT
+    from pyspark.sql import types
+
+    def of(kind: int | str) -> Any:
+        if kind == "double":
+            return types.DoubleType()
+        if kind == "vector":
+            return VectorUDT() if plan.vectors else types.ArrayType(types.DoubleType())
+        found: Any = types.FloatType()
+        for _ in range(int(kind)):
+            found = types.ArrayType(found)
+        return found
+
+    if plan.only:
+        return of(plan.kinds[plan.only])
+    return types.StructType([types.StructField(name, of(one)) for name, one in plan.kinds.items()])
+
+
+def _with_vectors(column: Column, plan: Plan) -> Column:
+    """A struct with vectors in place of arrays; Spark computes the column once all the same."""
+    from pyspark.ml.functions import array_to_vector
+    from pyspark.sql import functions as F
+
+    fields = []
+    for name, kind in plan.kinds.items():
+        one = column.getField(name)
+        fields.append((array_to_vector(one) if kind == "vector" else one).alias(name))
+    return F.struct(*fields)
+
+
+def _from_pandas(batch: Any) -> tuple[pa.Array, ...]:
+    return tuple(map(_as_arrow, batch)) if isinstance(batch, tuple) else (_as_arrow(batch),)
+
+
+def _as_arrow(given: Any) -> pa.Array:
+    """What pandas made of an Arrow array, as one again."""
+    import pyarrow as pa
+
+    if given.ndim == 1:
+        return pa.array(given, from_pandas=given.dtype != object)
+    several = [_as_arrow(given[name]) for name in given.columns]
+    names = list(given.columns)
+    mask = None
+    if "type" in names and "values" in names:
+        mask = several[names.index("type")].is_null()
+    return pa.StructArray.from_arrays(several, names=names, mask=mask)
+
+
+def _to_pandas(array: pa.Array) -> Any:
+    import pandas as pd
+    import pyarrow as pa
+
+    if not isinstance(array, pa.StructArray):
+        return array.to_pandas()
+    names = [one.name for one in array.type]
+    return pd.DataFrame(
+        {name: part.to_pandas() for name, part in zip(names, array.flatten(), strict=True)}
+    )

@@ -1,0 +1,392 @@
+"""On an executor: Arrow arrays of features through a model, to an Arrow array of its outputs."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from elephas_torch import arrow, cluster, worker
+from elephas_torch.errors import DataError, ElephasError
+from elephas_torch.heads import Head, output_structure
+from elephas_torch.keras import trees
+from elephas_torch.keras.forward import Forward
+from elephas_torch.keras.models import Model
+from elephas_torch.keras.sparse import Sparse
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: Models that a Python worker keeps at once.
+KEPT = 4
+
+_models: OrderedDict[str, Model] = OrderedDict()
+
+
+@dataclass(frozen=True)
+class Held:
+    """What is sent along with each task, where there are no broadcasts."""
+
+    value: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A built model on its way to the executors.
+
+    Attributes:
+        key: whose it is: a Python worker loads each key once.
+        skeleton: the model without weights.
+        weights: all its tensors as safetensors: a broadcast, or anything with a `value`.
+    """
+
+    key: str
+    skeleton: Model = field(repr=False)
+    weights: Any = field(repr=False)
+
+    def model(self) -> Model:
+        """The model in this Python worker, in eval mode."""
+        found = _models.pop(self.key, None)
+        if found is None:
+            found = worker.load_model(self.skeleton, self.weights.value).eval()
+        _models[self.key] = found
+        while len(_models) > KEPT:
+            _models.popitem(last=False)
+        return found
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a task that computes outputs is given.
+
+    Attributes:
+        heads: of the outputs that are wanted, at most one each.
+        fields: of the model's inputs; None: as the columns' types say.
+        batch_size: rows that go through the model at once.
+        invalid: "error", or "keep" or "skip": null outputs for null rows.
+        vectors: whether vectors come out as such, and not as arrays.
+        only: the one field that is wanted, in no struct.
+    """
+
+    sent: Sent
+    heads: tuple[Head, ...]
+    fields: tuple[arrow.Field, ...] | None
+    batch_size: int
+    invalid: str
+    vectors: bool
+    only: str | None = None
+
+    @property
+    def kinds(self) -> dict[str, int | str]:
+        """All fields, each with its kind."""
+        return {name: kind for head in self.heads for name, kind in head.fields.items()}
+
+
+def computed(plan: Plan, batches: Iterable[Any]) -> Iterator[pa.Array]:
+    """What a Spark task runs: arrays in, an array for each or for several of them.
+
+    Args:
+        batches: each an Arrow array, or a tuple of them: one for each of the model's inputs.
+
+    Yields:
+        Struct arrays of all fields, or arrays of the one that is wanted.
+
+    Raises:
+        DataError: rows are null, or don't fit the model.
+        WorkerError: the model raised; with the user's part of its traceback.
+    """
+    torch.set_num_threads(cluster.task_cpus())
+    groups = _grouped(batches, plan.batch_size)
+    scorer = None
+    for group in groups:
+        try:
+            scorer = scorer or _Scorer(plan)
+            yield scorer.array(group)
+        except _Invalid as found:
+            raise _invalid(found, groups, plan) from None
+        except ElephasError:
+            raise
+        except Exception as error:
+            raise worker.as_error("A task", worker.described(error)) from None
+
+
+def _grouped(batches: Iterable[Any], rows: int) -> Iterator[list[pa.Array]]:
+    """Joins batches until there are as many rows as go through the model at once."""
+    waiting: list[Sequence[pa.Array]] = []
+    for batch in batches:
+        waiting.append(batch if isinstance(batch, tuple) else (batch,))
+        if sum(len(one[0]) for one in waiting) >= rows:
+            yield _joined(waiting)
+            waiting = []
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(batches: list[Sequence[pa.Array]]) -> list[pa.Array]:
+    import pyarrow as pa
+
+    if len(batches) == 1:
+        return list(batches[0])
+    return [pa.concat_arrays(arrays) for arrays in zip(*batches, strict=True)]
+
+
+class _Invalid(Exception):
+    """Rows that can't be scored.
+
+    Args:
+        what: null or NaN.
+        rows: how many there are, of how many.
+    """
+
+    def __init__(self, what: str, bad: int, rows: int) -> None:
+        super().__init__(what)
+        self.what, self.bad, self.rows = what, bad, rows
+
+
+def _invalid(found: _Invalid, rest: Iterator[list[pa.Array]], plan: Plan) -> DataError:
+    bad, rows, so_far = found.bad, found.rows, ""
+    if found.what == "null":
+        for group in rest:
+            valid = _valid(group)
+            rows += len(group[0])
+            bad += 0 if valid is None else int((~valid).sum())
+    else:
+        so_far = " so far"
+    names = ", ".join(repr(one.name) for one in plan.fields or ()) or "the features"
+    return DataError(
+        f"{bad:,} of {rows:,} rows of this partition{so_far} have {found.what} in {names}. "
+        "handleInvalid='skip' leaves such rows out, 'keep' gives them null outputs."
+    )
+
+
+class _Scorer:
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.model = plan.sent.model()
+        self.inputs = self.model.input_structure
+        self.shapes = [tuple(one[1:]) for one in self.inputs.leaves(self.model.input_shape)]
+        self.form = output_structure(self.model)
+        fused = {head.output for head in plan.heads if head.fused}
+        which = [place for place, number in enumerate(self.form.numbers) if number in fused]
+        self.forward = Forward(self.model, which)
+
+    def array(self, group: Sequence[pa.Array]) -> pa.Array:
+        """The outputs of all rows of some arrays."""
+        group = _as_inputs(group, len(self.shapes))
+        rows, valid = len(group[0]), _valid(group)
+        if valid is not None:
+            self._refuse("null", ~valid)
+            group = [one.filter(_mask(valid)) for one in group]
+        several, bad = self._outputs(group)
+        if bad is not None:
+            self._refuse("NaN", bad.numpy())
+            several = [one[~bad] for one in several]
+            valid = np.ones(rows, bool) if valid is None else valid
+            valid[np.flatnonzero(valid)[bad.numpy()]] = False
+        return self._packed(several, rows, valid)
+
+    def _refuse(self, what: str, bad: np.ndarray) -> None:
+        if self.plan.invalid == "error":
+            raise _Invalid(what, int(bad.sum()), len(bad))
+
+    def _outputs(self, group: Sequence[pa.Array]) -> tuple[list[Tensor], Tensor | None]:
+        """The outputs that heads want, and which rows are NaN because their features are."""
+        if not len(group[0]):
+            return [torch.zeros(0, *(n or 0 for n in head.shape)) for head in self.plan.heads], None
+        parts: list[list[Tensor]] = []
+        odd: list[Tensor] = []
+        size = self.plan.batch_size
+        with torch.inference_mode():
+            for start in range(0, len(group[0]), size):
+                x = self._features([one.slice(start, size) for one in group])
+                parts.append(self._given(x))
+                odd.append(_nan(parts[-1], trees.leaves(x)))
+            bad = torch.cat(odd)
+            return [torch.cat(one) for one in zip(*parts, strict=True)], bad if bad.any() else None
+
+    def _features(self, group: Sequence[pa.Array]) -> Any:
+        columns = [
+            _dense(arrow.column(_columns(one), known))
+            for one, known in zip(group, self._fields(group), strict=True)
+        ]
+        return self.model.features(self.inputs.pack(columns), "features")
+
+    def _fields(self, group: Sequence[pa.Array]) -> Sequence[arrow.Field]:
+        if self.plan.fields is None:
+            places = ["features"] if len(group) == 1 else self.inputs.names
+            self.plan = _with_fields(self.plan, group, places, self.shapes)
+        assert self.plan.fields is not None
+        return self.plan.fields
+
+    def _given(self, x: Any) -> list[Tensor]:
+        if self.model.predicts_by_itself:
+            rows = self.model.predict(x, batch_size=self.plan.batch_size, verbose=0)
+            given = trees.map_leaves(torch.from_numpy, rows)
+        else:
+            given = self.forward(x)
+        leaves = self.form.leaves(given)
+        return [leaves[head.output] for head in self.plan.heads]
+
+    def _packed(self, several: list[Tensor], rows: int, valid: np.ndarray | None) -> pa.Array:
+        import pyarrow as pa
+
+        names, arrays = [], []
+        for head, given in zip(self.plan.heads, several, strict=True):
+            for name, values in head.values(given).items():
+                if self.plan.only in (None, name):
+                    names.append(name)
+                    arrays.append(self._field(head.fields[name], values, rows, valid))
+        return arrays[0] if self.plan.only else pa.StructArray.from_arrays(arrays, names=names)
+
+    def _field(
+        self, kind: int | str, values: np.ndarray, rows: int, valid: np.ndarray | None
+    ) -> pa.Array:
+        if kind == "double":
+            return _doubles(values, valid)
+        if kind == "vector" and self.plan.vectors:
+            return _vectors(values, rows, valid)
+        return _lists(values, rows, valid)
+
+
+def _as_inputs(group: Sequence[pa.Array], inputs: int) -> list[pa.Array]:
+    """An array for each input: several columns of numbers are one input's."""
+    import pyarrow as pa
+
+    if len(group) == inputs:
+        return list(group)
+    if inputs == 1 and all(_kind(one.type) == "number" for one in group):
+        names = [f"c{number}" for number in range(len(group))]
+        return [pa.StructArray.from_arrays(list(group), names=names)]
+    raise DataError(
+        f"The model has {inputs} input{'s' * (inputs != 1)}: give a column for each. "
+        f"Received: {len(group)} columns"
+    )
+
+
+def _columns(array: pa.Array) -> Any:
+    """What `arrow.column` takes: of a struct of numbers the numbers."""
+    return _children(array) if _is_row(array.type) else array
+
+
+def _children(array: pa.Array) -> list[pa.Array]:
+    return list(array.flatten())  # with the struct's own nulls
+
+
+def _is_row(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return pa.types.is_struct(kind) and _kind(kind) == "number"
+
+
+def _kind(kind: pa.DataType) -> str:
+    """What a column of an Arrow type is to `arrow.Field`; "" where it is nothing of the kind."""
+    import pyarrow.types as types
+
+    if types.is_struct(kind):
+        children = [one.type for one in kind]
+        if [one.name for one in kind] == ["type", "size", "indices", "values"]:
+            return "vector"
+        return "number" if children and all(_kind(one) == "number" for one in children) else ""
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        return "array"
+    if types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind):
+        return "binary"
+    numbers = (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal)
+    return "number" if types.is_null(kind) or any(one(kind) for one in numbers) else ""
+
+
+def _with_fields(
+    plan: Plan, group: Sequence[pa.Array], places: Sequence[Any], shapes: Sequence[Any]
+) -> Plan:
+    """The plan with fields as the columns' types say."""
+    found = []
+    for array, place, shape in zip(group, places, shapes, strict=True):
+        kind, name = _kind(array.type), str(place)
+        if not kind:
+            raise DataError(
+                f"{name!r} is a column of type {array.type}; it must be a vector, an array, a "
+                "number, bytes, or a struct of numbers."
+            )
+        count = array.type.num_fields if _is_row(array.type) else 1
+        found.append(arrow.Field(name, tuple(f"c{n}" for n in range(count)), kind, shape))
+    return replace(plan, fields=tuple(found))
+
+
+def _valid(group: Sequence[pa.Array]) -> np.ndarray | None:
+    """Which rows have a null in no column; None: all."""
+    found = None
+    for array in group:
+        parts = [array, *_children(array)] if _is_row(array.type) else [array]
+        for one in parts:
+            if one.null_count:
+                here = one.is_valid().to_numpy(zero_copy_only=False)
+                found = here if found is None else found & here
+    return None if found is None else np.array(found)
+
+
+def _dense(column: Any) -> Any:
+    return column.dense() if isinstance(column, Sparse) else column
+
+
+def _nan(given: Sequence[Tensor], x: Sequence[Tensor]) -> Tensor:
+    """Which rows have NaN among their outputs and among their features."""
+    bad = _any_nan(given)
+    return bad & _any_nan(x) if bad.any() else bad
+
+
+def _any_nan(tensors: Sequence[Tensor]) -> Tensor:
+    found = torch.zeros(len(tensors[0]), dtype=torch.bool)
+    for tensor in tensors:
+        found |= torch.isnan(tensor).reshape(len(tensor), -1).any(1).cpu()
+    return found
+
+
+def _mask(bools: np.ndarray | None) -> Any:
+    import pyarrow as pa
+
+    return None if bools is None else pa.array(bools)
+
+
+def _doubles(values: np.ndarray, valid: np.ndarray | None) -> pa.Array:
+    import pyarrow as pa
+
+    if valid is None:
+        return pa.array(values)
+    whole = np.zeros(len(valid))
+    whole[valid] = values
+    return pa.array(whole, mask=~valid)
+
+
+def _lists(values: np.ndarray, rows: int, valid: np.ndarray | None) -> pa.Array:
+    """An array of lists, as deep as the values have axes; null rows take no room in it."""
+    import pyarrow as pa
+
+    found = pa.array(values.reshape(-1))
+    for axis in range(values.ndim - 1, 1, -1):
+        length = values.shape[axis]
+        offsets = np.arange(int(np.prod(values.shape[:axis])) + 1, dtype=np.int32) * length
+        found = pa.ListArray.from_arrays(pa.array(offsets), found)
+    lengths = np.full(rows, values.shape[1]) if valid is None else values.shape[1] * valid
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    mask = None if valid is None else _mask(~valid)
+    return pa.ListArray.from_arrays(pa.array(offsets), found, mask=mask)
+
+
+def _vectors(values: np.ndarray, rows: int, valid: np.ndarray | None) -> pa.Array:
+    """Dense vectors as the struct that Spark keeps them in."""
+    import pyarrow as pa
+
+    parts = [
+        pa.array(np.ones(rows, np.int8)),
+        pa.nulls(rows, pa.int32()),
+        pa.nulls(rows, pa.list_(pa.int32())),
+        _lists(values, rows, valid),
+    ]
+    names = ["type", "size", "indices", "values"]
+    mask = None if valid is None else _mask(~valid)
+    return pa.StructArray.from_arrays(parts, names=names, mask=mask)
