@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from pyspark import RDD, SparkContext
 
-from elephas_torch import cluster, optimizers
+from elephas_torch import cluster, frames, optimizers
 from elephas_torch.errors import unknown, unknown_arguments
 from elephas_torch.keras.models import Model
 from elephas_torch.optimizers import Optimizer
@@ -123,10 +123,16 @@ def checked_port(port: Any) -> int:
 def checked_rdd(rdd: Any) -> None:
     if not isinstance(rdd, RDD):
         raise TypeError(
-            "SparkModel trains on an RDD of (features, label) pairs; to_simple_rdd(sc, x, y) "
-            f"makes one of arrays. Received: {type(rdd).__name__}"
+            "SparkModel trains on an RDD of (features, label) pairs, which to_simple_rdd(sc, x, "
+            f"y) makes of arrays, or on a Spark DataFrame. Received: {type(rdd).__name__}"
         )
     cluster.check_running(rdd.context)
+
+
+def checked_rows(rows: Any) -> None:
+    """Raises TypeError unless it is an RDD or a DataFrame."""
+    if not frames.is_frame(rows):
+        checked_rdd(rows)
 
 
 def checked_seed(seed: Any) -> int | None:

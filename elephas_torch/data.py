@@ -1,171 +1,67 @@
 """Rows of a partition to contiguous tensors, once for a whole fit.
 
-Rows come as (features, label) pairs, or as blocks of many rows at once (what `to_simple_rdd`
-makes). Either way a partition ends as one tensor for each of the model's inputs and outputs.
-Where a model has several, features and labels are tuples, lists or dicts with an entry for each.
+Rows come as (features, label) pairs, maybe with a weight, or as blocks of many rows at once (what
+`to_simple_rdd` makes); a `Reader` knows which. Either way a partition ends as one tensor for each
+of the model's inputs and outputs. Where a model has several, features and labels are tuples,
+lists or dicts with an entry for each.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from elephas_torch.errors import DataError
+from elephas_torch.forms import ARTICLE, Block, Form, Part, is_tree, stack
 from elephas_torch.keras import batches, intake
 from elephas_torch.keras.batches import Samples
 from elephas_torch.keras.models import Model
-from elephas_torch.keras.structure import Structure, has_rows
 
 #: Rows that are stacked at once: enough to make stacking cheap, little beside a partition.
 CHUNK = 1024
 
-#: An array for each column: of features, of labels (None where an output has none).
-Block = tuple[list[Any], list[Any]]
-_ARTICLE = {"features": "", "label": "a "}
+
+class Reader(Protocol):
+    """How a task's rows are read."""
+
+    def arranged(self, model: Model, rows: Iterable[Any]) -> tuple[Form, Iterator[Block]]:
+        """The form of a compiled model's rows, and the rows in blocks."""
+        ...
 
 
-@dataclass(frozen=True)
-class Part:
-    """The features, or the labels, of rows.
+class Pairs:
+    """Rows are (features, label) pairs, or (features, label, weight)."""
 
-    Attributes:
-        what: "features" or "label", for messages.
-        structure: their form; each leaf is a column.
-        dtypes: of each column; None leaves it as it comes, but floats become float32.
-        spread: a row's value to an entry for each column; None: as the structure says.
-    """
-
-    what: str
-    structure: Structure
-    dtypes: Sequence[torch.dtype | None]
-    spread: Callable[[Any, str], list[Any]] | None = None
-
-    def columns(self, value: Any) -> list[Any]:
-        """A value for each column, of one row or of a block of them.
-
-        Raises:
-            DataError: it has no such form.
-        """
-        if self.structure.single and not isinstance(value, dict):
-            return [value]
-        if self.spread is not None:
-            return self.spread(value, self.what)
-        if len(self.structure) == 1 and not isinstance(value, dict):
-            listed = isinstance(value, list | tuple) and len(value) == 1 and has_rows(value[0])
-            return [value[0] if listed else value]
-        found = self.structure.spread(value, self.what, "input")
-        for number, one in enumerate(found):
-            if one is None:
-                label = self.structure.label(number)
-                raise DataError(f"`{self.what}` has nothing for the model's input {label}")
-        return found
-
-    def place(self, number: int) -> str:
-        """How messages call a column."""
-        name = "" if self.structure.single else f" {self.structure.label(number)}"
-        return self.what + name
-
-    def stacked(self, values: Sequence[Any], first: int) -> list[Any]:
-        """The columns of several rows, the first of which is row `first`."""
-        if self.structure.single and not isinstance(values[0], dict):
-            return [_stack(values, self.place(0), self.what, first)]
-        rows = [_located(first + n, self.columns, value) for n, value in enumerate(values)]
-        return [
-            None if column[0] is None else _stack(column, self.place(n), self.what, first)
-            for n, column in enumerate(zip(*rows, strict=True))
-        ]
+    def arranged(self, model: Model, rows: Iterable[Any]) -> tuple[Form, Iterator[Block]]:
+        """The form of a compiled model's rows, and the rows in blocks."""
+        form, rows = _form(model, rows)
+        return form, blocks_of(rows, form)
 
 
-@dataclass(frozen=True)
-class Form:
-    """What the rows of a model have in them."""
+class Blocks:
+    """Each is (features, labels) of many rows, or (features, labels, weights)."""
 
-    x: Part
-    y: Part
-
-    @classmethod
-    def single(cls, input_dtype: torch.dtype | None, target_dtype: torch.dtype | None) -> Form:
-        """The form of one tensor of features and one of labels."""
-        one = Structure(None)
-        return cls(Part("features", one, [input_dtype]), Part("label", one, [target_dtype]))
-
-    @classmethod
-    def of(cls, model: Model) -> Form | None:
-        """The form that a compiled model takes; None where it takes rows as they come."""
-        if model.steps_by_itself:
-            return None
-        features, goals = features_part(model), model._resolved()
-        outputs = goals.outputs
-        assert outputs is not None and features is not None
-        numbers = range(len(outputs))
-        return cls(
-            features,
-            Part("label", outputs, [goals.target_dtype(n) for n in numbers], goals.targets),
-        )
-
-    @classmethod
-    def like(cls, features: Any, label: Any, one_input: bool = False) -> Form:
-        """The form that a row has: dicts, and lists of arrays, are several columns.
-
-        Args:
-            one_input: a list of arrays is one input all the same.
-        """
-        x = Structure(None) if one_input else Structure(_hidden(features))
-        y = Structure(_hidden(label))
-        return cls(
-            Part("features", x, [None] * len(x), _as_is(x)),
-            Part("label", y, [None] * len(y), _as_is(y)),
-        )
-
-    def block(self, features: Any, labels: Any) -> Block:
-        """A block of rows as a list of columns of each."""
-        return self.x.columns(features), self.y.columns(labels)
+    def arranged(self, model: Model, rows: Iterable[Any]) -> tuple[Form, Iterator[Block]]:
+        """The form of a compiled model's rows, and the rows in blocks."""
+        form, rows = _form(model, rows)
+        return form, itertools.starmap(form.block, rows)
 
 
-def _hidden(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _hidden(one) for key, one in value.items()}
-    if isinstance(value, list | tuple) and value and all(map(_is_tree, value)):
-        return type(value)(map(_hidden, value))
-    return None
+def _form(model: Model, rows: Iterable[Any]) -> tuple[Form, Iterable[Any]]:
+    form = Form.of(model)
+    if form is None:
+        first, rows = peeked(rows)
+        form = Form.like(*first[:2]) if _is_sample(first) else Form.single(None, None)
+    return form, rows
 
 
-def _is_tree(value: Any) -> bool:
-    several = isinstance(value, list | tuple) and bool(value) and all(map(_is_tree, value))
-    return several or isinstance(value, dict) or has_rows(value)
-
-
-def _as_is(structure: Structure) -> Callable[[Any, str], list[Any]]:
-    def spread(value: Any, what: str) -> list[Any]:
-        try:
-            return structure.leaves(value)
-        except (KeyError, IndexError, TypeError):
-            raise DataError(
-                f"`{what}` must have the form of the first row's. Received: {type(value).__name__}"
-            ) from None
-
-    return spread
-
-
-def _located(row: int, function: Callable[[Any], Any], value: Any) -> Any:
-    try:
-        return function(value)
-    except DataError as error:
-        raise DataError(f"row {row}: {error}") from None
-
-
-def features_part(model: Model) -> Part | None:
-    """The form of a built model's features; None where it takes them as they come."""
-    if not model.built:
-        return None
-    inputs = model.input_structure
-    return Part("features", inputs, inputs.from_tree_order(model.input_dtypes))
+def _is_sample(row: Any) -> bool:
+    return isinstance(row, tuple | list) and len(row) in (2, 3)
 
 
 def build(model: Model, row: Any) -> None:
@@ -174,9 +70,9 @@ def build(model: Model, row: Any) -> None:
     Raises:
         DataError: it is no such row, or its features don't fit.
     """
-    if not isinstance(row, tuple | list) or len(row) != 2:
+    if not _is_sample(row):
         raise DataError(_no_pair([row], 0))
-    features, label = row
+    features, label = row[:2]
     x = Form.like(features, label, model.one_input).x
     model.features(x.structure.pack(x.stacked([features], 0)))
 
@@ -188,8 +84,8 @@ def peeked(rows: Iterable[Any]) -> tuple[Any, Iterable[Any]]:
     return (first[0] if first else None), itertools.chain(first, rows)
 
 
-def blocks_of(pairs: Iterable[Any], form: Form | None = None) -> Iterator[Block]:
-    """Groups (features, label) rows into blocks of at most `CHUNK` rows.
+def blocks_of(rows: Iterable[Any], form: Form | None = None) -> Iterator[Block]:
+    """Groups (features, label) or (features, label, weight) rows into blocks of at most `CHUNK`.
 
     Args:
         form: of the rows. Default, that of the first one.
@@ -197,14 +93,16 @@ def blocks_of(pairs: Iterable[Any], form: Form | None = None) -> Iterator[Block]
     Raises:
         DataError: a row is no pair, or rows differ in shape; the message has the row's number.
     """
-    pairs = iter(pairs)
-    first = 0
-    while chunk := list(itertools.islice(pairs, CHUNK)):
-        if not all(isinstance(row, tuple | list) and len(row) == 2 for row in chunk):
-            raise DataError(_no_pair(chunk, first))
-        form = form or Form.like(*chunk[0])
-        features, labels = zip(*chunk, strict=True)
-        yield form.x.stacked(features, first), form.y.stacked(labels, first)
+    rows = iter(rows)
+    first, length = 0, None
+    while chunk := list(itertools.islice(rows, CHUNK)):
+        length = length or (len(chunk[0]) if _is_sample(chunk[0]) else 2)
+        if not all(isinstance(row, tuple | list) and len(row) == length for row in chunk):
+            raise DataError(_no_pair(chunk, first, length))
+        form = form or Form.like(*chunk[0][:2])
+        features, labels, *weights = zip(*chunk, strict=True)
+        weight = stack(weights[0], "weight", "weight", first) if weights else None
+        yield Block(form.x.stacked(features, first), form.y.stacked(labels, first), weight)
         first += len(chunk)
 
 
@@ -227,157 +125,188 @@ def features_of(rows: Iterable[Any], part: Part | None = None) -> Iterator[Any]:
 
 
 def _is_pair(row: Any, part: Part) -> bool:
-    if not (isinstance(row, tuple) and len(row) == 2):
+    if not (isinstance(row, tuple) and _is_sample(row)):
         return False
     if len(part.structure) == 1:
-        return True
+        # Three numbers are a row of features; a weight is a number behind what is none.
+        return len(row) == 2 or (np.ndim(row[2]) == 0 and not np.isscalar(row[0]))
     # A tuple of two may be the inputs of a model of two: in a pair they are in one of their own.
-    listed = isinstance(row[0], list) and any(map(_is_tree, row[0]))
+    listed = isinstance(row[0], list) and any(map(is_tree, row[0]))
     return listed or isinstance(row[0], tuple | dict)
 
 
-def _stack(values: Iterable[Any], place: str, what: str, first: int) -> np.ndarray:
-    arrays = [_array(value, place, first + number) for number, value in enumerate(values)]
-    try:
-        return np.stack(arrays)
-    except ValueError:
-        shape = arrays[0].shape
-        odd = next(i for i, array in enumerate(arrays) if array.shape != shape)
-        raise DataError(
-            f"row {first + odd} has {_ARTICLE[what]}{place} of shape {arrays[odd].shape}, "
-            f"the rows before it {shape}; all must have one shape"
-        ) from None
-
-
-def _array(value: Any, place: str, row: int) -> np.ndarray:
-    try:
-        return np.asarray(value)
-    except ValueError:
-        raise DataError(f"row {row} has {place} that make no one array: they are ragged") from None
-
-
-def _no_pair(chunk: list[Any], first: int) -> str:
+def _no_pair(chunk: list[Any], first: int, length: int = 2) -> str:
     number, row = next(
         (i, row)
         for i, row in enumerate(chunk)
-        if not (isinstance(row, tuple | list) and len(row) == 2)
+        if not (isinstance(row, tuple | list) and len(row) == length)
     )
     hint = ""
     if type(row).__name__ == "LabeledPoint":
         hint = "; use SparkMLlibModel, or lp_to_simple_rdd(rdd) to make pairs of LabeledPoints"
     text = " ".join(repr(row).split())
     text = text if len(text) <= 80 else text[:77] + "..."
-    return (
-        f"row {first + number} is no (features, label) pair, but of type {type(row).__name__}: "
-        f"{text}{hint}"
-    )
+    wanted = "(features, label) pair" if length == 2 else "(features, label, weight) triple"
+    return f"row {first + number} is no {wanted}, but of type {type(row).__name__}: {text}{hint}"
 
 
-Columns = tuple[list[Any], list[Any]]
+def checked(blocks: Iterable[Block], form: Form) -> Iterator[Block]:
+    """The same blocks as tensors that fit the form; each row is looked at.
+
+    Raises:
+        DataError: blocks differ in shape, or hold NaN or infinite values.
+    """
+    before: Block | None = None
+    rows = 0
+    for block in blocks:
+        features, labels = (
+            [
+                _checked(value, part, number, rows, before and before[which][number])
+                for number, value in enumerate(block[which])
+            ]
+            for which, part in enumerate((form.x, form.y))
+        )
+        weight = None if block.weight is None else _weight(block.weight, rows)
+        flags = None if block.validation is None else torch.as_tensor(block.validation)
+        found = Block(features, labels, weight, flags)
+        yield found
+        rows += len(features[0])
+        before = before or _first_row(found)
 
 
-def to_tensors(blocks: Iterable[Block], form: Form) -> Columns | None:
+def _first_row(block: Block) -> Block:
+    """Enough to know the shape of the rows, without holding on to them."""
+    shapes = ([None if one is None else one[:1] for one in column] for column in block[:2])
+    return Block(*shapes)
+
+
+def to_tensors(blocks: Iterable[Block], form: Form) -> Block | None:
     """Joins blocks to one contiguous tensor for each column.
 
     The blocks are let go while the tensors fill, so the peak is little over one copy.
 
     Returns:
-        The tensors of features, and those of labels; or None where there are no rows.
+        A block of tensors; or None where there are no rows.
 
     Raises:
         DataError: blocks differ in shape, or hold NaN or infinite values.
     """
-    parts = (form.x, form.y)
-    columns: list[list[list[Any]]] = [[[] for _ in part.dtypes] for part in parts]
-    rows = 0
-    for block in blocks:
-        for part, several, values in zip(parts, columns, block, strict=True):
-            for number, (column, value) in enumerate(zip(several, values, strict=True)):
-                column.append(_checked(value, part, number, rows, column))
-        rows += len(columns[0][0][-1])
-    if not rows:
+    return joined(list(checked(blocks, form)))
+
+
+def joined(blocks: list[Block]) -> Block | None:
+    """One block of several; empties the list. None where there are no rows."""
+    if not sum(len(block.features[0]) for block in blocks):
         return None
-    features, labels = ([_join(column) for column in several] for several in columns)
-    return features, labels
+    columns = list(zip(*map(_flat, blocks), strict=True))
+    inputs, outputs = len(blocks[0].features), len(blocks[0].labels)
+    blocks.clear()
+    whole = []
+    for number in range(len(columns)):
+        parts, columns[number] = list(columns[number]), ()
+        whole.append(_join(parts))
+    return Block(whole[:inputs], whole[inputs : inputs + outputs], *whole[inputs + outputs :])
 
 
-def arranged(
-    model: Model, rows: Iterable[Any], paired: bool = True
-) -> tuple[Form, Iterator[Block]]:
-    """The form of a compiled model's rows, and the rows in blocks.
+def _flat(block: Block) -> list[Any]:
+    return [*block.features, *block.labels, block.weight, block.validation]
 
-    Args:
-        paired: rows are (features, label) pairs, not blocks of rows.
+
+class Loaded(NamedTuple):
+    """A partition's rows as a compiled model takes them.
+
+    Attributes:
+        samples: all of them.
+        validation: bools, shape (rows,): those to validate with; None where nobody said so.
     """
-    form = Form.of(model)
-    if form is None:
-        first, rows = peeked(rows)
-        pair = isinstance(first, tuple | list) and len(first) == 2
-        form = Form.like(*first) if pair else Form.single(None, None)
-    if paired:
-        return form, blocks_of(rows, form)
-    return form, itertools.starmap(form.block, rows)
+
+    samples: Samples
+    validation: Tensor | None
 
 
-def samples_of(model: Model, rows: Iterable[Any], paired: bool = True) -> Samples | None:
+def loaded(model: Model, reader: Reader, rows: Iterable[Any]) -> Loaded | None:
     """All rows of a partition as samples for a compiled model; None where there are none.
 
     Raises:
         DataError: they don't fit together, or don't fit the model's inputs, losses or outputs.
     """
-    form, blocks = arranged(model, rows, paired)
-    columns = to_tensors(blocks, form)
-    return None if columns is None else fitted(model, form, columns)
+    form, blocks = reader.arranged(model, rows)
+    block = to_tensors(blocks, form)
+    return None if block is None else Loaded(fitted(model, form, block), block.validation)
+
+
+def split(loaded: Loaded, validation_split: float) -> tuple[Samples, Samples | None]:
+    """Rows to train on, and rows to validate with: those that are marked, or the last ones.
+
+    Raises:
+        DataError: all rows are marked.
+    """
+    samples, marked = loaded
+    if marked is None:
+        return batches.split(samples, validation_split)
+    if bool(marked.all()):
+        raise DataError("all rows are marked for validation: there is nothing to train on")
+    if not bool(marked.any()):
+        return samples, None
+    return tuple(samples.take(torch.nonzero(which)[:, 0]) for which in (~marked, marked))  # type: ignore[return-value]
 
 
 def batches_of(
-    model: Model, rows: Iterable[Any], batch_size: int, paired: bool = True
+    model: Model, reader: Reader, rows: Iterable[Any], batch_size: int
 ) -> Iterator[Samples]:
     """The same in batches, of which few are there at once."""
-    form, blocks = arranged(model, rows, paired)
-    for block in blocks:
-        columns = to_tensors([block], form)
-        if columns is not None:
-            yield from batches.batches(fitted(model, form, columns), batch_size)
+    form, blocks = reader.arranged(model, rows)
+    for block in checked(blocks, form):
+        if len(block.features[0]):
+            yield from batches.batches(fitted(model, form, block), batch_size)
 
 
-def fitted(model: Model, form: Form, columns: Columns) -> Samples:
-    """Columns as samples for a compiled model.
+def fitted(model: Model, form: Form, block: Block) -> Samples:
+    """A block of tensors as samples for a compiled model.
 
     Raises:
         DataError: they don't fit its inputs, its losses or its outputs.
     """
     names = ("features", "label", "weight")
-    x, y = form.x.structure.pack(columns[0]), columns[1]
+    x, y = form.x.structure.pack(block.features), block.labels
     try:
         if model.steps_by_itself:
-            return intake.raw(model, x, form.y.structure.pack(y), names=names)
-        return intake.samples(model, x, y[0] if len(y) == 1 else y, names=names)
+            y = form.y.structure.pack(y)
+            return intake.raw(model, x, y, block.weight, names=names)
+        return intake.samples(model, x, y[0] if len(y) == 1 else y, block.weight, names=names)
     except ValueError as error:
         raise DataError(str(error)) from None
 
 
-def _checked(values: Any, part: Part, number: int, first: int, before: list[Any]) -> Tensor | None:
+def _checked(values: Any, part: Part, number: int, first: int, before: Any) -> Tensor | None:
     if values is None:
         return None
     dtype, place = part.dtypes[number], part.place(number)
-    what = _ARTICLE[part.what] + place
+    what = ARTICLE[part.what] + place
     source = _tensor(values, dtype, place)
-    if before and source.shape[1:] != before[0].shape[1:]:
+    if before is not None and source.shape[1:] != before.shape[1:]:
         raise DataError(
             f"row {first} has {what} of shape {tuple(source.shape[1:])}, "
-            f"the rows before it {tuple(before[0].shape[1:])}; all must have one shape"
+            f"the rows before it {tuple(before.shape[1:])}; all must have one shape"
         )
-    _refuse(
-        ~torch.isfinite(source), first, f"NaN or an infinite value in its {place}; drop such rows "
-        "or fill them in before training"
-    )  # fmt: skip
+    if part.finite:
+        _refuse(
+            ~torch.isfinite(source), first, f"NaN or an infinite value in its {place}; drop such "
+            "rows or fill them in before training"
+        )  # fmt: skip
     if dtype is None:
         return source
     tensor = source.to(dtype)
     if not dtype.is_floating_point:
         _refuse(source != tensor, first, f"a {place} that is no whole number")
     return tensor
+
+
+def _weight(values: Any, first: int) -> Tensor:
+    weight = batches.as_tensor(values, torch.float32, "weight")
+    _refuse(~torch.isfinite(weight), first, "NaN or an infinite value in its weight")
+    _refuse(weight < 0, first, "a weight below 0")
+    return weight
 
 
 def _tensor(values: Any, dtype: torch.dtype | None, place: str) -> Tensor:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from pyspark import RDD, InheritableThread
+from pyspark import InheritableThread
 
 from elephas_torch import cluster, preflight, worker
 from elephas_torch.errors import DataError, ElephasError, ServerError, WorkerError
@@ -23,6 +23,7 @@ from elephas_torch.optimizers import Optimizer
 from elephas_torch.parameter.client import Client
 from elephas_torch.parameter.process import ServerProcess
 from elephas_torch.parameter.wire import Settings
+from elephas_torch.sources import Source
 from elephas_torch.stepping import step_of
 from elephas_torch.worker import Job
 
@@ -69,22 +70,20 @@ class Run:
     """One fit. `execute()` trains `model` in place.
 
     Args:
-        rdd: exactly `options.workers` partitions, of pairs or of blocks.
-        paired: whether rows are pairs.
+        source: rows in exactly `options.workers` partitions.
         model: compiled and built; its weights are the first, and in the end the last ones.
     """
 
     def __init__(
         self,
-        rdd: RDD[Any],
-        paired: bool,
+        source: Source,
         model: Model,
         options: Options,
         hooks: CallbackList,
         progress: Progress,
     ) -> None:
-        self.rdd, self.paired, self.model, self.options = rdd, paired, model, options
-        self.sc = rdd.context
+        self.source, self.model, self.options = source, model, options
+        self.cluster = source.cluster
         self.hooks, self.progress = hooks, progress
         self.epochs = _Epochs(options.workers)
         self._callbacks = [c for c in hooks.callbacks if c is not hooks.history]
@@ -122,7 +121,7 @@ class Run:
         with (
             self._server() as server,
             server.client() as client,
-            worker.broadcast(self.sc, self.model) as weights,
+            self.cluster.share(worker.packed(self.model)) as weights,
         ):
             self.progress.begin(self._next)
             with self._job(server, weights) as thread:
@@ -161,8 +160,8 @@ class Run:
             server_rate=options.own_optimizer,
             constraints=preflight.constraint_specs(self.model),
         )
-        host = cluster.server_host(self.sc, options.host)
-        port = cluster.server_port(self.sc, options.port)
+        host = self.cluster.server_host(options.host)
+        port = self.cluster.server_port(options.port)
         return ServerProcess(settings, Vectors(*flat.vectors), host=host, port=port)
 
     @contextmanager
@@ -176,7 +175,7 @@ class Run:
             token=server.token,
             every=options.every,
             gradients=options.gradients,
-            paired=self.paired,
+            reader=self.source.reader,
             epochs=options.epochs,
             initial_epoch=self._next,
             batch_size=options.batch_size,
@@ -200,9 +199,8 @@ class Run:
     def _run_job(self, job: Job, group: str) -> None:
         try:
             about = f"elephas_torch: {job.epochs} epochs, {self.options.mode}"
-            self.sc.setJobGroup(group, about, interruptOnCancel=True)
-            train = functools.partial(worker.train, job)
-            self._result = self.rdd.mapPartitionsWithIndex(train).collect()
+            self.cluster.name_job(group, about)
+            self._result = self.source.results(functools.partial(worker.train, job))
         except BaseException as error:
             self._error = error
 
@@ -216,7 +214,7 @@ class Run:
             logger.debug("The server could not be told to stop: %s", error)
         thread.join(GRACE)
         if thread.is_alive():
-            self.sc.cancelJobGroup(group)
+            self.cluster.cancel(group)
             thread.join(2 * GRACE)
 
     def _watch(self, server: ServerProcess, client: Client, thread: InheritableThread) -> None:
@@ -306,7 +304,7 @@ class Run:
                 f"The Spark job failed: {cluster.python_error(self._error)}"
             ) from None
         if not any(one["rows"] for one in self._result):
-            raise DataError("The RDD is empty: there is nothing to train on.")
+            raise DataError("There are no rows: there is nothing to train on.")
 
 
 def _changed(optimizer: Optimizer, before: float) -> float | None:

@@ -1,9 +1,10 @@
-"""Predicting and evaluating on an RDD: each partition by a model of its own, in order."""
+"""Predicting on an RDD and evaluating: each partition by a model of its own, in order."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,12 +13,16 @@ import torch
 from pyspark import RDD
 
 from elephas_torch import cluster, data, preflight
-from elephas_torch.errors import DataError, ElephasError, WorkerError
+from elephas_torch.errors import DataError, WorkerError
 from elephas_torch.keras import trees
 from elephas_torch.keras.models import Model
 from elephas_torch.keras.results import empty
+from elephas_torch.sources import Classic, FrameSource, Source
 from elephas_torch.stepping import step_of
-from elephas_torch.worker import as_error, broadcast, described, drain, load_model, packed
+from elephas_torch.worker import as_error, described, drain, load_model, packed
+
+#: What a failure is called among the results.
+_FAILED = "elephas_torch failure"
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class Scoring:
     skeleton: Model = field(repr=False)
     weights: Any = field(repr=False)
     batch_size: int
-    paired: bool = True
+    reader: data.Reader = field(default_factory=data.Pairs)
 
     def model(self) -> Model:
         """A model of this task's own."""
@@ -55,9 +60,28 @@ def predict(model: Model, rdd: RDD[Any], batch_size: int, collect: bool = True) 
         # Kept for as long as the RDD is: Spark's cleaner takes it away.
         weights = rdd.context.broadcast(packed(model))
         return _outputs(Scoring(model.skeleton(), weights, batch_size), rdd).flatMap(_rows)
-    with broadcast(rdd.context, model) as weights:
-        parts = _collected(_outputs(Scoring(model.skeleton(), weights, batch_size), rdd))
+    with Classic(rdd.context).share(packed(model)) as weights:
+        parts = _collected(_outputs(Scoring(model.skeleton(), weights, batch_size), rdd).collect)
     return trees.map_leaves(_joined, *parts) if parts else empty(model.output_shape)
+
+
+def predict_frame(model: Model, source: FrameSource, batch_size: int) -> Any:
+    """Outputs for a DataFrame, in order; otherwise as `predict`."""
+    _check(model)
+    with source.cluster.share(packed(model)) as weights:
+        scoring = Scoring(model.skeleton(), weights, batch_size, source.reader)
+        run = functools.partial(_predicted_arrays, scoring)
+        parts = _collected(lambda: [_told(arrays) for arrays in source.arrays(run)])
+    form = empty(model.output_shape)
+    if not parts:
+        return form
+    whole = map(_joined, *parts)
+    return trees.map_leaves(lambda _: next(whole), form)
+
+
+def _told(arrays: list[np.ndarray]) -> Any:
+    """What a task gave: outputs, or a failure as text."""
+    return json.loads(str(arrays[0])) if arrays[0].dtype.kind == "U" else arrays
 
 
 def _check(model: Model) -> None:
@@ -70,22 +94,20 @@ def _joined(*parts: Any) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def evaluate(model: Model, rdd: RDD[Any], batch_size: int) -> dict[str, Any]:
-    """Loss and metrics over an RDD of pairs, exact over all rows.
+def evaluate(model: Model, source: Source, batch_size: int) -> dict[str, Any]:
+    """Loss and metrics over rows with labels, exact over all of them.
 
     Raises:
         ValueError: a layer is stateful, or the model isn't built.
         DataError: rows that don't fit, or no rows at all.
         WorkerError: a worker raised, or the RDD's own functions did.
     """
-    blocks = getattr(rdd, "_elephas_blocks", None)
-    source = rdd if blocks is None else blocks
     _check(model)
-    with broadcast(rdd.context, model) as weights:
-        scoring = Scoring(model.skeleton(), weights, batch_size, paired=blocks is None)
-        sums = _collected(source.mapPartitionsWithIndex(functools.partial(_evaluated, scoring)))
+    with source.cluster.share(packed(model)) as weights:
+        scoring = Scoring(model.skeleton(), weights, batch_size, source.reader)
+        sums = _collected(lambda: source.results(functools.partial(_evaluated, scoring)))
     if not sums:
-        raise DataError("The RDD is empty: there is nothing to evaluate.")
+        raise DataError("There are no rows: there is nothing to evaluate.")
     step = step_of(model)
     step.load_sums(sums)
     return step.logs()
@@ -93,17 +115,6 @@ def evaluate(model: Model, rdd: RDD[Any], batch_size: int) -> dict[str, Any]:
 
 def _outputs(scoring: Scoring, rdd: RDD[Any]) -> RDD[Any]:
     return rdd.mapPartitionsWithIndex(functools.partial(_predicted, scoring))
-
-
-@dataclass(frozen=True)
-class _Failed:
-    """An error as a result, so that Spark doesn't retry it and bury it under its own."""
-
-    partition: int
-    failure: dict[str, Any]
-
-    def error(self) -> ElephasError:
-        return as_error(f"Partition {self.partition}", self.failure)
 
 
 def _predicted(scoring: Scoring, partition: int, rows: Iterable[Any]) -> Iterator[Any]:
@@ -116,12 +127,28 @@ def _predicted(scoring: Scoring, partition: int, rows: Iterable[Any]) -> Iterato
     drain(rows)
 
 
+def _predicted_arrays(
+    scoring: Scoring, partition: int, batches: Iterable[Any]
+) -> Iterator[list[np.ndarray]]:
+    try:
+        model = scoring.model()
+        form, blocks = scoring.reader.arranged(model, batches)
+        for block in data.checked(blocks, form):
+            if len(block.features[0]):
+                x = form.x.structure.pack(block.features)
+                found = model.predict(x, batch_size=scoring.batch_size, verbose=0)
+                yield trees.leaves(found)
+    except Exception as error:
+        yield [np.array(json.dumps(_failed(partition, error)))]
+    drain(batches)
+
+
 def _evaluated(scoring: Scoring, partition: int, rows: Iterable[Any]) -> Iterator[Any]:
     try:
         model = scoring.model()
         step = step_of(model)
         step.reset()
-        for batch in data.batches_of(model, rows, scoring.batch_size, scoring.paired):
+        for batch in data.batches_of(model, scoring.reader, rows, scoring.batch_size):
             step.evaluate(batch)
         if step.sums()["rows"]:
             yield step.sums()
@@ -130,15 +157,17 @@ def _evaluated(scoring: Scoring, partition: int, rows: Iterable[Any]) -> Iterato
     drain(rows)
 
 
-def _failed(partition: int, error: Exception) -> _Failed:
+def _failed(partition: int, error: Exception) -> dict[str, Any]:
+    """An error as a result, so that Spark doesn't retry it and bury it under its own."""
     if isinstance(error, DataError):
         error = DataError(f"Partition {partition}: {error}")
-    return _Failed(partition, described(error))
+    return {_FAILED: [partition, described(error)]}
 
 
 def _unpacked(part: Any) -> Any:
-    if isinstance(part, _Failed):
-        raise part.error()
+    if isinstance(part, dict) and _FAILED in part:
+        partition, failure = part[_FAILED]
+        raise as_error(f"Partition {partition}", failure)
     return part
 
 
@@ -151,9 +180,9 @@ def _rows(part: Any) -> Any:
     return [trees.map_leaves(lambda one, n=n: one[n], outputs) for n in range(count)]
 
 
-def _collected(rdd: RDD[Any]) -> list[Any]:
+def _collected(collect: Callable[[], list[Any]]) -> list[Any]:
     try:
-        parts = rdd.collect()
+        parts = collect()
     except Exception as error:
         raise WorkerError(f"The Spark job failed: {cluster.python_error(error)}") from None
     return [_unpacked(part) for part in parts]

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from pyspark import RDD, SparkContext
 
-from elephas_torch import arguments, cluster, data, optimizers, preflight, scoring
+from elephas_torch import arguments, cluster, data, frames, optimizers, preflight, scoring
 from elephas_torch.errors import ModelFileError, unknown_arguments
 from elephas_torch.keras import saving, trees
 from elephas_torch.keras.arguments import (
@@ -36,6 +36,7 @@ from elephas_torch.keras.serialization import check_custom_objects
 from elephas_torch.optimizers import Optimizer
 from elephas_torch.optimizers.base import positive
 from elephas_torch.run import Options, Run
+from elephas_torch.sources import Source, as_it_is, of_rdd
 from elephas_torch.utils.rdd_utils import to_simple_rdd
 
 _FILE = "spark_model.json"
@@ -115,13 +116,20 @@ class SparkModel:
         class_weight: dict[int, float] | None = None,
         initial_epoch: int = 0,
         num_workers: int | None = None,
+        *,
+        features_col: Any = "features",
+        label_col: Any = "label",
+        weight_col: str | None = None,
+        validation_indicator_col: str | None = None,
+        handle_invalid: str = "error",
         **kwargs: Any,
     ) -> History:
-        """Trains on an RDD, with Keras's arguments and defaults.
+        """Trains on an RDD or a DataFrame, with Keras's arguments and defaults.
 
         Args:
             rdd: of (features, label) pairs: NumPy arrays, tensors or lists of one shape each;
-                see `elephas_torch.utils.rdd_utils.to_simple_rdd`.
+                see `elephas_torch.utils.rdd_utils.to_simple_rdd`. A third entry is the row's
+                weight in the loss. Or a DataFrame.
             epochs: the number of the epoch to stop at. Default 1.
             batch_size: rows a step and worker. Default the constructor's, 32.
             verbose: 0 silent, 1 a bar, 2 a line an epoch, "auto" 1 in a terminal, else 2.
@@ -132,6 +140,18 @@ class SparkModel:
             class_weight: class number -> weight of its rows in the loss.
             initial_epoch: the number of the first epoch. Default 0.
             num_workers: for this fit, in place of the constructor's.
+            features_col: of a DataFrame: a column of vectors, (nested) arrays, numbers, or
+                images as bytes, which are reshaped to the model's input; or a list of columns:
+                numbers that make one row of features, or one for each of the model's inputs
+                (a dict by the inputs' names as well). Default "features".
+            label_col: of a DataFrame: a column of class numbers, numbers, vectors or arrays; or a
+                list, as features_col. Class numbers become one-hot where the loss takes that,
+                and one-hot vectors class numbers. Default "label".
+            weight_col: of a DataFrame: of the rows' weights in the loss. Default None.
+            validation_indicator_col: of a DataFrame: of bools, true in rows that aren't trained
+                on but validated with; in place of `validation_split`. Default None.
+            handle_invalid: of a DataFrame: what to do with rows that have null or NaN. "error"
+                (default), "skip" leaves them out, "keep" gives their features as NaN.
             **kwargs: `nb_epoch`, elephas's and Keras 1's name of `epochs`.
 
         Returns:
@@ -149,15 +169,16 @@ class SparkModel:
         check_known(SparkModel.fit, kwargs)
         model = self.master_network
         model._needs_compile()
-        arguments.checked_rdd(rdd)
-        cluster.prepare_python(rdd.context)
+        columns = frames.Columns(
+            features_col, label_col, weight_col, validation_indicator_col, handle_invalid
+        )
+        arguments.checked_rows(rdd)
         check_epochs(epochs, initial_epoch)
         size = self.batch_size if batch_size is None else check_batch_size(batch_size)
         check_share("validation_split", validation_split)
         check_class_weight(class_weight)
         check_flag("shuffle", shuffle)
-        source, paired, count = self._partitioned(rdd, arguments.checked_workers(workers))
-        self._build(rdd)
+        source = self._source(rdd, columns, arguments.checked_workers(workers))
         optimizer = self._server_optimizer()
         preflight.check(model, self.frequency == "batch", class_weight)
         preflight.check_sendable(optimizer)
@@ -175,7 +196,7 @@ class SparkModel:
             shuffle=bool(shuffle),
             class_weight=class_weight,
             seed=int(torch.randint(2**31, (1,))) if self.seed is None else int(self.seed),
-            workers=count,
+            workers=source.workers,
             host=self.host,
             port=self.port,
             join_timeout=self.join_timeout,
@@ -198,7 +219,7 @@ class SparkModel:
         if initial_epoch >= epochs:
             return hooks.history
         try:
-            run = Run(source, paired, model, options, hooks, progress)
+            run = Run(source, model, options, hooks, progress)
             self.training_histories = run.execute()
         finally:
             progress.close()
@@ -244,27 +265,29 @@ class SparkModel:
             )
         return chosen
 
-    def _partitioned(self, rdd: RDD[Any], workers: int | None) -> tuple[RDD[Any], bool, int]:
-        """The RDD with a partition a worker, whether its rows are pairs, and how many."""
-        blocks = getattr(rdd, "_elephas_blocks", None)
-        source = rdd if blocks is None else blocks
-        partitions = source.getNumPartitions()
-        if partitions == 0:
-            raise ValueError("The RDD is empty: it has no partitions, so nothing to train on.")
-        slots = cluster.slots(rdd.context)
-        count = workers or min(partitions, slots)
-        if self.mode == "synchronous" and count > slots:
+    def _source(self, rows: Any, columns: frames.Columns, workers: int | None) -> Source:
+        """Rows with a partition a worker; builds a model that doesn't know its input shape."""
+        if frames.is_frame(rows):
+            source: Source = frames.source(rows, columns, self.master_network, workers)
+        else:
+            cluster.prepare_python(rows.context)
+            source = of_rdd(rows, workers)
+            self._build(rows)
+        slots = source.cluster.slots()
+        if self.mode == "synchronous" and source.workers > slots:
             raise ValueError(
-                f"Synchronous training needs all workers at once: {count} were asked for, and the "
-                f"cluster has {slots} slots. Set num_workers={slots}, or give Spark more cores. "
-                f"Received: num_workers={count}"
+                f"Synchronous training needs all workers at once: {source.workers} were asked "
+                f"for, and the cluster has {slots} slots. Set num_workers={slots}, or give Spark "
+                f"more cores. Received: num_workers={source.workers}"
             )
-        if count != partitions:
-            uneven = -(-partitions // count) > 1.1 * partitions / count
-            if uneven and blocks is not None:
-                source, blocks = rdd, None
-            source = source.repartition(count) if uneven else source.coalesce(count)
-        return source, blocks is None, count
+        return source
+
+    def _scored(self, rows: Any, columns: frames.Columns) -> Source:
+        """Rows as they lie, to be predicted or evaluated."""
+        if frames.is_frame(rows):
+            return frames.scored(rows, columns, self.master_network)
+        cluster.prepare_python(rows.context)
+        return as_it_is(rows)
 
     def _build(self, rdd: RDD[Any]) -> None:
         """Builds a model that doesn't know its input shape from the first row."""
@@ -276,15 +299,24 @@ class SparkModel:
             data.build(model, first[0])
 
     def predict(
-        self, data: Any, batch_size: int | None = None, collect: bool = True, **kwargs: Any
+        self,
+        data: Any,
+        batch_size: int | None = None,
+        collect: bool = True,
+        *,
+        features_col: Any = "features",
+        handle_invalid: str = "error",
+        **kwargs: Any,
     ) -> Any:
         """Outputs of the model.
 
         Args:
             data: an array (predicted on the driver), or an RDD of features or of
-                (features, label) pairs (predicted by the workers).
+                (features, label) pairs, or a DataFrame (predicted by the workers).
             batch_size: rows at once. Default 256.
-            collect: for an RDD: False gives an RDD of outputs in place of an array.
+            collect: for an RDD: False gives an RDD of outputs in place of an array. A DataFrame
+                with a column of predictions is what `ElephasTransformer` gives.
+            features_col, handle_invalid: of a DataFrame, as in `fit`.
 
         Returns:
             A NumPy array, shape (rows, ...), in the order of the rows.
@@ -292,10 +324,19 @@ class SparkModel:
         kwargs.pop("verbose", None)
         check_known(SparkModel.predict, kwargs)
         size = 256 if batch_size is None else check_batch_size(batch_size)
+        model = self.master_network
+        if frames.is_frame(data):
+            if not collect:
+                raise ValueError(
+                    "collect=False gives an RDD of an RDD. For a DataFrame with a column of "
+                    "predictions use ElephasTransformer(model=…).transform(df)."
+                )
+            columns = frames.Columns(features_col, None, invalid=handle_invalid)
+            return scoring.predict_frame(model, self._scored(data, columns), size)
         if not isinstance(data, RDD):
-            return self.master_network.predict(data, batch_size=size, verbose=0)
+            return model.predict(data, batch_size=size, verbose=0)
         cluster.prepare_python(data.context)
-        return scoring.predict(self.master_network, data, size, collect)
+        return scoring.predict(model, data, size, collect)
 
     def predict_classes(self, data: Any, batch_size: int | None = None) -> np.ndarray:
         """The class of each row, int64; see `Model.predict_classes`."""
@@ -309,15 +350,22 @@ class SparkModel:
         verbose: int | str = 0,
         sample_weight: Any = None,
         return_dict: bool = False,
+        *,
+        features_col: Any = "features",
+        label_col: Any = "label",
+        weight_col: str | None = None,
+        handle_invalid: str = "error",
         **kwargs: Any,
     ) -> Any:
         """Loss and metrics, computed by the workers; exact over all rows.
 
         Args:
-            x: an array of features, with `y`; or an RDD of (features, label) pairs.
+            x: an array of features, with `y`; or an RDD of (features, label) pairs; or a
+                DataFrame.
             batch_size: rows at once. Default 256.
             sample_weight: a weight a row; for arrays, which are then evaluated on the driver.
             return_dict: a dict in place of a list.
+            features_col, label_col, weight_col, handle_invalid: of a DataFrame, as in `fit`.
 
         Returns:
             The loss, or [loss, metric, ...] where there are metrics, or a dict.
@@ -327,22 +375,23 @@ class SparkModel:
         model = self.master_network
         model._needs_compile()
         size = 256 if batch_size is None else check_batch_size(batch_size)
-        if isinstance(x, RDD) and (y is not None or sample_weight is not None):
+        spark = isinstance(x, RDD) or frames.is_frame(x)
+        if spark and (y is not None or sample_weight is not None):
             raise ValueError(
-                "evaluate(rdd) takes the labels from the RDD's (features, label) pairs: `y` and "
-                "`sample_weight` go with arrays."
+                "evaluate takes labels and weights from the RDD's (features, label, weight) rows "
+                "or the DataFrame's columns: `y` and `sample_weight` go with arrays."
             )
         if sample_weight is not None:
             return model.evaluate(
                 x, y, size, verbose, sample_weight=sample_weight, return_dict=return_dict
             )
-        if not isinstance(x, RDD):
+        if not spark:
             x, y = self._columns(x, y)
             if None in trees.leaves(y):  # an output without a loss has no targets to send
                 return model.evaluate(x, y, size, verbose, return_dict=return_dict)
             x = to_simple_rdd(self.sc, x, y)
-        cluster.prepare_python(x.context)
-        logs = scoring.evaluate(model, x, size)
+        columns = frames.Columns(features_col, label_col, weight_col, invalid=handle_invalid)
+        logs = scoring.evaluate(model, self._scored(x, columns), size)
         Progress(1, 1, resolve_verbose(verbose)).result(logs)
         return results(logs, return_dict, in_order(logs, model.metrics))
 

@@ -20,7 +20,6 @@ from typing import Any, cast
 
 import safetensors.torch
 import torch
-from pyspark import SparkContext
 from torch import Tensor
 
 from elephas_torch import data
@@ -50,11 +49,11 @@ class Job:
 
     Attributes:
         skeleton: the compiled model without weights.
-        weights: a Spark broadcast of all its tensors, as safetensors.
+        weights: all its tensors as safetensors, in the `value` of a Spark broadcast or the like.
         url, token: the parameter server's.
         every: batches between two exchanges; None: one an epoch.
         gradients: push gradients (`frequency='batch'`) in place of pseudo-gradients.
-        paired: rows are (features, label) pairs, not blocks of rows.
+        reader: how rows are read.
         beat: seconds between two signs of life.
     """
 
@@ -64,7 +63,7 @@ class Job:
     token: str = field(repr=False)
     every: int | None
     gradients: bool
-    paired: bool
+    reader: data.Reader
     epochs: int
     initial_epoch: int
     batch_size: int
@@ -167,16 +166,6 @@ def packed(model: Model) -> bytes:
     return safetensors.torch.save(tensors)
 
 
-@contextlib.contextmanager
-def broadcast(sc: SparkContext, model: Model) -> Iterator[Any]:
-    """A broadcast of all of a model's tensors, that leaves no file behind."""
-    weights = sc.broadcast(packed(model))
-    try:
-        yield weights
-    finally:
-        weights.destroy()
-
-
 def load_model(skeleton: Model, weights: bytes) -> Model:
     """A model of its own for this task, with the driver's weights."""
     return copy.deepcopy(skeleton).flesh_out(safetensors.torch.load(bytes(weights)))
@@ -211,11 +200,11 @@ class _Worker:
     def run(self, rows: Iterable[Any]) -> dict[str, Any]:
         job = self.job
         model = load_model(job.skeleton, job.weights.value)
-        samples = self._samples(model, rows)
-        if samples is None:
+        loaded = self._loaded(model, rows)
+        if loaded is None:
             self.client.join(self.partition, self.attempt, samples=0)
             return {"worker": self.partition, "rows": 0, "history": {}}
-        training, validation = batches.split(samples, job.validation_split)
+        training, validation = data.split(loaded, job.validation_split)
         training = batches.weigh_classes(training, job.class_weight)
         joined = self.client.join(self.partition, self.attempt, samples=len(training))
         with _Heartbeat(job, self.partition, self.attempt, self.progress):
@@ -223,9 +212,9 @@ class _Worker:
             self.client.leave(self.partition, self.attempt)
         return {"worker": self.partition, "rows": len(training), "history": self.history}
 
-    def _samples(self, model: Model, rows: Iterable[Any]) -> Samples | None:
+    def _loaded(self, model: Model, rows: Iterable[Any]) -> data.Loaded | None:
         try:
-            return data.samples_of(model, rows, self.job.paired)
+            return data.loaded(model, self.job.reader, rows)
         except DataError as error:
             raise DataError(f"Partition {self.partition}: {error}") from None
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from elephas_torch import data
+from elephas_torch import data, forms
 from elephas_torch.errors import DataError
 from elephas_torch.keras.structure import Structure
 
 F, L = torch.float32, torch.int64
-SINGLE = data.Form.single(F, L)
+SINGLE = forms.Form.single(F, L)
 
 
 def rows(count, shape=(3,)):
@@ -21,7 +21,7 @@ def rows(count, shape=(3,)):
 @pytest.mark.parametrize("shape", [(), (3,), (2, 3, 1)])
 def test_pairs_become_contiguous_tensors_in_order(count, shape):
     pairs = rows(count, shape)
-    (x,), (y,) = data.to_tensors(data.blocks_of(iter(pairs)), SINGLE)
+    (x,), (y,), *_ = data.to_tensors(data.blocks_of(iter(pairs)), SINGLE)
     assert (x.dtype, y.dtype) == (F, L)
     assert x.is_contiguous()
     np.testing.assert_array_equal(x.numpy(), np.stack([p[0] for p in pairs]).astype(np.float32))
@@ -30,7 +30,7 @@ def test_pairs_become_contiguous_tensors_in_order(count, shape):
 
 def test_lists_and_tensors_are_rows_too():
     pairs = [([1, 2], [0.5]), (torch.ones(2), [1])]
-    (x,), (y,) = data.to_tensors(data.blocks_of(pairs), data.Form.single(F, F))
+    (x,), (y,), *_ = data.to_tensors(data.blocks_of(pairs), forms.Form.single(F, F))
     assert x.tolist() == [[1, 2], [1, 1]]
     assert y.tolist() == [[0.5], [1]]
 
@@ -94,9 +94,9 @@ A, B = np.arange(6.0).reshape(3, 2), np.arange(3.0)
 
 
 def two_inputs():
-    return data.Form(
-        data.Part("features", Structure({"a": None, "b": None}), [F, L]),
-        data.Part("label", Structure(None), [F]),
+    return forms.Form(
+        forms.Part("features", Structure({"a": None, "b": None}), [F, L]),
+        forms.Part("label", Structure(None), [F]),
     )
 
 
@@ -109,7 +109,7 @@ def two_inputs():
     ],
 )
 def test_columns_of_rows(rows):
-    (a, b), (y,) = data.to_tensors(data.blocks_of(rows, two_inputs()), two_inputs())
+    (a, b), (y,), *_ = data.to_tensors(data.blocks_of(rows, two_inputs()), two_inputs())
     assert (a.tolist(), b.tolist(), y.tolist()) == (A.tolist(), [0, 1, 2], [1.0] * 3)
     assert b.dtype == L
 
@@ -133,8 +133,8 @@ def test_bad_columns_are_named(row, message):
 
 def test_rows_have_the_form_of_the_first():
     rows = [((A[0], {"c": B}), [1, 2]), ((A[1], {"c": B}), [3, 4])]
-    form = data.Form.like(*rows[0])
-    (a, c), (y,) = data.to_tensors(data.blocks_of(rows), form)
+    form = forms.Form.like(*rows[0])
+    (a, c), (y,), *_ = data.to_tensors(data.blocks_of(rows), form)
     assert (a.shape, c.shape, y.shape) == ((2, 2), (2, 3), (2, 2))
     assert form.x.structure.pack([a, c])[1]["c"] is c
     with pytest.raises(DataError, match="row 1: `features` must have the form of the first row's"):

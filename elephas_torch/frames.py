@@ -1,0 +1,308 @@
+"""DataFrames as rows to train on: which columns are what, checked before any job starts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from elephas_torch import arrow, data
+from elephas_torch.errors import DataError, nearest
+from elephas_torch.keras.models import Model
+from elephas_torch.keras.structure import Structure
+from elephas_torch.sources import Classic, Cluster, FrameSource
+
+if TYPE_CHECKING:  # importing Spark SQL takes a while, and RDDs don't need it
+    from pyspark.sql import DataFrame
+    from pyspark.sql.types import DataType, StructType
+
+INVALID = ("error", "skip", "keep")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which of a DataFrame's columns are what.
+
+    Attributes:
+        features: a column; or several: numbers that make one row of features, or one for each of
+            the model's inputs, in their order or by their names.
+        label: the same of outputs; None where there are none.
+        weight: of the rows' weights in the loss.
+        validation: of bools, true in rows that are to validate with.
+        invalid: what to do with rows that have null: 'error', 'skip' or 'keep'.
+    """
+
+    features: Any = "features"
+    label: Any = "label"
+    weight: str | None = None
+    validation: str | None = None
+    invalid: str = "error"
+
+
+def is_frame(thing: Any) -> bool:
+    """Whether it is a Spark DataFrame, classic or of Spark Connect."""
+    return type(thing).__module__.startswith("pyspark.sql") and hasattr(thing, "mapInArrow")
+
+
+def layout(schema: StructType, columns: Columns, model: Model) -> arrow.Layout:
+    """How the columns become what a compiled model takes.
+
+    Raises:
+        ValueError: there is no such column (the message has those that there are), its type
+            can't be used, or it doesn't fit the model.
+    """
+    if columns.invalid not in INVALID:
+        raise ValueError(
+            f"`handle_invalid` must be 'error', 'skip' or 'keep'. Received: {columns.invalid!r}"
+        )
+    return arrow.Layout(
+        x=tuple(features(schema, columns.features, model)),
+        y=tuple(_labels(schema, columns.label, model)) if columns.label is not None else (),
+        weight=_single(schema, columns.weight, "weight_col", "w"),
+        validation=_single(schema, columns.validation, "validation_indicator_col", "v"),
+        invalid=columns.invalid,
+    )
+
+
+def features(schema: StructType, names: Any, model: Model) -> list[arrow.Field]:
+    """The fields of the model's inputs.
+
+    Args:
+        names: see `Columns.features`.
+    """
+    if not model.built:
+        return [_field(schema, names, "features_col", "x0", None)]
+    inputs = model.input_structure
+    shapes = [tuple(shape[1:]) for shape in inputs.leaves(model.input_shape)]
+    each = _spread(inputs, names, "features_col", "input")
+    return [
+        _field(schema, one, "features_col", f"x{number}", shape)
+        for number, (one, shape) in enumerate(zip(each, shapes, strict=True))
+    ]
+
+
+def _spread(structure: Structure, names: Any, argument: str, kind: str) -> list[Any]:
+    if len(structure) == 1:
+        return [next(iter(names.values())) if isinstance(names, dict) else names]
+    if isinstance(names, dict):
+        return structure.spread(names, argument, kind)
+    if isinstance(names, str) or len(names) != len(structure):
+        raise ValueError(
+            f"The model has {len(structure)} {kind}s ({structure.labels()}): `{argument}` must "
+            f"name a column for each. Received: {argument}={names!r}"
+        )
+    return list(names)
+
+
+def _labels(schema: StructType, names: Any, model: Model) -> Iterator[arrow.Field]:
+    if model.steps_by_itself or not model.built:
+        yield _field(schema, names, "label_col", "y0", None)
+        return
+    goals = model._resolved()
+    outputs = goals.outputs
+    assert outputs is not None
+    each = _spread(outputs, names, "label_col", "output")
+    shapes = outputs.leaves(goals.shapes)
+    for number, (one, shape) in enumerate(zip(each, shapes, strict=True)):
+        field = _field(schema, one, "label_col", f"y{number}", None)
+        loss = goals.losses[number]
+        yield field if loss is None else _label(field, loss.targets, tuple(shape), loss.name)
+
+
+def _label(field: arrow.Field, targets: str, shape: tuple[int | None, ...], loss: str) -> Any:
+    """A label's field as a loss takes it: class numbers and one-hot vectors, either way."""
+    width = shape[-1]
+    if len(shape) != 2 or width is None:
+        return field
+    single = field.kind == "number" and len(field.columns) == 1
+    if targets == "one-hot" and single and width > 1:
+        return replace(field, classes=width)
+    if targets in ("binary", "values") and single and width > 1:
+        raise ValueError(
+            f"The model gives {width} values a row, and the column {field.name!r} is one number: "
+            f"with the loss {loss!r} label_col must be a vector or array of {width}, or the names "
+            f"of {width} columns. For class numbers compile with 'sparse_categorical_crossentropy' "
+            "or 'categorical_crossentropy'."
+        )
+    if targets == "classes" and not single:
+        return replace(field, one_hot=True)
+    return field
+
+
+def _single(schema: StructType, name: str | None, argument: str, alias: str) -> Any:
+    if name is None:
+        return None
+    field = _field(schema, name, argument, alias, None)
+    if field.kind != "number":
+        raise ValueError(
+            f"The column {name!r} ({argument}) must be of {'bools' if alias == 'v' else 'numbers'}."
+        )
+    return field
+
+
+def _field(schema: StructType, names: Any, argument: str, alias: str, shape: Any) -> arrow.Field:
+    several = [names] if isinstance(names, str) else list(names)
+    if not several or not all(isinstance(name, str) for name in several):
+        raise ValueError(f"`{argument}` must name columns. Received: {argument}={names!r}")
+    kinds = [_kind(_type(schema, name, argument), name, argument) for name in several]
+    if len(several) == 1:
+        return arrow.Field(several[0], (alias,), kinds[0], shape, sources=tuple(several))
+    odd = next((n for n, kind in zip(several, kinds, strict=True) if kind != "number"), None)
+    if odd is not None:
+        raise ValueError(
+            f"Several columns make one row where all are numbers, and {odd!r} is "
+            f"{_type(schema, odd, argument).simpleString()}: put them into one vector with Spark's "
+            f"VectorAssembler first. Received: {argument}={names!r}"
+        )
+    aliases = tuple(f"{alias}_{number}" for number in range(len(several)))
+    return arrow.Field(", ".join(several), aliases, "number", shape, sources=tuple(several))
+
+
+def _type(schema: StructType, name: str, argument: str) -> DataType:
+    if name not in schema.names:
+        raise ValueError(
+            f"The DataFrame has no column {name!r} ({argument}).{nearest(name, schema.names)} "
+            f"It has: {', '.join(schema.names)}."
+        )
+    return schema[name].dataType
+
+
+def _kind(kind: DataType, name: str, argument: str) -> str:
+    from pyspark.sql import types
+
+    if isinstance(kind, types.UserDefinedType):
+        if type(kind).__name__ == "VectorUDT":
+            return "vector"
+    elif isinstance(kind, types.NumericType | types.BooleanType):
+        return "number"
+    elif isinstance(kind, types.BinaryType):
+        return "binary"
+    elif isinstance(kind, types.ArrayType):
+        element = kind.elementType
+        while isinstance(element, types.ArrayType):
+            element = element.elementType
+        if isinstance(element, types.NumericType | types.BooleanType):
+            return "array"
+    hint = (
+        " Spark's StringIndexer makes numbers of strings."
+        if isinstance(kind, types.StringType)
+        else ""
+    )
+    raise ValueError(
+        f"The column {name!r} ({argument}) is {kind.simpleString()}; it must be numbers, vectors, "
+        f"arrays of numbers, or binary.{hint}"
+    )
+
+
+def selected(frame: DataFrame, shape: arrow.Layout) -> DataFrame:
+    """The columns of a layout under its names, vectors as the struct that they are."""
+    from pyspark.sql import functions as F
+
+    columns = []
+    for field in shape.fields:
+        for name, alias in zip(field.sources, field.columns, strict=True):
+            column = F.col(f"`{name}`")
+            column = F.unwrap_udt(column) if field.kind == "vector" else column
+            columns.append(column.alias(alias))
+    return frame.select(*columns)
+
+
+def source(
+    frame: DataFrame, columns: Columns, model: Model, workers: int | None = None
+) -> FrameSource:
+    """A DataFrame with a partition a worker, as a compiled model takes it.
+
+    Args:
+        workers: how many; None: as many as there are partitions, at most the slots.
+
+    Raises:
+        ValueError: see `layout`.
+    """
+    where = cluster_of(frame)
+    if not model.built and model.has_call:
+        build(model, frame, columns, where)
+    found = layout(frame.schema, columns, model)
+    narrow = selected(frame, found)
+    narrow, count = partitioned(narrow, workers, where)
+    return FrameSource(narrow, arrow.Batches(found), count, where)
+
+
+def scored(frame: DataFrame, columns: Columns, model: Model) -> FrameSource:
+    """A DataFrame with the partitions that it has, to be predicted or evaluated.
+
+    Raises:
+        ValueError: see `layout`.
+    """
+    found = layout(frame.schema, columns, model)
+    return FrameSource(selected(frame, found), arrow.Batches(found), 0, cluster_of(frame))
+
+
+def build(model: Model, frame: DataFrame, columns: Columns, where: Cluster) -> None:
+    """Builds a model that doesn't know its input shape from a DataFrame's first row.
+
+    Raises:
+        DataError: there is none.
+    """
+    found = layout(frame.schema, replace(columns, label=None, weight=None), model)
+    narrow = selected(frame, found).limit(1).coalesce(1)
+    shapes = FrameSource(narrow, arrow.Batches(found), 1, where).results(_Shape(found))
+    if not shapes:
+        raise DataError("There are no rows: there is nothing to train on.")
+    data.build(model, (np.zeros(shapes[0]["shape"], np.float32), 0))
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """A task that tells the shape of the first row's features."""
+
+    layout: arrow.Layout
+
+    def __call__(self, partition: int, batches: Iterable[Any]) -> Iterator[dict[str, Any]]:
+        for block in self.layout.blocks(batches):
+            if len(block.features[0]):
+                yield {"shape": list(block.features[0].shape[1:])}
+
+
+def partitioned(frame: DataFrame, workers: int | None, where: Cluster) -> tuple[DataFrame, int]:
+    """The DataFrame with as many partitions as there are to be workers.
+
+    Rows stay where they are if the number fits, are joined without a shuffle if there are more
+    partitions, and are dealt out anew if there are fewer, or if only a shuffle would tell.
+    """
+    there = partitions(frame) if isinstance(where, Classic) else None
+    if there == 0:
+        return frame.repartition(1), 1
+    slots = where.slots()
+    count = workers or min(there or slots, slots)
+    if there is None or there < count or -(-there // count) > 1.1 * there / count:
+        return frame.repartition(count), count
+    return (frame if there == count else frame.coalesce(count)), count
+
+
+def partitions(frame: DataFrame) -> int | None:
+    """How many partitions a classic DataFrame has; None where only running it would tell."""
+    plan = frame._jdf.queryExecution().executedPlan()
+    if _shuffles(plan.toString()):
+        return None
+    return int(plan.execute().getNumPartitions())
+
+
+def _shuffles(plan: str) -> bool:
+    """Whether a physical plan has an exchange, other than what is cached already."""
+    cached: int | None = None
+    for line in plan.splitlines():
+        depth = len(line) - len(line.lstrip(" :+-"))
+        if cached is not None and depth > cached:
+            continue
+        cached = depth if "InMemoryTableScan" in line else None
+        if re.search(r"Exchange|Join", line.split("[", 1)[0]):
+            return True
+    return False
+
+
+def cluster_of(frame: DataFrame) -> Cluster:
+    """Where a DataFrame is."""
+    return Classic(frame.sparkSession.sparkContext)

@@ -1,0 +1,208 @@
+"""Where rows come from, and how tasks are run on them: an RDD, or a DataFrame through Arrow.
+
+A task is a function of a partition's number and its rows that yields dicts; on a DataFrame the
+rows are Arrow's record batches, and the dicts must be JSON-able.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from pyspark import RDD, SparkContext, TaskContext
+
+from elephas_torch import cluster
+from elephas_torch.data import Blocks, Pairs, Reader
+
+Task = Callable[[int, Iterable[Any]], Iterator[dict[str, Any]]]
+ArrayTask = Callable[[int, Iterable[Any]], Iterator[list[np.ndarray]]]
+
+
+class Cluster(Protocol):
+    """What a fit needs of the Spark that runs it."""
+
+    def slots(self) -> int:
+        """How many tasks run at once."""
+        ...
+
+    def server_host(self, host: str | None) -> str:
+        """The address of the driver that executors can reach."""
+        ...
+
+    def server_port(self, port: int | None) -> int:
+        """The port asked for; 0: a free one."""
+        ...
+
+    def setting(self, name: str) -> str | None:
+        """The Spark setting `spark.elephas.<name>`."""
+        ...
+
+    def share(self, payload: bytes) -> contextlib.AbstractContextManager[Any]:
+        """Something that tasks find the bytes in, as `.value`."""
+        ...
+
+    def name_job(self, group: str, about: str) -> None:
+        """Lets this thread's jobs be known, and cancelled, by a name."""
+        ...
+
+    def cancel(self, group: str) -> None:
+        """Cancels the jobs of that name."""
+        ...
+
+
+class Classic:
+    """Spark with a SparkContext in this process."""
+
+    def __init__(self, sc: SparkContext) -> None:
+        self.sc = sc
+
+    def slots(self) -> int:
+        """How many tasks run at once."""
+        return cluster.slots(self.sc)
+
+    def server_host(self, host: str | None) -> str:
+        """The address of the driver that executors can reach."""
+        return cluster.server_host(self.sc, host)
+
+    def server_port(self, port: int | None) -> int:
+        """The port asked for; 0: a free one."""
+        return cluster.server_port(self.sc, port)
+
+    def setting(self, name: str) -> str | None:
+        """The Spark setting `spark.elephas.<name>`."""
+        return cluster.setting(self.sc, name)
+
+    @contextlib.contextmanager
+    def share(self, payload: bytes) -> Iterator[Any]:
+        """A broadcast that leaves no file behind."""
+        broadcast = self.sc.broadcast(payload)
+        try:
+            yield broadcast
+        finally:
+            broadcast.destroy()
+
+    def name_job(self, group: str, about: str) -> None:
+        """Lets this thread's jobs be known, and cancelled, by a name."""
+        self.sc.setJobGroup(group, about, interruptOnCancel=True)
+
+    def cancel(self, group: str) -> None:
+        """Cancels the jobs of that name."""
+        self.sc.cancelJobGroup(group)
+
+
+class Source(Protocol):
+    """Rows in as many partitions as there are to be workers.
+
+    Attributes:
+        cluster: where they are.
+        reader: how a task reads them.
+        workers: the number of partitions.
+    """
+
+    cluster: Cluster
+    reader: Reader
+    workers: int
+
+    def results(self, task: Task) -> list[dict[str, Any]]:
+        """Runs a task on each partition; what all of them yielded."""
+        ...
+
+
+class RddSource(NamedTuple):
+    """An RDD of pairs, or of blocks of rows."""
+
+    rdd: RDD[Any]
+    reader: Reader
+    workers: int
+
+    @property
+    def cluster(self) -> Cluster:
+        """Where it is."""
+        return Classic(self.rdd.context)
+
+    def results(self, task: Task) -> list[dict[str, Any]]:
+        """Runs a task on each partition; what all of them yielded."""
+        return self.rdd.mapPartitionsWithIndex(task).collect()
+
+
+class FrameSource(NamedTuple):
+    """A DataFrame that holds the columns of a layout, and nothing else."""
+
+    frame: Any
+    reader: Reader
+    workers: int
+    cluster: Cluster
+
+    def results(self, task: Task) -> list[dict[str, Any]]:
+        """Runs a task on each partition; what all of them yielded."""
+        run = functools.partial(_on_batches, task)
+        rows = self.frame.mapInArrow(run, "result string").collect()
+        return [json.loads(row[0]) for row in rows]
+
+    def arrays(self, task: ArrayTask) -> Iterator[list[np.ndarray]]:
+        """Runs a task on each partition; what they yielded, in the rows' order."""
+        run = functools.partial(_to_bytes, task)
+        for row in self.frame.mapInArrow(run, "arrays array<binary>").collect():
+            yield [np.load(io.BytesIO(one), allow_pickle=False) for one in row[0]]
+
+
+def _to_bytes(task: ArrayTask, batches: Iterable[Any]) -> Iterator[Any]:
+    import pyarrow as pa
+
+    for arrays in task(_partition(), batches):
+        files = [io.BytesIO() for _ in arrays]
+        for file, array in zip(files, arrays, strict=True):
+            np.save(file, array, allow_pickle=False)
+        found = pa.array([[file.getvalue() for file in files]], pa.list_(pa.binary()))
+        yield pa.RecordBatch.from_arrays([found], ["arrays"])
+
+
+def _partition() -> int:
+    context = TaskContext.get()
+    assert context is not None
+    return context.partitionId()
+
+
+def _on_batches(task: Task, batches: Iterable[Any]) -> Iterator[Any]:
+    import pyarrow as pa
+
+    found = [json.dumps(one) for one in task(_partition(), batches)]
+    yield pa.RecordBatch.from_arrays([pa.array(found, pa.string())], ["result"])
+
+
+def as_it_is(rdd: RDD[Any]) -> RddSource:
+    """An RDD with the partitions that it has."""
+    blocks = getattr(rdd, "_elephas_blocks", None)
+    source = rdd if blocks is None else blocks
+    return RddSource(source, Pairs() if blocks is None else Blocks(), source.getNumPartitions())
+
+
+def of_rdd(rdd: RDD[Any], workers: int | None) -> RddSource:
+    """An RDD with a partition a worker.
+
+    Partitions are joined without a shuffle where that leaves them even, else rows are dealt out
+    anew.
+
+    Args:
+        workers: how many; None: as many as there are partitions, at most the slots.
+
+    Raises:
+        ValueError: the RDD has no partitions.
+    """
+    blocks = getattr(rdd, "_elephas_blocks", None)
+    source = rdd if blocks is None else blocks
+    partitions = source.getNumPartitions()
+    if partitions == 0:
+        raise ValueError("The RDD is empty: it has no partitions, so nothing to train on.")
+    count = workers or min(partitions, cluster.slots(rdd.context))
+    if count != partitions:
+        uneven = -(-partitions // count) > 1.1 * partitions / count
+        if uneven and blocks is not None:
+            source, blocks = rdd, None
+        source = source.repartition(count) if uneven else source.coalesce(count)
+    return RddSource(source, Pairs() if blocks is None else Blocks(), count)
