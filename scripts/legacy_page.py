@@ -5,6 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from elephas_torch.keras.legacy import calls
+from elephas_torch.keras.legacy.adding import TODAY
 from elephas_torch.keras.legacy.arguments import JOINED, SINGLE
 from elephas_torch.keras.legacy.layers import _GONE
 from elephas_torch.keras.legacy.modules import MODULES
@@ -92,6 +93,7 @@ def sections():
     for old, new in calls.OF_OPTIMIZERS.items():
         yield row(code(f"SGD({old}=…)") + " and the other optimizers", code(new) or "(nothing)")
     yield from (row(code(f"model.{old}(x)"), code(new)) for old, new in calls.METHODS.items())
+    yield row(code("layer.add_weight('W', shape)") + " and metrics'", code(TODAY))
     yield from ("", "## Modules")
     yield from table("old module", "names", "today")
     for module, names in sorted(MODULES.items()):

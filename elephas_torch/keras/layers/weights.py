@@ -9,10 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from elephas_torch.errors import unknown_arguments
 from elephas_torch.keras import initializers, policy, regularizers, trees
 from elephas_torch.keras.layers.declared import weight_shape
 from elephas_torch.keras.layers.tracking import tracked
+from elephas_torch.keras.legacy.adding import OF_LAYERS, name_first
 from elephas_torch.keras.variables import State, Variable
+
+#: Keras's arguments of `add_weight` that change nothing here.
+_UNUSED = {"autocast", "layout", "aggregation", "synchronization", "use_resource"}
+_TAKEN = (
+    "shape", "initializer", "dtype", "trainable", "regularizer", "constraint", "name",
+)  # fmt: skip
 
 
 class Weighted(nn.Module):
@@ -42,6 +50,7 @@ class Weighted(nn.Module):
             constraints={},
         )
 
+    @name_first(OF_LAYERS)
     def add_weight(
         self,
         shape: Sequence[int] | int | None = None,
@@ -65,19 +74,16 @@ class Weighted(nn.Module):
             name: default weight, weight_1 …
             **kwargs: Keras's `autocast`, `layout` and `aggregation`; they change nothing.
 
+        Keras 2's order, `add_weight(name, shape, dtype, initializer …)`, works with a warning.
+
         Returns:
             A `Variable` (a `torch.nn.Parameter`), or for `trainable=False` a `State` (a buffer).
 
         Raises:
             ValueError: a shape or a name that there isn't.
         """
-        for one in ("autocast", "layout", "aggregation"):
-            kwargs.pop(one, None)
-        if kwargs:
-            raise TypeError(f"add_weight got an argument that it doesn't know: {sorted(kwargs)}")
-        if isinstance(shape, str) and isinstance(initializer, list | tuple):  # Keras 2's order
-            shape, name = initializer, shape
-            initializer = None
+        if odd := kwargs.keys() - _UNUSED:
+            raise unknown_arguments("add_weight", odd, _TAKEN)
         policy.get(dtype)
         start: Any = initializers.get(initializer or "glorot_uniform")
         values = torch.as_tensor(start(weight_shape(shape), dtype=torch.float32))

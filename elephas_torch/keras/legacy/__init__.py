@@ -2,8 +2,8 @@
 
 A call in an old spelling works as it did and warns once, with a `DeprecationWarning` that says
 what to write. What is spelled how is in `arguments.py` (of layers), `calls.py` (of `fit`,
-`compile` …), `positions.py` (Keras 1's order of arguments), `names.py` (classes and functions)
-and `modules.py`.
+`compile` …), `positions.py` (Keras 1's order of arguments), `adding.py` (`add_weight`), `names.py`
+(classes and functions) and `modules.py`.
 """
 
 from elephas_torch.keras.legacy.calls import (

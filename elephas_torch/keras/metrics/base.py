@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from elephas_torch.errors import unknown_arguments
 from elephas_torch.keras import initializers, trees
+from elephas_torch.keras.legacy.adding import OF_METRICS, name_first
 from elephas_torch.keras.losses.base import float_dtype
 from elephas_torch.keras.naming import auto_name, snake_case
 from elephas_torch.keras.variables import State
@@ -108,16 +110,20 @@ class Metric:
         self._variables.append(variable)
         return variable
 
+    @name_first(OF_METRICS)
     def add_weight(
         self,
         shape: Any = (),
         initializer: Any = "zeros",
         dtype: Any = None,
         name: str | None = None,
+        **kwargs: Any,
     ) -> State:
-        """Keras 2's name of `add_variable`; its order of arguments, `name` first, works too."""
-        if isinstance(shape, str):
-            name, shape = shape, ()
+        """Keras 2's name of `add_variable`; its order of arguments, `name` first, works with a
+        warning. Keras's `aggregation` and `synchronization` change nothing."""
+        if odd := kwargs.keys() - {"aggregation", "synchronization"}:
+            known = ("shape", "initializer", "dtype", "name")
+            raise unknown_arguments(f"{type(self).__name__}.add_weight", odd, known)
         return self.add_variable(shape, initializer, dtype, name=name)
 
     @property

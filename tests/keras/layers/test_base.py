@@ -170,7 +170,7 @@ def test_float32_only(dtype):
         assert Scale(dtype=known)
 
 
-@pytest.mark.parametrize("shape", ["kernel", (2.5,), (-1,), (None, 3)])
+@pytest.mark.parametrize("shape", [3.5, (2.5,), (-1,), (None, 3)])
 def test_shapes_of_weights(shape):
     with pytest.raises(ValueError, match="add_weight: `shape` must be whole numbers"):
         Scale().add_weight(shape)

@@ -89,7 +89,7 @@ def test_a_class_that_defines_the_old_reset_states_is_reset_by_it():
     class Old(metrics.Metric):
         def __init__(self):
             super().__init__(name="old")
-            self.kept = self.add_weight("kept", initializer="zeros")
+            self.kept = self.add_weight(name="kept", initializer="zeros")
 
         def reset_states(self):
             self.kept.assign(7.0)
