@@ -1,8 +1,8 @@
 """Loss functions: one number a sample, from targets and predictions, as Keras 3 defines them.
 
 Each follows the function of its name on https://keras.io/api/losses, takes `y_true` and
-`y_pred` as arrays or tensors (`y_pred` float; a last axis of 1 that only one of them has is
-dropped or added), and returns a tensor of `y_pred`'s shape without its last axis.
+`y_pred` as arrays or tensors (whole numbers are made floats; a last axis of 1 that only one of them
+has is dropped or added), and returns a tensor of `y_pred`'s shape without its last axis.
 
     >>> import torch
     >>> mean_squared_error(torch.tensor([[0.0, 1.0]]), torch.tensor([[1.0, 1.0]]))
@@ -25,11 +25,27 @@ EPSILON = 1e-7
 
 
 def paired(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
-    """Returns both as tensors of `y_pred`'s dtype and device, and of the same rank where one
-    of them lacks a last axis of 1."""
+    """Returns both as tensors of `y_pred`'s dtype (float32 for whole numbers) and device, and of
+    the same rank where one of them lacks a last axis of 1.
+
+    Raises:
+        ValueError: their shapes don't broadcast.
+    """
     y_pred = torch.as_tensor(y_pred)
+    if not y_pred.is_floating_point():
+        y_pred = y_pred.to(torch.float32)
     y_true = torch.as_tensor(y_true, dtype=y_pred.dtype, device=y_pred.device)
-    return same_rank(y_true, y_pred)
+    if y_true.shape == y_pred.shape:
+        return y_true, y_pred
+    y_true, y_pred = same_rank(y_true, y_pred)
+    lengths = zip(reversed(y_true.shape), reversed(y_pred.shape), strict=False)
+    if any(a != b and 1 not in (a, b) for a, b in lengths):
+        raise ValueError(
+            "Targets must have the predictions' shape. "
+            f"Received: y_true of shape {tuple(y_true.shape)} and y_pred of shape "
+            f"{tuple(y_pred.shape)}"
+        )
+    return y_true, y_pred
 
 
 def same_rank(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

@@ -135,3 +135,24 @@ def test_a_last_axis_of_one_is_added_or_dropped_as_in_keras(name, true, pred):
 def test_arrays_and_integer_targets_are_taken():
     values = losses.mean_squared_error(np.array([[1, 2]]), np.array([[1.0, 4.0]], "float32"))
     assert values.tolist() == [2.0]
+
+
+WHOLE = [
+    "mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error",
+    "mean_squared_logarithmic_error", "huber", "log_cosh", "hinge", "squared_hinge",
+    "categorical_hinge", "poisson", "kl_divergence", "binary_crossentropy",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_whole_numbers_for_predictions_are_taken_as_floats(name):
+    true, pred = [[0.5, 1.0, 0.0], [0.0, 0.0, 1.0]], [[1, 1, 0], [0, 1, 1]]
+    ours = getattr(losses, name)(true, pred)
+    theirs = getattr(keras.losses, name)(np.float32(true), np.float32(pred))
+    np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_shapes_that_do_not_fit_are_named():
+    with pytest.raises(ValueError, match=r"y_true of shape \(4, 3\) and y_pred of shape \(4, 2\)"):
+        losses.mean_squared_error(torch.zeros(4, 3), torch.zeros(4, 2))
+    assert losses.mean_squared_error(torch.zeros(3), torch.ones(4, 3)).tolist() == [1, 1, 1, 1]
