@@ -146,8 +146,10 @@ class Trainer(Training, Estimator[Any], MLWritable, MLReadable[Any]):
             model, label, self._model_type, self.getCategoricalLabels(), self.getNbClasses()
         )
         if self._model_type is None:
-            chosen = transformer.class_of(task).__name__
-            logger.info("The loss %s: %s gives a %s.", model.loss, type(self).__name__, chosen)
+            logger.info(
+                "%s: the loss %r says that %s is what to fit.",
+                self.uid, _called(model.loss), transformer.class_of(task).__name__,
+            )  # fmt: skip
         return task
 
     def _one_hot(self, dataset: DataFrame, task: Task | None) -> tuple[DataFrame, str]:
@@ -176,6 +178,8 @@ class Trainer(Training, Estimator[Any], MLWritable, MLReadable[Any]):
         arguments = {snake(name): self.getOrDefault(name) for name in _PASSED}
         if arguments["memory"] is None:
             del arguments["memory"]
+        if arguments["seed"] is not None:  # Spark's may be negative
+            arguments["seed"] %= 2**31
         optimizer: Optimizer | None = copy.deepcopy(self.getOptimizer())
         rate = self.getLearningRate()
         if rate is not None:
@@ -225,6 +229,10 @@ class Trainer(Training, Estimator[Any], MLWritable, MLReadable[Any]):
 
 def _listed(names: str | list[str]) -> list[str]:
     return [names] if isinstance(names, str) else names
+
+
+def _called(loss: Any) -> str:
+    return getattr(loss, "name", None) or str(loss)
 
 
 def _without(params: dict[Any, Any], one: Any) -> dict[Any, Any]:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar
 
-from pyspark.ml.param import Param, Params
+from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.param.shared import (
     HasFeaturesCol,
     HasHandleInvalid,
@@ -360,7 +360,7 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
     seed = _param(
         "seed",
         "of the order of batches and of dropout. Default: drawn at each fit.",
-        arguments.checked_seed,
+        TypeConverters.toInt,
     )
     staleness = _param(
         "staleness",
