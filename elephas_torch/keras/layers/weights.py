@@ -80,14 +80,16 @@ class Weighted(nn.Module):
             A `Variable` (a `torch.nn.Parameter`), or for `trainable=False` a `State` (a buffer).
 
         Raises:
-            ValueError: a shape or a name that there isn't.
+            ValueError: a shape or a name that there isn't; the initializer's values have another
+                shape.
+            TypeError: the initializer gives no numbers.
         """
         if odd := kwargs.keys() - _UNUSED:
             raise unknown_arguments("add_weight", odd, _TAKEN)
         policy.get(dtype)
         start: Any = initializers.get(initializer or "glorot_uniform")
-        values = torch.as_tensor(start(weight_shape(shape), dtype=torch.float32))
         name = self._free_name(name or "weight")
+        values = _first_values(f"Layer {self.name!r}: {name}", start, weight_shape(shape))
         weight: Any = (
             Variable(values, requires_grad=self._trainable) if trainable else State(values)
         )
@@ -297,6 +299,23 @@ class Weighted(nn.Module):
     @property
     def _label(self) -> str:
         return f"Layer {self.name!r} ({type(self).__name__})"
+
+
+def _first_values(owner: str, initializer: Any, shape: tuple[int, ...]) -> Tensor:
+    given = initializer(shape, dtype=torch.float32)
+    try:
+        values = torch.as_tensor(given, dtype=torch.float32)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(
+            f"{owner}: the initializer must give numbers. Received: {given!r}"
+        ) from error
+    if values.shape != shape:
+        raise ValueError(
+            f"{owner}: the initializer must give the weight's shape, {shape}. "
+            f"Received: values of shape {tuple(values.shape)}"
+        )
+    # A function may give one array to several weights, and keep it itself.
+    return values if isinstance(initializer, initializers.Initializer) else values.clone()
 
 
 def _array(weight: Any, number: int) -> Tensor:

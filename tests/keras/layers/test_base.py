@@ -256,3 +256,31 @@ def test_a_layer_without_call_says_so():
 
     with pytest.raises(TypeError, match=r"\(Empty\) computes nothing.*call\(self, inputs"):
         Empty()(torch.ones(1, 2))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [np.ones, lambda shape: np.ones(shape).tolist(), lambda shape: torch.ones(shape).long()],
+)
+@pytest.mark.parametrize("trainable", [True, False])
+def test_what_an_initializer_gives_is_made_float32(make, trainable):
+    layer = Layer()
+    weight = layer.add_weight((2, 3), lambda shape, dtype: make(shape), trainable=trainable)
+    assert weight.dtype == torch.float32
+    assert weight.tolist() == [[1.0] * 3] * 2
+
+
+def test_a_weight_is_no_view_of_its_initializer_s_array():
+    array = np.zeros((2,), "float32")
+    layer = Layer()
+    first, second = (layer.add_weight((2,), lambda shape, dtype: array) for _ in range(2))
+    first.assign([1.0, 2.0])
+    assert array.tolist() == second.tolist() == [0.0, 0.0]
+
+
+def test_an_initializer_that_gives_something_else_is_named():
+    layer = Layer(name="odd")
+    with pytest.raises(ValueError, match=r"Layer 'odd': kernel: .*\(2, 3\).*shape \(2,\)"):
+        layer.add_weight((2, 3), lambda shape, dtype: np.ones(2), name="kernel")
+    with pytest.raises(TypeError, match=r"Layer 'odd': weight: .*must give numbers.*None"):
+        layer.add_weight((2, 3), lambda shape, dtype: None)
