@@ -341,9 +341,12 @@ class Model(Trainer):
         Keras opens the file.
 
         Args:
-            filepath: a file. ".keras" is the usual ending; ".h5" gives Keras's older form.
+            filepath: ends in ".keras"; or in ".h5" or ".hdf5", which gives Keras's older form.
             overwrite: False raises FileExistsError where the file is there.
             include_optimizer: False leaves out how the model is compiled.
+
+        Raises:
+            ValueError: another ending.
         """
         saving.save_model(self, filepath, overwrite, include_optimizer=include_optimizer)
 
@@ -352,7 +355,7 @@ class Model(Trainer):
 
         Args:
             filepath: ".weights.h5" gives Keras 3's form, ".h5" the one of Keras 1 and 2; every
-                other ending is safetensors.
+                other ending is safetensors, but for ".keras", which is refused.
             overwrite: False raises FileExistsError where the file is there.
         """
         saving.save_weights(self, filepath, overwrite)

@@ -162,7 +162,7 @@ def test_files_are_whole_or_not_there(tmp_path, monkeypatch):
         with pytest.raises(OSError, match="no space"):
             model.save(path)
         with pytest.raises(OSError, match="no space"):
-            model.save_weights(path)
+            model.save_weights(tmp_path / "m.safetensors")
     assert path.read_bytes() == kept
     assert [p.name for p in tmp_path.iterdir()] == ["m.keras"]
     assert path.stat().st_mode & 0o777 == 0o666 & ~current_umask()
@@ -200,13 +200,13 @@ def test_readers_never_see_half_a_file(tmp_path):
 
 
 def test_overwriting_can_be_refused(tmp_path):
-    model, path = compiled(), tmp_path / "m.keras"
+    model, path = compiled(), tmp_path / "m.h5"
     model.save(path)
     for save in (model.save, model.save_weights):
         with pytest.raises(FileExistsError, match="overwrite=True"):
             save(path, overwrite=False)
         save(path)
-        save(tmp_path / f"new-{save.__name__}", overwrite=False)
+        save(tmp_path / f"new-{save.__name__}.h5", overwrite=False)
 
 
 @pytest.mark.parametrize("method", ["save", "save_weights"])
@@ -223,6 +223,34 @@ def test_endings_of_weights_are_not_for_whole_models(tmp_path):
     for name in ("m.weights.h5", "m.safetensors"):
         with pytest.raises(ValueError, match=f"save_weights.*{name}"):
             compiled().save(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["m.kears", "m", "m.pt", "m.keras.bak", "m.ckpt"])
+def test_other_endings_are_refused_as_in_keras(name, tmp_path):
+    import keras
+
+    with pytest.raises(ValueError, match=rf"'\.keras', or in '\.h5' or '\.hdf5'.*{name}'"):
+        compiled().save(tmp_path / name)
+    with pytest.raises(ValueError, match="Invalid filepath extension"):
+        keras.Sequential([keras.layers.Dense(1)]).save(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_slip_in_an_ending_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"Did you mean '\.keras'\?"):
+        compiled().save(tmp_path / "m.kears")
+
+
+def test_whole_models_endings_are_not_for_weights(tmp_path):
+    with pytest.raises(ValueError, match=r"model\.save\(\).*m\.keras"):
+        compiled().save_weights(tmp_path / "m.keras")
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.h5", "m.hdf5", "M.KERAS"])
+def test_endings_that_are_taken(name, tmp_path):
+    model = compiled()
+    model.save(tmp_path / name)
+    same(models.load_model(tmp_path / name).get_weights(), model.get_weights())
 
 
 @pytest.mark.parametrize("load", [models.load_model, lambda path: compiled().load_weights(path)])

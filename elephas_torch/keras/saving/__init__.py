@@ -18,7 +18,7 @@ import json
 import zipfile
 from typing import TYPE_CHECKING, Any
 
-from elephas_torch.errors import ModelFileError
+from elephas_torch.errors import ModelFileError, nearest
 from elephas_torch.keras import serialization
 from elephas_torch.keras.saving import (
     archive,
@@ -65,13 +65,15 @@ def save_model(
     """Saves a model; see `Model.save`.
 
     Args:
-        filepath: `.h5` and `.hdf5` give Keras's older form, every other ending the one of
-            `.keras` files.
+        filepath: ends in `.keras`; or in `.h5` or `.hdf5`, which gives Keras's older form.
         extra: more texts to keep in the file: name -> content.
         include_optimizer: False leaves out how the model is compiled.
+
+    Raises:
+        ValueError: another ending.
     """
     path = files.target(filepath, overwrite)
-    _refuse_weights_ending(path)
+    _check_model_ending(path)
     model._needs_build()
     with serialization.sharing():
         config = lean(model.architecture())
@@ -88,11 +90,17 @@ def save_model(
     files.write_whole(path, lambda file: archive.write(file, texts, weights, beside))
 
 
-def _refuse_weights_ending(path: Any) -> None:
+def _check_model_ending(path: Any) -> None:
     if files.is_keras_weights(path) or path.suffix.lower() == files.SAFETENSORS:
         raise ValueError(
             "A whole model ends in '.keras' (or '.h5', Keras's older form). For its weights alone "
             f"there is model.save_weights(). Received: filepath={str(path)!r}"
+        )
+    known = (files.KERAS, *files.HDF5)
+    if path.suffix.lower() not in known:
+        raise ValueError(
+            "`filepath` of a whole model must end in '.keras', or in '.h5' or '.hdf5', Keras's "
+            f"older form.{nearest(path.suffix, known)} Received: filepath={str(path)!r}"
         )
 
 
@@ -220,8 +228,16 @@ def save_weights(model: Model, filepath: Any, overwrite: bool = True) -> None:
     Args:
         filepath: `.weights.h5` gives Keras 3's form, `.h5` the one of Keras 1 and 2; every other
             ending is safetensors.
+
+    Raises:
+        ValueError: it ends in `.keras`, as whole models do.
     """
     path = files.target(filepath, overwrite)
+    if path.suffix.lower() == files.KERAS:
+        raise ValueError(
+            "A file of weights ends in '.weights.h5', '.h5' or '.safetensors'; '.keras' is for "
+            f"whole models, and for them there is model.save(). Received: filepath={str(path)!r}"
+        )
     model._needs_build()
     if files.is_keras_weights(path):
         content = keras_weights.written(model)

@@ -10,6 +10,7 @@ from typing import Any
 
 from elephas_torch.errors import ModelFileError
 
+KERAS = ".keras"
 HDF5 = (".h5", ".hdf5")
 SAFETENSORS = ".safetensors"
 
