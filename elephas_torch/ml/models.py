@@ -19,7 +19,10 @@ _LOCK = threading.Lock()
 def copied(model: Model) -> Model:
     """A copy with weights of its own, compiled as the model is; its optimizer starts anew."""
     with _LOCK:  # fits of several threads copy one model
-        return model.skeleton().flesh_out(all_tensors(model))
+        found = model.skeleton().flesh_out(all_tensors(model))
+    if found.compiled is not None:
+        found.compiled.optimizer.reset()
+    return found
 
 
 def from_json(text: str, custom_objects: Mapping[str, Any] | None) -> Model:
