@@ -204,9 +204,9 @@ def as_rows(data: Any, dtype: torch.dtype | None, argument: str) -> Tensor | Spa
         dtype = torch.float32 if source.is_floating_point else source
     found = rows.to(dtype)
     if source.is_floating_point and not dtype.is_floating_point:
-        odd = (found.stored.to(source) != rows.stored).nonzero()
+        odd = (found.stored.to(source) != rows.stored).nonzero()[:1, 0]
         if len(odd):
-            raise _not_whole(argument, rows.row_of(int(odd[0])), rows.stored[odd[0]])
+            raise _not_whole(argument, int(rows.rows_of(odd)), rows.stored[odd])
     return found
 
 
@@ -280,10 +280,16 @@ def split(samples: Samples, validation_split: float) -> tuple[Samples, Samples |
     Returns:
         Rows to train on, rows to validate with (None where there are none).
     """
-    keep = int(len(samples) * (1 - validation_split))
-    if not 0 < keep < len(samples):
+    keep = kept(len(samples), validation_split)
+    if keep == len(samples):
         return samples, None
     return samples.part(0, keep), samples.part(keep, len(samples))
+
+
+def kept(rows: int, validation_split: float) -> int:
+    """How many of so many rows stay for training: all, where the others would be none or all."""
+    keep = int(rows * (1 - validation_split))
+    return keep if 0 < keep < rows else rows
 
 
 def split_checked(samples: Samples, validation_split: float) -> tuple[Samples, Samples]:

@@ -95,10 +95,9 @@ class Sparse:
         """The values of these rows alone: of a slice, a part of `values`."""
         return self.values[int(self.indptr[0]) : int(self.indptr[-1])]
 
-    def row_of(self, number: int) -> int:
-        """The row that `stored[number]` lies in."""
-        position = self.indptr[0] + number
-        return int(torch.searchsorted(self.indptr, position, right=True)) - 1
+    def rows_of(self, numbers: Tensor) -> Tensor:
+        """The rows that `stored[numbers]` lie in."""
+        return torch.searchsorted(self.indptr, self.indptr[0] + numbers, right=True) - 1
 
     def __getitem__(self, rows: slice) -> Sparse:
         """Some rows in order, without copying."""
@@ -144,7 +143,7 @@ class Sparse:
         places = torch.repeat_interleave(starts, self.indptr.diff(), output_size=last - first)
         places += self.indices[first:last]
         flat = torch.zeros(len(self) * self.width, dtype=self.dtype)
-        flat[places] = self.values[first:last]
+        flat.scatter_(0, places, self.values[first:last])
         return flat.reshape(self.shape)
 
 

@@ -110,8 +110,8 @@ def test_slices_share_memory_and_taken_rows_are_copies():
 
 def test_the_row_of_a_stored_value():
     part = rows()[5:15]
-    found = [part.row_of(number) for number in range(len(part.stored))]
-    assert found == np.nonzero(matrix()[5:15])[0].tolist()
+    found = part.rows_of(torch.arange(len(part.stored)))
+    assert found.tolist() == np.nonzero(matrix()[5:15])[0].tolist()
 
 
 def test_rows_in_another_shape():
