@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -212,49 +212,10 @@ def _flat(block: Block) -> list[Any]:
     return [*block.features, *block.labels, block.weight, block.validation]
 
 
-class Loaded(NamedTuple):
-    """A partition's rows as a compiled model takes them.
-
-    Attributes:
-        samples: all of them.
-        validation: bools, shape (rows,): those to validate with; None where nobody said so.
-    """
-
-    samples: Samples
-    validation: Tensor | None
-
-
-def loaded(model: Model, reader: Reader, rows: Iterable[Any]) -> Loaded | None:
-    """All rows of a partition as samples for a compiled model; None where there are none.
-
-    Raises:
-        DataError: they don't fit together, or don't fit the model's inputs, losses or outputs.
-    """
-    form, blocks = reader.arranged(model, rows)
-    block = to_tensors(blocks, form)
-    return None if block is None else Loaded(fitted(model, form, block), block.validation)
-
-
-def split(loaded: Loaded, validation_split: float) -> tuple[Samples, Samples | None]:
-    """Rows to train on, and rows to validate with: those that are marked, or the last ones.
-
-    Raises:
-        DataError: all rows are marked.
-    """
-    samples, marked = loaded
-    if marked is None:
-        return batches.split(samples, validation_split)
-    if bool(marked.all()):
-        raise DataError("all rows are marked for validation: there is nothing to train on")
-    if not bool(marked.any()):
-        return samples, None
-    return tuple(samples.take(torch.nonzero(which)[:, 0]) for which in (~marked, marked))  # type: ignore[return-value]
-
-
 def batches_of(
     model: Model, reader: Reader, rows: Iterable[Any], batch_size: int
 ) -> Iterator[Samples]:
-    """The same in batches, of which few are there at once."""
+    """Rows as batches for a compiled model, of which few are there at once."""
     form, blocks = reader.arranged(model, rows)
     for block in checked(blocks, form):
         if len(block.features[0]):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import itertools
 import math
 import threading
 import time
@@ -20,9 +19,8 @@ from typing import Any, cast
 
 import safetensors.torch
 import torch
-from torch import Tensor
 
-from elephas_torch import data
+from elephas_torch import data, store
 from elephas_torch.cluster import task_cpus
 from elephas_torch.errors import (
     DataError,
@@ -41,6 +39,7 @@ from elephas_torch.optimizers import LossScaleOptimizer, Optimizer
 from elephas_torch.parameter.client import Client
 from elephas_torch.parameter.wire import Push, Reply
 from elephas_torch.stepping import OwnFlatStep, step_of
+from elephas_torch.store import Rows
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,7 @@ class Job:
         gradients: push gradients (`frequency='batch'`) in place of pseudo-gradients.
         reader: how rows are read.
         beat: seconds between two signs of life.
+        memory: bytes that a worker's rows may take; None: see `memory.Budget`.
     """
 
     skeleton: Model = field(repr=False)
@@ -73,6 +73,7 @@ class Job:
     seed: int
     timeout: float
     beat: float
+    memory: int | None = None
 
 
 def train(job: Job, partition: int, rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
@@ -204,23 +205,22 @@ class _Worker:
         if loaded is None:
             self.client.join(self.partition, self.attempt, samples=0)
             return {"worker": self.partition, "rows": 0, "history": {}}
-        training, validation = data.split(loaded, job.validation_split)
-        training = batches.weigh_classes(training, job.class_weight)
-        joined = self.client.join(self.partition, self.attempt, samples=len(training))
-        with _Heartbeat(job, self.partition, self.attempt, self.progress):
-            self._train(model, training, validation, joined)
-            self.client.leave(self.partition, self.attempt)
-        return {"worker": self.partition, "rows": len(training), "history": self.history}
+        with contextlib.closing(loaded):
+            training, validation = loaded.split(job.validation_split)
+            training = training.weighed(job.class_weight)
+            joined = self.client.join(self.partition, self.attempt, samples=len(training))
+            with _Heartbeat(job, self.partition, self.attempt, self.progress):
+                self._train(model, training, validation, joined)
+                self.client.leave(self.partition, self.attempt)
+            return {"worker": self.partition, "rows": len(training), "history": self.history}
 
-    def _loaded(self, model: Model, rows: Iterable[Any]) -> data.Loaded | None:
+    def _loaded(self, model: Model, rows: Iterable[Any]) -> Rows | None:
         try:
-            return data.loaded(model, self.job.reader, rows)
+            return store.load(model, self.job.reader, rows, self.job.memory)
         except DataError as error:
             raise DataError(f"Partition {self.partition}: {error}") from None
 
-    def _train(
-        self, model: Model, training: Samples, validation: Samples | None, joined: Any
-    ) -> None:
+    def _train(self, model: Model, training: Rows, validation: Rows | None, joined: Any) -> None:
         job = self.job
         step = step_of(model)
         exchange = _Exchange(self, step, joined)
@@ -249,7 +249,7 @@ class _Worker:
             model.eval()
             if validation is not None:
                 step.reset()
-                for batch in batches.batches(validation, max(job.batch_size, 256)):
+                for batch in validation.epoch(max(job.batch_size, 256)):
                     step.evaluate(batch)
                 summary["val"] = step.sums()
                 logs |= {f"val_{name}": value for name, value in step.logs().items()}
@@ -277,21 +277,17 @@ class _Exchange:
         self.base = self.flat.parameters.clone() if not self.job.gradients else self.flat.parameters
         self.update = torch.empty_like(self.base) if not self.job.gradients else self.flat.gradients
 
-    def epoch(self, samples: Samples, epoch: int) -> bool:
+    def epoch(self, rows: Rows, epoch: int) -> bool:
         """Runs one epoch; returns whether to stop."""
         job, progress = self.job, self.worker.progress
-        rows = batches.order(len(samples), job.shuffle, job.seed, self.worker.partition, epoch)
-        order = rows if job.shuffle else None
-        total = -(-len(samples) // job.batch_size)
+        key = (job.seed, self.worker.partition, epoch)
+        total = -(-len(rows) // job.batch_size)
         every = job.every or total
         start, self.done = min(self.done * every, total - 1), 0
         progress.update(epoch=epoch, batch=start, rows=0)
         seen = 0
-        for number in itertools.count(start):
-            if number == total:
-                return False
-            first = number * job.batch_size
-            batch = _batch(samples, order, first, min(first + job.batch_size, len(samples)))
+        found = rows.epoch(job.batch_size, job.shuffle, key, start)
+        for number, batch in enumerate(found, start):
             (self._gradients if job.gradients else self.step.train)(batch)
             seen += len(batch)
             progress["batch"] = number + 1
@@ -335,12 +331,6 @@ class _Exchange:
         self.seq, self.version = self.seq + 1, reply.version
         self.rate = reply.learning_rate
         return reply
-
-
-def _batch(samples: Samples, order: Tensor | None, first: int, last: int) -> Samples:
-    if order is None:
-        return samples.rows(first, last)
-    return samples.take(order[first:last])
 
 
 class _Heartbeat:
