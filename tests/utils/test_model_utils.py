@@ -103,14 +103,14 @@ def test_registering(mapper):
 
 @pytest.mark.parametrize("loss", [None, 3, ["mse", "mae"], {"a": "mse"}])
 def test_what_is_no_loss(mapper, loss):
-    with pytest.raises(TypeError, match="must be one loss.*Received: loss="):
+    with pytest.raises(TypeError, match=r"must be one loss.*Received: loss="):
         mapper.get_model_type(loss)
     with pytest.raises(TypeError, match="must be one loss"):
         mapper.register_loss(loss, REGRESSION)
 
 
 def test_what_is_no_type(mapper):
-    with pytest.raises(ValueError, match="Unknown model type: 'regresion'. Known: CLASS"):
+    with pytest.raises(ValueError, match=r"Unknown model type: 'regresion'. Known: CLASS"):
         mapper.register_loss("mine", "regresion")
 
 
