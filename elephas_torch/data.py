@@ -18,9 +18,10 @@ from torch import Tensor
 
 from elephas_torch.errors import DataError
 from elephas_torch.forms import ARTICLE, Block, Form, Part, is_tree, stack
-from elephas_torch.keras import batches, intake
+from elephas_torch.keras import batches, intake, sparse
 from elephas_torch.keras.batches import Samples
 from elephas_torch.keras.models import Model
+from elephas_torch.keras.sparse import Sparse
 
 #: Rows that are stacked at once: enough to make stacking cheap, little beside a partition.
 CHUNK = 1024
@@ -239,12 +240,12 @@ def fitted(model: Model, form: Form, block: Block) -> Samples:
         raise DataError(str(error)) from None
 
 
-def _checked(values: Any, part: Part, number: int, first: int, before: Any) -> Tensor | None:
+def _checked(values: Any, part: Part, number: int, first: int, before: Any) -> Any:
     if values is None:
         return None
     dtype, place = part.dtypes[number], part.place(number)
     what = ARTICLE[part.what] + place
-    source = _tensor(values, dtype, place)
+    source = _rows(values, dtype, part.what, place)
     if before is not None and source.shape[1:] != before.shape[1:]:
         raise DataError(
             f"row {first} has {what} of shape {tuple(source.shape[1:])}, "
@@ -252,40 +253,53 @@ def _checked(values: Any, part: Part, number: int, first: int, before: Any) -> T
         )
     if part.finite:
         _refuse(
-            ~torch.isfinite(source), first, f"NaN or an infinite value in its {place}; drop such "
-            "rows or fill them in before training"
+            source, ~torch.isfinite(_stored(source)), first, f"NaN or an infinite value in its "
+            f"{place}; drop such rows or fill them in before training"
         )  # fmt: skip
     if dtype is None:
         return source
-    tensor = source.to(dtype)
+    rows = source.to(dtype)
     if not dtype.is_floating_point:
-        _refuse(source != tensor, first, f"a {place} that is no whole number")
-    return tensor
+        odd = _stored(source) != _stored(rows)
+        _refuse(source, odd, first, f"a {place} that is no whole number")
+    return rows
 
 
 def _weight(values: Any, first: int) -> Tensor:
     weight = batches.as_tensor(values, torch.float32, "weight")
-    _refuse(~torch.isfinite(weight), first, "NaN or an infinite value in its weight")
-    _refuse(weight < 0, first, "a weight below 0")
+    _refuse(weight, ~torch.isfinite(weight), first, "NaN or an infinite value in its weight")
+    _refuse(weight, weight < 0, first, "a weight below 0")
     return weight
 
 
-def _tensor(values: Any, dtype: torch.dtype | None, place: str) -> Tensor:
+def _rows(values: Any, dtype: torch.dtype | None, what: str, place: str) -> Any:
+    """A tensor; of sparse features `Sparse`."""
+    if dtype is not None and not dtype.is_floating_point:
+        dtype = torch.float64  # whole numbers by way of it: it is told later which row has another
+    if what == "features":
+        return batches.as_rows(values, dtype, place)
     if dtype is None:
         return batches.any_tensor(values, place)
-    # Whole numbers by way of float64: it is told later which row has another.
-    return batches.as_tensor(values, dtype if dtype.is_floating_point else torch.float64, place)
+    return batches.as_tensor(values, dtype, place)
 
 
-def _refuse(bad: Tensor, first: int, found: str) -> None:
+def _stored(rows: Tensor | Sparse) -> Tensor:
+    return rows.stored if isinstance(rows, Sparse) else rows
+
+
+def _refuse(rows: Tensor | Sparse, bad: Tensor, first: int, found: str) -> None:
+    """Raises DataError where one of the stored values of the rows is bad."""
     if bad.any():
-        row = int(torch.nonzero(bad.reshape(len(bad), -1).any(1))[0])
-        raise DataError(f"row {first + row} has {found}")
+        number = torch.nonzero(bad.reshape(len(bad), -1).any(1))[0]
+        row = rows.rows_of(number) if isinstance(rows, Sparse) else number
+        raise DataError(f"row {first + int(row)} has {found}")
 
 
 def _join(parts: list[Any]) -> Any:
     if len(parts) == 1 or parts[0] is None:
         return parts[0]
+    if any(isinstance(part, Sparse) for part in parts):
+        return sparse.joined(parts)
     rows = sum(len(part) for part in parts)
     whole = torch.empty((rows, *parts[0].shape[1:]), dtype=parts[0].dtype)
     first = 0

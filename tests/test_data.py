@@ -6,6 +6,7 @@ import torch
 
 from elephas_torch import data, forms
 from elephas_torch.errors import DataError
+from elephas_torch.keras.sparse import Sparse
 from elephas_torch.keras.structure import Structure
 
 F, L = torch.float32, torch.int64
@@ -148,3 +149,37 @@ def test_features_of_several_inputs_alone_and_in_pairs():
         (block,) = data.features_of(rows, part)
         assert block["a"].tolist() == A.tolist()
         assert block["b"].tolist() == B.tolist()
+
+
+# Sparse features
+
+
+def sparse_blocks(*rows):
+    for row in rows:
+        features = Sparse.from_dense(torch.tensor([[0.0, 0.0], row]))
+        yield forms.Block([features], [np.zeros(2)])
+
+
+@pytest.mark.parametrize("dtype", [F, None])
+def test_sparse_features_stay_sparse(dtype):
+    form = forms.Form.single(dtype, F)
+    (x,), (y,), *_ = data.to_tensors(sparse_blocks([0.0, 2.5], [1.0, 0.0], [0.0, 0.0]), form)
+    assert isinstance(x, Sparse)
+    assert x.dense().tolist() == [[0, 0], [0, 2.5], [0, 0], [1, 0], [0, 0], [0, 0]]
+    assert (x.dtype, len(y)) == (F, 6)
+
+
+@pytest.mark.parametrize(
+    ("bad", "dtype", "message"),
+    [
+        ([0.0, float("nan")], F, "row 3 has NaN or an infinite value in its features"),
+        ([0.0, 1.5], L, "row 3 has a features that is no whole number"),
+        ([0.0, 1.5, 2.0], F, r"row 2 has features of shape \(3,\)"),
+    ],
+)
+def test_bad_sparse_rows_are_named(bad, dtype, message):
+    good = Sparse.from_dense(torch.tensor([[0.0, 0.0], [1.0, 0.0]]))
+    second = Sparse.from_dense(torch.tensor([[0.0] * len(bad), bad]))
+    parts = [forms.Block([one], [np.zeros(2)]) for one in (good, second)]
+    with pytest.raises(DataError, match=message):
+        data.to_tensors(parts, forms.Form.single(dtype, F))
