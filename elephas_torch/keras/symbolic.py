@@ -61,7 +61,17 @@ class KerasTensor:
         )
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
-        raise ValueError(
+        raise ValueError(self._without_values())
+
+    @classmethod
+    def __torch_function__(
+        cls, function: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        symbolic = next(one for one in trees.leaves([args, kwargs or {}]) if is_symbolic(one))
+        raise TypeError(symbolic._without_values())
+
+    def _without_values(self) -> str:
+        return (
             f"{self!r} has no values: NumPy's and torch's functions can't take it. Use "
             "elephas_torch.keras.ops, or put them into the `call` of a Layer."
         )

@@ -374,3 +374,16 @@ def test_a_recorded_mode_is_kept_in_configs():
     frozen.compile("sgd", "mse")
     frozen.fit(np.ones((4, 50)) * 7, np.ones((4, 50)), verbose=0)
     assert (frozen.layers[1].moving_mean.numpy() == 0).all()
+
+
+def test_arithmetic_on_symbolic_tensors_that_cannot_be_is_named():
+    with pytest.raises(ValueError, match=r"add can't be computed.*shapes \(None, 4\), \(None, 3\)"):
+        Input((4,)) + Input((3,))
+    with pytest.raises(ValueError, match=r"get_item can't be computed.*\(None, 4\)"):
+        Input((4,))[:, 9]
+
+
+@pytest.mark.parametrize("function", [torch.relu, lambda x: torch.cat([x, x]), np.exp])
+def test_functions_of_torch_and_numpy_say_what_to_use_for_symbolic_tensors(function):
+    with pytest.raises((TypeError, ValueError), match=r"has no values.*keras\.ops"):
+        function(Input((4,)))

@@ -6,8 +6,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from elephas_torch.keras import naming
+from elephas_torch.keras import naming, trees
 from elephas_torch.keras.layers.base import Layer
+from elephas_torch.keras.symbolic import is_symbolic
 
 
 class Operation(Layer):
@@ -54,7 +55,15 @@ class Operation(Layer):
         return None
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
-        return self._probed_spec(args, kwargs)
+        try:
+            return self._probed_spec(args, kwargs)
+        except (RuntimeError, IndexError) as error:
+            taken = [one.shape for one in trees.leaves([args, kwargs]) if is_symbolic(one)]
+            shapes = ", ".join(map(str, taken))
+            raise ValueError(
+                f"{self.function_name} can't be computed ({error}). "
+                f"Received: symbolic tensors of shapes {shapes}"
+            ) from error
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "function_name": self.function_name}
