@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: What Spark Connect takes in one message, less some room for the rest of it.
 _LARGEST = 120 * 2**20
+#: The struct that Spark keeps a vector in, as Arrow has it.
+_VECTOR = {"type": "int8", "size": "int32", "indices": ["int32"], "values": ["float64"]}
 
 
 def send(session: SparkSession, model: Model, weights: Any = None) -> Sent:
@@ -136,7 +138,7 @@ def _has_arrow_udf() -> bool:
 def _argument(one: arrow.Field) -> Column:
     from pyspark.sql import functions as F
 
-    names = [one.name] if len(one.columns) == 1 else one.name.split(", ")
+    names = one.sources or (one.name,)
     columns = [F.col("`" + name.replace("`", "``") + "`") for name in names]
     if len(columns) == 1:
         return columns[0]
@@ -206,7 +208,9 @@ def _with_vectors(column: Column, plan: Plan) -> Column:
     fields = []
     for name, kind in plan.kinds.items():
         one = column.getField(name)
-        fields.append((array_to_vector(one) if kind == "vector" else one).alias(name))
+        if kind == "vector":
+            one = F.when(one.isNotNull(), array_to_vector(one))
+        fields.append(one.alias(name))
     return F.struct(*fields)
 
 
@@ -215,17 +219,23 @@ def _from_pandas(batch: Any) -> tuple[pa.Array, ...]:
 
 
 def _as_arrow(given: Any) -> pa.Array:
-    """What pandas made of an Arrow array, as one again."""
+    """What pandas made of an Arrow array, as one again; numbers as doubles."""
     import pyarrow as pa
 
     if given.ndim == 1:
-        return pa.array(given, from_pandas=given.dtype != object)
-    several = [_as_arrow(given[name]) for name in given.columns]
+        return pa.array(given) if given.dtype == object else pa.array(given, from_pandas=True).cast("float64")
     names = list(given.columns)
-    mask = None
-    if "type" in names and "values" in names:
-        mask = several[names.index("type")].is_null()
-    return pa.StructArray.from_arrays(several, names=names, mask=mask)
+    if names != list(_VECTOR):
+        several = [_as_arrow(given[name]) for name in names]
+        several = [one.cast(pa.float64()) if one.type == pa.null() else one for one in several]
+        return pa.StructArray.from_arrays(several, names=names)
+    several = [
+        pa.array(given[name], pa.type_for_alias(kind), from_pandas=given[name].dtype != object)
+        if isinstance(kind, str)
+        else pa.array(given[name], pa.list_(pa.type_for_alias(kind[0])))
+        for name, kind in _VECTOR.items()
+    ]
+    return pa.StructArray.from_arrays(several, names=names, mask=several[0].is_null())
 
 
 def _to_pandas(array: pa.Array) -> Any:

@@ -128,11 +128,17 @@ def _grouped(batches: Iterable[Any], rows: int) -> Iterator[list[pa.Array]]:
 
 
 def _joined(batches: list[Sequence[pa.Array]]) -> list[pa.Array]:
-    import pyarrow as pa
-
     if len(batches) == 1:
         return list(batches[0])
-    return [pa.concat_arrays(arrays) for arrays in zip(*batches, strict=True)]
+    return [_concatenated(arrays) for arrays in zip(*batches, strict=True)]
+
+
+def _concatenated(arrays: Sequence[pa.Array]) -> pa.Array:
+    import pyarrow as pa
+
+    # By way of pandas a batch of nulls alone has lost its type.
+    kind = next((one.type for one in arrays if one.type != pa.null()), pa.null())
+    return pa.concat_arrays([one if one.type == kind else one.cast(kind) for one in arrays])
 
 
 class _Invalid(Exception):
