@@ -53,11 +53,18 @@ _LEFT_OUT = {
     "quantizers": "Use torch.ao.quantization on what `model.to_torch()` gives",
     "remat": "Use torch.utils.checkpoint in a Layer",
     "tree": "Use torch.utils._pytree, or the package optree",
-    "version": "Use elephas_torch.__version__",
     "visualization": "Use matplotlib",
 }  # fmt: skip
 
-__all__ = [*_MODULES, *_NAMES]
+#: The Keras whose API this is; the package's own version is `elephas_torch.__version__`.
+__version__ = "3.15.0"
+
+__all__ = [*_MODULES, *_NAMES, "version"]
+
+
+def version() -> str:
+    """Returns `__version__`."""
+    return __version__
 
 
 def __getattr__(name: str) -> Any:

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from elephas_torch.keras import intake, legacy, optimizers
-from elephas_torch.keras import metrics as metric_objects
 from elephas_torch.keras.arguments import check_flag, check_known, check_whole
 from elephas_torch.keras.batches import Samples
 from elephas_torch.keras.compiled import Compiled, in_old_order, jit, look_up, scaling
 from elephas_torch.keras.goals import Goals
 from elephas_torch.keras.layers.base import Layer, Shape
+from elephas_torch.keras.layers.own_metrics import metrics_in
 from elephas_torch.keras.step import Step
 from elephas_torch.keras.structure import Structure, any_batch
 from elephas_torch.optimizers import Optimizer
@@ -129,8 +129,37 @@ class CompiledModel(Layer):
 
     @property
     def jit_compile(self) -> bool:
-        """Whether the forward pass goes through `torch.compile`."""
+        """Whether the forward pass goes through `torch.compile`; can be set, as can `run_eagerly`
+        and `steps_per_execution`."""
         return self._needs_compile().jit_compile
+
+    @jit_compile.setter
+    def jit_compile(self, value: bool | str) -> None:
+        compiled = self._needs_compile()
+        compiled.jit_compile = jit(value, compiled.run_eagerly)
+        self._step = None
+
+    @property
+    def run_eagerly(self) -> bool:
+        """What `compile` was told; False in a model that isn't compiled."""
+        return self.compiled is not None and self.compiled.run_eagerly
+
+    @run_eagerly.setter
+    def run_eagerly(self, value: bool) -> None:
+        check_flag("run_eagerly", value)
+        compiled = self._needs_compile()
+        compiled.run_eagerly = bool(value)
+        self.jit_compile = compiled.jit_compile
+
+    @property
+    def steps_per_execution(self) -> int:
+        """What `compile` was told; 1 in a model that isn't compiled."""
+        return 1 if self.compiled is None else self.compiled.steps_per_execution
+
+    @steps_per_execution.setter
+    def steps_per_execution(self, value: int) -> None:
+        check_whole("steps_per_execution", value, 1)
+        self._needs_compile().steps_per_execution = value
 
     @property
     def metrics(self) -> list[Any]:
@@ -153,7 +182,7 @@ class CompiledModel(Layer):
             return goals.own_metrics
         layers = [one for one in self.modules() if isinstance(one, Layer)]
         owners = [one for one in layers if one is self or not isinstance(one, CompiledModel)]
-        several = [metric for owner in owners for metric in _metrics_in(vars(owner))]
+        several = [metric for owner in owners for metric in metrics_in(owner)]
         found = list({id(metric): metric for metric in several}.values())
         if goals is not None and self.built:
             goals.own_metrics = found
@@ -319,11 +348,3 @@ class CompiledModel(Layer):
             DataError: shapes or labels don't fit the model or its loss.
         """
         return intake.samples(self, x, y, sample_weight, class_weight, names)
-
-
-def _metrics_in(attributes: Mapping[str, Any]) -> list[Any]:
-    found = []
-    for value in attributes.values():
-        parts = value if isinstance(value, list | tuple) else [value]
-        found += [one for one in parts if isinstance(one, metric_objects.Metric)]
-    return found

@@ -33,6 +33,7 @@ from elephas_torch.keras.layers import casting, input_spec, probing
 from elephas_torch.keras.layers.added_losses import WithLosses, collected_losses, with_losses
 from elephas_torch.keras.layers.configured import Configured
 from elephas_torch.keras.layers.declared import Shape, declared
+from elephas_torch.keras.layers.own_metrics import metrics_in
 from elephas_torch.keras.layers.signature import CallSignature, bound, shape_of
 from elephas_torch.keras.symbolic import KerasTensor, Node
 
@@ -347,6 +348,24 @@ class Layer(Configured, WithLosses, metaclass=_Made):
         return self.dtype_policy.compute_dtype
 
     variable_dtype = dtype
+
+    @property
+    def path(self) -> str | None:
+        """What the paths of the layer's weights begin with; None before it is built."""
+        return self.name if self.built else None
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics that are attributes of the layer, and those of the layers in it."""
+        found = metrics_in(self)
+        for child in self._sublayers():
+            found += child.metrics if isinstance(child, Layer) else []
+        return list({id(one): one for one in found}.values())
+
+    @property
+    def metrics_variables(self) -> list[Tensor]:
+        """The variables of `metrics`."""
+        return [variable for metric in self.metrics for variable in metric.variables]
 
     @property
     def input(self) -> Any:

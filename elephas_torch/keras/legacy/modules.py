@@ -144,6 +144,10 @@ MODULES: dict[str, dict[str, Home]] = {
         **_old("ParametricSoftplus", "SReLU"),
     },
     "layers.cudnn_recurrent": _at("layers", "CuDNNGRU", "CuDNNLSTM"),
+    "optimizers.legacy": _at(
+        "optimizers",
+        "Adadelta", "Adagrad", "Adam", "Adamax", "Ftrl", "Nadam", "Optimizer", "RMSprop", "SGD",
+    ),
     "utils.np_utils": {
         **_at("utils", "normalize", "to_categorical"),
         "categorical_probas_to_classes": _as(

@@ -10,6 +10,7 @@ keeps elephas's defaults instead; either kind goes into `compile`.
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from elephas_torch import optimizers as ground
@@ -118,6 +119,8 @@ def _custom(identifier: Any) -> type[Optimizer] | None:
 
 
 def __getattr__(name: str) -> Any:
+    if name == "legacy":
+        return importlib.import_module(f"{__name__}.legacy")
     known = _ABSENT.get(name.lower(), f"module {__name__!r} has no attribute {name!r}")
     raise absent(known)
 

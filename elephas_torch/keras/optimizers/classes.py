@@ -6,11 +6,14 @@ import functools
 import inspect
 from typing import Any, cast
 
+from torch import Tensor
+
 from elephas_torch import optimizers as ground
 from elephas_torch.keras import legacy
 from elephas_torch.keras.naming import snake_case
 from elephas_torch.keras.optimizers import schedules
 from elephas_torch.keras.optimizers.rate import LearningRate
+from elephas_torch.keras.variables import State
 from elephas_torch.optimizers import Optimizer
 from elephas_torch.optimizers.base import Rate
 
@@ -48,6 +51,23 @@ class KerasOptimizer(Optimizer, metaclass=_Made):
 
     lr = learning_rate
 
+    @property
+    def built(self) -> bool:
+        """Whether it knows the weights that it steps."""
+        return self._length is not None or self.layout is not None
+
+    def assign(self, variable: Any, value: Any) -> None:
+        """Sets the elements of a weight, or of another variable."""
+        _variable(variable).assign(value)
+
+    def assign_add(self, variable: Any, value: Any) -> None:
+        """Adds to the elements of a variable."""
+        _variable(variable).assign_add(value)
+
+    def assign_sub(self, variable: Any, value: Any) -> None:
+        """Subtracts from the elements of a variable."""
+        _variable(variable).assign_sub(value)
+
     def _default_name(self) -> str:
         return snake_case(type(self).__name__)
 
@@ -71,6 +91,18 @@ class KerasOptimizer(Optimizer, metaclass=_Made):
         if isinstance(rate, dict):
             kept["learning_rate"] = schedules.deserialize(rate)
         return cls(**kept)
+
+
+def _variable(thing: Any) -> Any:
+    """What has `assign`: the thing itself, or for a plain tensor a variable of its elements."""
+    if isinstance(thing, Tensor) and not hasattr(thing, "assign"):
+        return State(thing.detach())
+    if not hasattr(thing, "assign"):
+        raise TypeError(
+            "An optimizer assigns to weights, tensors and its learning rate. "
+            f"Received: {thing!r} (of type {type(thing).__name__})"
+        )
+    return thing
 
 
 class SGD(KerasOptimizer, ground.SGD):
@@ -219,6 +251,11 @@ class Muon(KerasOptimizer, ground.Muon):
 
 class LossScaleOptimizer(KerasOptimizer, ground.LossScaleOptimizer):  # type: ignore[misc]
     __doc__ = ground.LossScaleOptimizer.__doc__
+
+    @property
+    def built(self) -> bool:
+        inner: Any = self.inner_optimizer
+        return inner._length is not None or inner.layout is not None
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Optimizer:

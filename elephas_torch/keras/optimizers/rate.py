@@ -28,6 +28,14 @@ class LearningRate(float):
         """
         self._optimizer.learning_rate = float(value)
 
+    def assign_add(self, value: Any) -> None:
+        """Adds to the optimizer's learning rate."""
+        self.assign(self + float(value))
+
+    def assign_sub(self, value: Any) -> None:
+        """Subtracts from the optimizer's learning rate."""
+        self.assign(self - float(value))
+
     @property
     def value(self) -> float:
         """The number."""
