@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -71,43 +72,51 @@ def _numbers(arrays: Sequence[pa.Array], field: Field, keep: bool) -> Tensor:
     alone = len(arrays) == 1
     if alone and kind_of(arrays[0].type) == "struct":
         arrays, alone = arrays[0].flatten(), False
-    parts = [_flat(array, field, keep) for array in arrays]
     if alone:
-        return parts[0]
-    dtype = parts[0].dtype
-    for part in parts[1:]:
-        dtype = torch.promote_types(dtype, part.dtype)
-    whole = torch.empty((len(parts[0]), len(parts)), dtype=dtype)
-    for number, part in enumerate(parts):
-        whole[:, number] = part
-    return whole
+        return _flat(arrays[0], field, keep)
+    parts = [_plain(array, field, keep) for array in arrays]
+    dtype = functools.reduce(torch.promote_types, {part.dtype for part in parts})
+    below = torch.cat([part if part.dtype == dtype else part.to(dtype) for part in parts]).reshape(
+        len(parts), -1
+    )
+    return _narrowed(below.t(), field).contiguous()
 
 
 def _flat(array: pa.Array, field: Field, keep: bool = False) -> Tensor:
-    """An array of plain numbers; without copying, where no other dtype is wanted."""
-    import pyarrow as pa
+    """An array of numbers; without copying, where no other dtype is wanted."""
+    return _narrowed(_plain(array, field, keep), field)
 
-    kind = array.type
-    if kind_of(kind) != "number":
-        raise _wrong(array, field)
-    if keep and array.null_count:
-        array = _as_double(array).fill_null(math.nan)
-    elif pa.types.is_boolean(kind):
-        return torch.from_numpy(array.to_numpy(zero_copy_only=False))
-    elif pa.types.is_decimal(kind):
-        array = _as_double(array)
-    elif pa.types.is_unsigned_integer(kind) and kind.bit_width > 8:
-        array = array.cast(pa.int64())
-    found: Tensor = torch.from_dlpack(array)
+
+def _narrowed(found: Tensor, field: Field) -> Tensor:
     return found.to(field.floats) if found.is_floating_point() else found
 
 
-def _as_double(array: pa.Array) -> pa.Array:
+def _plain(array: pa.Array, field: Field, keep: bool) -> Tensor:
+    kind = kind_of(array.type)
+    if kind not in ("plain", "bool", "converted"):
+        raise _wrong(array, field)
+    if keep and array.null_count:
+        array = _with_nan(array)
+    elif kind == "bool":
+        return torch.from_numpy(array.to_numpy(zero_copy_only=False))
+    elif kind == "converted":
+        array = _converted(array)
+    return torch.from_dlpack(array)
+
+
+def _converted(array: pa.Array) -> pa.Array:
+    """Decimals as doubles, and unsigned numbers as signed ones, which torch has."""
     import pyarrow as pa
 
-    if pa.types.is_boolean(array.type):
+    return array.cast(pa.float64() if pa.types.is_decimal(array.type) else pa.int64())
+
+
+def _with_nan(array: pa.Array) -> pa.Array:
+    import pyarrow as pa
+
+    if kind_of(array.type) == "bool":
         array = array.cast(pa.int8())
-    return array.cast(pa.float64())
+    return array.cast(pa.float64()).fill_null(math.nan)
 
 
 def _lists(array: pa.Array, field: Field, keep: bool) -> Tensor:

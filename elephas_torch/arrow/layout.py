@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -17,11 +17,14 @@ from elephas_torch.arrow.nulls import mask, null_rows
 from elephas_torch.errors import DataError
 from elephas_torch.forms import Block, Form, Part
 from elephas_torch.keras.models import Model
-from elephas_torch.keras.sparse import Sparse
+from elephas_torch.keras.sparse import Sparse, dense
 from elephas_torch.keras.structure import Structure
 
 if TYPE_CHECKING:  # importing it takes a while, and RDDs don't need it
     import pyarrow as pa
+
+#: Each field with its columns of a batch.
+Columns: TypeAlias = "list[tuple[Field, list[pa.Array]]]"
 
 _ADVICE = (
     "Drop such rows or fill them in before; or give handleInvalid='skip' (`handle_invalid` of a "
@@ -117,14 +120,15 @@ class _Reading:
         """None where no row is left, or where there was a null that is an error."""
         numbers = np.arange(self.rows, self.rows + batch.num_rows)
         self.rows += batch.num_rows
-        wrong = self._nulls(batch, numbers)
+        found = _arrays(batch, self.layout)
+        wrong = self._nulls(found, numbers)
         if self.nulls:
             return None
         if wrong is not None:
-            batch, numbers = batch.filter(mask(~wrong)), numbers[~wrong]
-        if not batch.num_rows:
+            found, numbers = _arrays(batch.filter(mask(~wrong)), self.layout), numbers[~wrong]
+        if not len(numbers):
             return None
-        columns = [self._column(batch, field, numbers) for field in self.layout.fields]
+        columns = [self._column(arrays, field, numbers) for field, arrays in found]
         if self.layout.invalid == "skip":
             columns, numbers = _without_nan(columns, numbers, self._of_rows())
         if not len(numbers):
@@ -135,13 +139,13 @@ class _Reading:
         """How many of the columns are features and labels."""
         return len(self.layout.x) + len(self.layout.y)
 
-    def _nulls(self, batch: pa.RecordBatch, numbers: np.ndarray) -> np.ndarray | None:
+    def _nulls(self, columns: Columns, numbers: np.ndarray) -> np.ndarray | None:
         """Marks of the rows to leave out; rows that are an error are counted."""
         layout, found = self.layout, None
-        for field in layout.fields:
+        for field, arrays in columns:
             if layout.invalid == "keep" and field in layout.x:
                 continue
-            bad = null_rows(_arrays(batch, field), field)
+            bad = null_rows(arrays, field)
             if bad is None:
                 continue
             if layout.invalid != "skip":
@@ -166,8 +170,7 @@ class _Reading:
             f"row {self.first}. {_ADVICE}{keep}"
         )
 
-    def _column(self, batch: pa.RecordBatch, field: Field, numbers: np.ndarray) -> Rows:
-        arrays = _arrays(batch, field)
+    def _column(self, arrays: list[pa.Array], field: Field, numbers: np.ndarray) -> Rows:
         keep = self.layout.invalid == "keep" and field in self.layout.x
         bad = null_rows(arrays, field, leaves=False) if keep else None
         if bad is None:
@@ -201,7 +204,9 @@ class _Reading:
         inputs, both = len(layout.x), self._of_rows()
         weight = flags = None
         try:
-            labels = list(map(label, columns[inputs:both], layout.y))
+            labels = [
+                dense(label(*one)) for one in zip(columns[inputs:both], layout.y, strict=True)
+            ]
             if layout.weight is not None:
                 weight = weight_of(columns[both], layout.weight)
         except Odd as odd:
@@ -212,8 +217,9 @@ class _Reading:
         return Block(columns[:inputs], labels, weight, flags)
 
 
-def _arrays(batch: pa.RecordBatch, field: Field) -> list[pa.Array]:
-    return [batch.column(name) for name in field.columns]
+def _arrays(batch: pa.RecordBatch, layout: Layout) -> Columns:
+    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+    return [(field, [columns[name] for name in field.columns]) for field in layout.fields]
 
 
 def _without_nan(
@@ -234,6 +240,6 @@ def _nan(rows: Rows) -> Tensor:
         found = torch.zeros(len(rows), dtype=torch.bool)
         found[rows.rows_of(torch.nonzero(rows.stored.isnan())[:, 0])] = True
         return found
-    if not rows.is_floating_point():
+    if not rows.is_floating_point() or not rows.sum().isnan():  # a sum is quick to tell
         return torch.zeros(len(rows), dtype=torch.bool)
     return rows.reshape(len(rows), -1).isnan().any(1)

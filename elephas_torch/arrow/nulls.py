@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -79,6 +80,7 @@ def offsets_of(array: pa.Array) -> np.ndarray:
     return found
 
 
+@functools.lru_cache(maxsize=256)
 def kind_of(kind: pa.DataType) -> str:
     """What a type is, as far as reading it goes."""
     from pyarrow import types
@@ -89,9 +91,12 @@ def kind_of(kind: pa.DataType) -> str:
         return "fixed"
     if types.is_struct(kind):
         return "struct"
-    plain = types.is_floating(kind) or types.is_integer(kind) or types.is_boolean(kind)
-    if plain or types.is_decimal(kind):
-        return "number"
+    if types.is_floating(kind) or types.is_signed_integer(kind) or types.is_uint8(kind):
+        return "plain"
+    if types.is_boolean(kind):
+        return "bool"
+    if types.is_integer(kind) or types.is_decimal(kind):
+        return "converted"
     binary = types.is_binary(kind) or types.is_large_binary(kind)
     return "binary" if binary or types.is_fixed_size_binary(kind) else "other"
 
