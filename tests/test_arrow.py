@@ -585,3 +585,19 @@ def test_several_inputs_and_outputs():
     assert len(form.x.structure) == len(block.features) == len(block.labels) == 2
     assert isinstance(block.features[1], Sparse) and block.labels[1].shape == (6, 2)
     assert isinstance(block, data.Block)
+
+
+@pytest.mark.parametrize("sparse", [(), (0, 1, 2), range(6)], ids=str)
+def test_a_partition_of_vectors_as_one(sparse):
+    """Batches may be sparse, dense and with NaN in turn; labels are dense."""
+    model = Sequential([Input((4,)), Dense(4)])
+    model.compile("sgd", "mse")
+    layout = Layout((field("vector"),), (label("vector"),), invalid="keep")
+    rows = [*Z[:5], None]
+    batches = [
+        batch(x=vectors(rows, sparse), y=vectors(X, sparse)).slice(start, 2) for start in (0, 2, 4)
+    ]
+    form, blocks = arrow.Batches(layout).arranged(model, batches)
+    whole = data.to_tensors(blocks, form)
+    x = whole.features[0].dense() if isinstance(whole.features[0], Sparse) else whole.features[0]
+    assert same(x, [*Z[:5], [np.nan] * 4]) and torch.equal(whole.labels[0], torch.from_numpy(X))
