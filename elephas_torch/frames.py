@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from elephas_torch import arrow, data
+from elephas_torch import arrow, cluster, data
+from elephas_torch.connect import Connect
 from elephas_torch.errors import DataError, nearest
 from elephas_torch.keras.models import Model
 from elephas_torch.keras.structure import Structure
@@ -276,7 +277,11 @@ def partitioned(frame: DataFrame, workers: int | None, where: Cluster) -> tuple[
     if there == 0:
         return frame.repartition(1), 1
     slots = where.slots()
-    count = workers or min(there or slots, slots)
+    if workers is None and slots is None:
+        raise ValueError(
+            "Spark Connect doesn't tell how many tasks the cluster runs at once: set num_workers."
+        )
+    count = workers or min(number for number in (there, slots) if number)
     if there is None or there < count or -(-there // count) > 1.1 * there / count:
         return frame.repartition(count), count
     return (frame if there == count else frame.coalesce(count)), count
@@ -305,4 +310,8 @@ def _shuffles(plan: str) -> bool:
 
 def cluster_of(frame: DataFrame) -> Cluster:
     """Where a DataFrame is."""
-    return Classic(frame.sparkSession.sparkContext)
+    session = frame.sparkSession
+    if type(session).__module__.startswith("pyspark.sql.connect"):
+        return Connect(session)
+    cluster.prepare_python(session.sparkContext)
+    return Classic(session.sparkContext)

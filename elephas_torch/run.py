@@ -9,11 +9,10 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Thread
 from typing import Any
 
-from pyspark import InheritableThread
-
-from elephas_torch import cluster, preflight, worker
+from elephas_torch import cluster, preflight, slots, worker
 from elephas_torch.errors import DataError, ElephasError, ServerError, WorkerError
 from elephas_torch.flat import Vectors
 from elephas_torch.keras.callbacks import CallbackList, TerminateOnNaN
@@ -119,6 +118,7 @@ class Run:
         self.hooks.on_epoch_begin(self._next)
         self.step = step_of(self.model)
         with (
+            slots.taken(self.cluster.name, self.options.workers, self.cluster.slots()),
             self._server() as server,
             server.client() as client,
             self.cluster.share(worker.packed(self.model)) as weights,
@@ -165,7 +165,7 @@ class Run:
         return ServerProcess(settings, Vectors(*flat.vectors), host=host, port=port)
 
     @contextmanager
-    def _job(self, server: ServerProcess, weights: Any) -> Iterator[InheritableThread]:
+    def _job(self, server: ServerProcess, weights: Any) -> Iterator[Thread]:
         """The Spark job in a thread of its own, so that this one can be interrupted."""
         options = self.options
         job = Job(
@@ -187,7 +187,7 @@ class Run:
             beat=min(options.lease / 4, 0.5 if self.progress.verbose == 1 else 5.0),
         )
         group = f"elephas-{uuid.uuid4().hex[:12]}"
-        thread = InheritableThread(target=self._run_job, args=(job, group), daemon=True)
+        thread = self.cluster.thread(self._run_job, (job, group))
         thread.start()
         try:
             yield thread
@@ -204,7 +204,7 @@ class Run:
         except BaseException as error:
             self._error = error
 
-    def _stop_job(self, server: ServerProcess, thread: InheritableThread, group: str) -> None:
+    def _stop_job(self, server: ServerProcess, thread: Thread, group: str) -> None:
         if not thread.is_alive():
             return
         try:
@@ -217,14 +217,14 @@ class Run:
             self.cluster.cancel(group)
             thread.join(2 * GRACE)
 
-    def _watch(self, server: ServerProcess, client: Client, thread: InheritableThread) -> None:
+    def _watch(self, server: ServerProcess, client: Client, thread: Thread) -> None:
         try:
             self._watch_events(client, thread)
         except ServerError:
             server.check()  # says more, if the server's process has ended
             raise
 
-    def _watch_events(self, client: Client, thread: InheritableThread) -> None:
+    def _watch_events(self, client: Client, thread: Thread) -> None:
         """Handles what workers tell until the job is over, or one of them failed."""
         while thread.is_alive() and self._failure is None:
             timeout = 0.02 if self.epochs.over else 0.2 if self.progress.verbose == 1 else 0.5

@@ -11,10 +11,12 @@ import functools
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass
+from threading import Thread
+from typing import Any, Protocol
 
 import numpy as np
-from pyspark import RDD, SparkContext, TaskContext
+from pyspark import RDD, InheritableThread, SparkContext, TaskContext
 
 from elephas_torch import cluster
 from elephas_torch.data import Blocks, Pairs, Reader
@@ -24,10 +26,16 @@ ArrayTask = Callable[[int, Iterable[Any]], Iterator[list[np.ndarray]]]
 
 
 class Cluster(Protocol):
-    """What a fit needs of the Spark that runs it."""
+    """What a fit needs of the Spark that runs it.
 
-    def slots(self) -> int:
-        """How many tasks run at once."""
+    Attributes:
+        name: which Spark it is.
+    """
+
+    name: str
+
+    def slots(self) -> int | None:
+        """How many tasks run at once; None where nobody can tell."""
         ...
 
     def server_host(self, host: str | None) -> str:
@@ -46,6 +54,10 @@ class Cluster(Protocol):
         """Something that tasks find the bytes in, as `.value`."""
         ...
 
+    def thread(self, target: Callable[..., None], args: tuple[Any, ...]) -> Thread:
+        """A thread for a Spark job."""
+        ...
+
     def name_job(self, group: str, about: str) -> None:
         """Lets this thread's jobs be known, and cancelled, by a name."""
         ...
@@ -60,6 +72,7 @@ class Classic:
 
     def __init__(self, sc: SparkContext) -> None:
         self.sc = sc
+        self.name = str(sc.applicationId)
 
     def slots(self) -> int:
         """How many tasks run at once."""
@@ -86,6 +99,10 @@ class Classic:
         finally:
             broadcast.destroy()
 
+    def thread(self, target: Callable[..., None], args: tuple[Any, ...]) -> Thread:
+        """A thread for a Spark job, with the driver's settings of jobs."""
+        return InheritableThread(target=target, args=args, daemon=True)
+
     def name_job(self, group: str, about: str) -> None:
         """Lets this thread's jobs be known, and cancelled, by a name."""
         self.sc.setJobGroup(group, about, interruptOnCancel=True)
@@ -104,16 +121,20 @@ class Source(Protocol):
         workers: the number of partitions.
     """
 
-    cluster: Cluster
-    reader: Reader
-    workers: int
+    @property
+    def cluster(self) -> Cluster: ...
+    @property
+    def reader(self) -> Reader: ...
+    @property
+    def workers(self) -> int: ...
 
     def results(self, task: Task) -> list[dict[str, Any]]:
         """Runs a task on each partition; what all of them yielded."""
         ...
 
 
-class RddSource(NamedTuple):
+@dataclass(frozen=True)
+class RddSource:
     """An RDD of pairs, or of blocks of rows."""
 
     rdd: RDD[Any]
@@ -130,7 +151,8 @@ class RddSource(NamedTuple):
         return self.rdd.mapPartitionsWithIndex(task).collect()
 
 
-class FrameSource(NamedTuple):
+@dataclass(frozen=True)
+class FrameSource:
     """A DataFrame that holds the columns of a layout, and nothing else."""
 
     frame: Any

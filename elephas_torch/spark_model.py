@@ -274,20 +274,13 @@ class SparkModel:
             source = of_rdd(rows, workers)
             self._build(rows)
         slots = source.cluster.slots()
-        if self.mode == "synchronous" and source.workers > slots:
+        if self.mode == "synchronous" and slots is not None and source.workers > slots:
             raise ValueError(
                 f"Synchronous training needs all workers at once: {source.workers} were asked "
                 f"for, and the cluster has {slots} slots. Set num_workers={slots}, or give Spark "
                 f"more cores. Received: num_workers={source.workers}"
             )
         return source
-
-    def _scored(self, rows: Any, columns: frames.Columns) -> Source:
-        """Rows as they lie, to be predicted or evaluated."""
-        if frames.is_frame(rows):
-            return frames.scored(rows, columns, self.master_network)
-        cluster.prepare_python(rows.context)
-        return as_it_is(rows)
 
     def _build(self, rdd: RDD[Any]) -> None:
         """Builds a model that doesn't know its input shape from the first row."""
@@ -332,7 +325,7 @@ class SparkModel:
                     "predictions use ElephasTransformer(model=…).transform(df)."
                 )
             columns = frames.Columns(features_col, None, invalid=handle_invalid)
-            return scoring.predict_frame(model, self._scored(data, columns), size)
+            return scoring.predict_frame(model, frames.scored(data, columns, model), size)
         if not isinstance(data, RDD):
             return model.predict(data, batch_size=size, verbose=0)
         cluster.prepare_python(data.context)
@@ -391,7 +384,12 @@ class SparkModel:
                 return model.evaluate(x, y, size, verbose, return_dict=return_dict)
             x = to_simple_rdd(self.sc, x, y)
         columns = frames.Columns(features_col, label_col, weight_col, invalid=handle_invalid)
-        logs = scoring.evaluate(model, self._scored(x, columns), size)
+        if frames.is_frame(x):
+            source: Source = frames.scored(x, columns, model)
+        else:
+            cluster.prepare_python(x.context)
+            source = as_it_is(x)
+        logs = scoring.evaluate(model, source, size)
         Progress(1, 1, resolve_verbose(verbose)).result(logs)
         return results(logs, return_dict, in_order(logs, model.metrics))
 

@@ -27,9 +27,11 @@ FLOORS = [
     ],
     [
         "arguments",
+        "connect",
         "frames",
         "heads",
         "inference",
+        "slots",
         "sources",
         "spark_model",
         "mllib_model",

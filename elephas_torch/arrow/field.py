@@ -29,6 +29,7 @@ class Field:
         one_hot: a label's one-hot rows become class numbers.
         dtype: of a binary column's numbers, default "uint8"; of others: doubles become float32
             unless it is whole numbers or float64, which not all fit into that.
+        sources: the user's columns, one for each of `columns`.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Field:
     classes: int | None = None
     one_hot: bool = False
     dtype: Any = None
+    sources: tuple[str, ...] = ()
 
     @property
     def floats(self) -> torch.dtype:

@@ -1,0 +1,121 @@
+"""Spark Connect: a session without a SparkContext, on a Spark that runs somewhere else.
+
+Follows https://spark.apache.org/docs/latest/spark-connect-overview.html. There are no RDDs, no
+broadcasts and no job groups: weights travel with the task, large ones as a file of the session,
+and jobs are known by tags. The parameter server runs beside this process, so executors must reach
+it: `host` and `port` say where.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import tempfile
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+#: Bytes that travel within a task; Spark Connect ends at 128 MB.
+CLOSURE_BYTES = 32 * 2**20
+
+_PORT = 15002
+
+
+class Connect:
+    """A Spark Connect session as a `sources.Cluster`.
+
+    Args:
+        session: a SparkSession of Spark Connect.
+    """
+
+    def __init__(self, session: Any) -> None:
+        self.session = session
+        self.name = str(session.client.host)
+
+    def slots(self) -> int | None:
+        """How many tasks run at once; None where the session can't tell."""
+        master = str(self.session.conf.get("spark.master", ""))
+        if found := re.fullmatch(r"local\[(\d+)(,\d+)?\]", master):
+            return int(found[1])
+        if found := re.fullmatch(r"local-cluster\[(\d+),(\d+),\d+\]", master):
+            return int(found[1]) * int(found[2])
+        if master == "local":
+            return 1
+        return None
+
+    def server_host(self, host: str | None) -> str:
+        """The address of this process that executors can reach.
+
+        That is `host`, or `spark.elephas.host`, or the loopback address where all is on one
+        machine, or the address from which this machine speaks to Spark.
+        """
+        if host or (host := self.setting("host")):
+            return host
+        remote = str(self.session.client.host)
+        with contextlib.suppress(OSError):
+            family, kind, *_, address = socket.getaddrinfo(remote, _PORT, type=socket.SOCK_DGRAM)[0]
+            with socket.socket(family, kind) as probe:
+                probe.connect(address)
+                return str(probe.getsockname()[0])
+        raise ValueError(
+            f"The address under which executors reach this machine isn't known ({remote!r} "
+            "could not be looked up). Set host=…, or spark.elephas.host."
+        )
+
+    def server_port(self, port: int | None) -> int:
+        """The port asked for by argument or `spark.elephas.port`; 0: a free one."""
+        return int(port or self.setting("port") or 0)
+
+    def setting(self, name: str) -> str | None:
+        """The Spark setting `spark.elephas.<name>`."""
+        value = self.session.conf.get(f"spark.elephas.{name}", None)
+        return None if value is None else str(value)
+
+    @contextlib.contextmanager
+    def share(self, payload: bytes) -> Iterator[Any]:
+        """The bytes within the task, or in a file of the session."""
+        if len(payload) <= CLOSURE_BYTES:
+            yield Within(payload)
+            return
+        name = f"elephas-{uuid.uuid4().hex}"
+        with tempfile.TemporaryDirectory(prefix="elephas-") as folder:
+            path = Path(folder) / name
+            path.write_bytes(payload)
+            self.session.addArtifact(str(path), file=True)
+        yield File(name)
+
+    def thread(self, target: Callable[..., None], args: tuple[Any, ...]) -> threading.Thread:
+        """A thread for a Spark job."""
+        return threading.Thread(target=target, args=args, daemon=True)
+
+    def name_job(self, group: str, about: str) -> None:
+        """Lets this thread's jobs be known, and cancelled, by a name."""
+        self.session.addTag(group)
+
+    def cancel(self, group: str) -> None:
+        """Cancels the jobs of that name."""
+        self.session.interruptTag(group)
+
+
+class Within:
+    """Bytes that travel with the task."""
+
+    def __init__(self, value: bytes) -> None:
+        self.value = value
+
+
+class File:
+    """Bytes in a file of the session."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @property
+    def value(self) -> bytes:
+        """The bytes; read where a task runs."""
+        from pyspark import SparkFiles
+
+        return Path(SparkFiles.get(self.name)).read_bytes()

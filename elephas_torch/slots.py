@@ -1,0 +1,48 @@
+"""Fits that run at once on one Spark: each waits until there are slots for all its workers.
+
+Spark gives slots to jobs one by one. Two fits that each hold half of what they need would wait
+for each other; so would the models of a `CrossValidator` with `parallelism`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+logger = logging.getLogger(__name__)
+
+_change = threading.Condition()
+_used: Counter[str] = Counter()
+
+
+@contextmanager
+def taken(application: str, workers: int, total: int | None) -> Iterator[None]:
+    """Waits for slots, and holds them.
+
+    A fit that is larger than the cluster runs when no other does.
+
+    Args:
+        application: which Spark.
+        workers: how many slots.
+        total: how many there are; None: nobody knows, so nobody waits.
+    """
+    with _change:
+        told = False
+        while total is not None and 0 < _used[application] > total - workers:
+            if not told:
+                logger.info(
+                    "Waiting for %d of %d slots: another fit of this driver has %d.",
+                    workers, total, _used[application],
+                )  # fmt: skip
+                told = True
+            _change.wait(60)
+        _used[application] += workers
+    try:
+        yield
+    finally:
+        with _change:
+            _used[application] -= workers
+            _change.notify_all()
