@@ -692,3 +692,15 @@ def test_files_hold_nothing_that_a_former_keras_does_not_know(tmp_path):
         text = archive.read("config.json").decode()
     for name in ("renorm", "quantization_config", "input_axes", "use_gate", "sliding_window"):
         assert name not in text and name not in ours.to_json()
+
+
+def test_operations_in_h5_files_that_name_no_modules(tmp_path):
+    core = keras.layers
+    start = keras.Input((4,))
+    one, two = core.Dense(3)(start), keras.ops.sin(start)[:, 1:]
+    ends = core.Add()([one, two]), keras.ops.mean(one * 2.0 + two, axis=-1)
+    theirs, x = keras.Model(start, ends), data((4,))
+    theirs.save(tmp_path / "m.h5")
+    ours = load_model(tmp_path / "m.h5")
+    for a, b in zip(ours.predict(x, verbose=0), theirs.predict(x, verbose=0), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)

@@ -20,6 +20,9 @@ _RULES = {
     "NonNeg": "NonNeg", "UnitNorm": "UnitNorm", "MinMaxNorm": "MinMaxNorm",
 }  # fmt: skip
 
+#: Where Keras 3 has the classes of `keras.ops`.
+_OPERATIONS = "keras.src.ops"
+
 
 def modern(config: Any, keras: str | None = None) -> Any:
     """Returns a model's config in Keras 3's form; one that has it comes back as it is.
@@ -228,9 +231,21 @@ def _alone(histories: Any) -> Any:
 
 
 def _node_layer(config: dict[str, Any], kinds: dict[Any, Any]) -> dict[str, Any]:
-    made = _layer(config)
+    made = {**config, "module": _OPERATIONS} if _is_operation(config) else _layer(config)
     calls = [_call(node, kinds) for node in config.get("inbound_nodes") or []]
     return {**made, "inbound_nodes": calls}
+
+
+def _is_operation(config: dict[str, Any]) -> bool:
+    """Whether it is a function of `keras.ops`: an .h5 file of Keras 3 has no modules' names."""
+    nodes, name = config.get("inbound_nodes"), str(config.get("class_name"))
+    modern = bool(nodes) and all(isinstance(node, dict) for node in nodes or [])
+    if not modern or "trainable" in config["config"] or find_custom(name) is not None:
+        return False
+    from elephas_torch.keras import ops  # large, and seldom needed
+    from elephas_torch.keras.ops.names import function_of
+
+    return hasattr(ops, function_of(name))
 
 
 def _call(node: Any, kinds: dict[Any, Any]) -> Any:
