@@ -30,6 +30,7 @@ _DEFAULTS: dict[str, Any] = {
     "join_timeout": 300.0,
     "round_timeout": 3600.0,
     "lease": 60.0,
+    "memory": None,
 }
 #: Positional orders: elephas's first versions (with a context) and its later ones.
 _FIRST = ("sc", "model", "optimizer", "mode", "frequency", "num_workers")

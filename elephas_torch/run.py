@@ -63,6 +63,7 @@ class Options:
     join_timeout: float
     round_timeout: float
     lease: float
+    memory: int | None
 
 
 class Run:
@@ -183,6 +184,7 @@ class Run:
             shuffle=options.shuffle,
             class_weight=options.class_weight,
             seed=options.seed,
+            memory=options.memory,
             timeout=max(options.round_timeout, options.join_timeout) + 30,
             beat=min(options.lease / 4, 0.5 if self.progress.verbose == 1 else 5.0),
         )

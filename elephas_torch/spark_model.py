@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from pyspark import RDD, SparkContext
 
-from elephas_torch import arguments, cluster, data, frames, optimizers, preflight, scoring
+from elephas_torch import arguments, cluster, data, frames, memory, optimizers, preflight, scoring
 from elephas_torch.errors import ModelFileError, unknown_arguments
 from elephas_torch.keras import saving, trees
 from elephas_torch.keras.arguments import (
@@ -69,6 +69,10 @@ class SparkModel:
         join_timeout: seconds that the first round waits for all workers. Default 300.
         round_timeout: seconds that a worker waits for the others of its round. Default 3600.
         lease: seconds of silence after which a worker is left out. Default 60.
+        memory: what a worker's rows may take of its memory, as Spark spells sizes: '512m', '2g',
+            or bytes. Rows beyond it are streamed from the executor's disk, through a shuffle
+            buffer of half the size. Default None: as long as a quarter of the executor's memory
+            is free. Also `spark.elephas.memory`.
 
     Attributes:
         master_network: the model.
@@ -97,6 +101,8 @@ class SparkModel:
         self.join_timeout = positive("SparkModel", "join_timeout", given["join_timeout"])
         self.round_timeout = positive("SparkModel", "round_timeout", given["round_timeout"])
         self.lease = positive("SparkModel", "lease", given["lease"])
+        self.memory: str | int | None = given["memory"]
+        memory.parsed(self.memory)
         self.training_histories: list[dict[str, list[float]]] = []
 
     @property
@@ -202,6 +208,7 @@ class SparkModel:
             join_timeout=self.join_timeout,
             round_timeout=self.round_timeout,
             lease=self.lease,
+            memory=memory.parsed(self.memory or source.cluster.setting("memory")),
         )
         level = resolve_verbose(verbose)
         params = {"epochs": epochs, "steps": None, "verbose": level}
@@ -414,6 +421,7 @@ class SparkModel:
             "join_timeout": self.join_timeout,
             "round_timeout": self.round_timeout,
             "lease": self.lease,
+            "memory": self.memory,
         }
 
     def save(self, file_name: Any, overwrite: bool = True) -> None:
