@@ -18,10 +18,11 @@ from torch import Tensor
 
 from elephas_torch.errors import DataError
 from elephas_torch.forms import ARTICLE, Block, Form, Part, is_tree, stack
-from elephas_torch.keras import batches, intake, sparse
+from elephas_torch.keras import batches, intake
 from elephas_torch.keras.batches import Samples
 from elephas_torch.keras.models import Model
 from elephas_torch.keras.sparse import Sparse
+from elephas_torch.pile import Pile
 
 #: Rows that are stacked at once: enough to make stacking cheap, little beside a partition.
 CHUNK = 1024
@@ -184,7 +185,7 @@ def _first_row(block: Block) -> Block:
 def to_tensors(blocks: Iterable[Block], form: Form) -> Block | None:
     """Joins blocks to one contiguous tensor for each column.
 
-    The blocks are let go while the tensors fill, so the peak is little over one copy.
+    The tensors grow as the blocks come, so the peak is little over one copy.
 
     Returns:
         A block of tensors; or None where there are no rows.
@@ -192,25 +193,10 @@ def to_tensors(blocks: Iterable[Block], form: Form) -> Block | None:
     Raises:
         DataError: blocks differ in shape, or hold NaN or infinite values.
     """
-    return joined(list(checked(blocks, form)))
-
-
-def joined(blocks: list[Block]) -> Block | None:
-    """One block of several; empties the list. None where there are no rows."""
-    if not sum(len(block.features[0]) for block in blocks):
-        return None
-    columns = list(zip(*map(_flat, blocks), strict=True))
-    inputs, outputs = len(blocks[0].features), len(blocks[0].labels)
-    blocks.clear()
-    whole = []
-    for number in range(len(columns)):
-        parts, columns[number] = list(columns[number]), ()
-        whole.append(_join(parts))
-    return Block(whole[:inputs], whole[inputs : inputs + outputs], *whole[inputs + outputs :])
-
-
-def _flat(block: Block) -> list[Any]:
-    return [*block.features, *block.labels, block.weight, block.validation]
+    pile = Pile()
+    for block in checked(blocks, form):
+        pile.add(block)
+    return pile.taken()
 
 
 def batches_of(
@@ -294,19 +280,3 @@ def _refuse(rows: Tensor | Sparse, bad: Tensor, first: int, found: str) -> None:
         number = torch.nonzero(bad.reshape(len(bad), -1).any(1))[0]
         row = rows.rows_of(number) if isinstance(rows, Sparse) else number
         raise DataError(f"row {first + int(row)} has {found}")
-
-
-def _join(parts: list[Any]) -> Any:
-    if len(parts) == 1 or parts[0] is None:
-        return parts[0]
-    if any(isinstance(part, Sparse) for part in parts):
-        return sparse.joined(parts)
-    rows = sum(len(part) for part in parts)
-    whole = torch.empty((rows, *parts[0].shape[1:]), dtype=parts[0].dtype)
-    first = 0
-    for number, part in enumerate(parts):
-        whole[first : first + len(part)] = part
-        first += len(part)
-        parts[number] = part.new_empty(0)
-        del part
-    return whole

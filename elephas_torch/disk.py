@@ -38,7 +38,7 @@ def column(place: str, like: Tensor | Sparse) -> DenseColumn | SparseColumn:
     Args:
         place: the folder for its files.
     """
-    return (SparseColumn if isinstance(like, Sparse) else DenseColumn)(place, like)
+    return SparseColumn(place, like) if isinstance(like, Sparse) else DenseColumn(place, like)
 
 
 def nbytes(rows: Any) -> int:
@@ -168,7 +168,7 @@ class _File:
         view = _bytes(into)
         self._file.seek(offset)
         while len(view):
-            done = self._file.readinto(view)  # type: ignore[attr-defined]
+            done = self._file.readinto(view)
             if not done:
                 raise WorkerError(f"A file of training data in {self._place} was cut off.")
             view = view[done:]
@@ -182,7 +182,9 @@ class _File:
 
 
 def _bytes(tensor: Tensor) -> memoryview:
-    return memoryview(tensor.reshape(-1).view(torch.uint8).numpy())
+    if not tensor.numel():
+        return memoryview(b"")
+    return memoryview(tensor.reshape(-1).view(torch.uint8).numpy())  # type: ignore[arg-type]
 
 
 def _said(place: str, error: OSError) -> WorkerError:

@@ -13,7 +13,7 @@ import itertools
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -26,6 +26,7 @@ from elephas_torch.keras import batches, trees
 from elephas_torch.keras.batches import Samples
 from elephas_torch.keras.models import Model
 from elephas_torch.memory import Budget
+from elephas_torch.pile import Pile
 
 #: A buffer has at least so many blocks, where rows are small enough: rows that lie far apart mix.
 BLOCKS = 64
@@ -88,29 +89,28 @@ def load(
     form, blocks = reader.arranged(model, rows)
     checked = data.checked(blocks, form)
     fit = functools.partial(data.fitted, model, form)
-    budget, size, said = Budget(memory), 0, False
-    held: Sides = ([], [])
+    budget, said = Budget(memory), False
+    held = Pile(), Pile()
     for block in checked:
         said = block.validation is not None
-        for blocks_held, part in zip(held, _sides(block), strict=True):
-            blocks_held.extend(part)
-        size += sum(map(disk.nbytes, trees.leaves(list(block))))
-        if budget.is_over(size):
-            return _streamed(fit, held, checked, said, budget.buffer)
+        for pile, part in zip(held, _sides(block), strict=True):
+            if part is not None:
+                pile.add(part)
+        if budget.is_over(sum(pile.nbytes for pile in held)):
+            first = [pile.taken() for pile in held]
+            return _streamed(fit, itertools.chain([first], map(_sides, checked)), said, budget)
     return _held(fit, held, said)
 
 
-#: Blocks of rows to train on, and of rows that are marked for validation.
-Sides = tuple[list[Block], list[Block]]
+#: Rows to train on, and rows that are marked for validation.
+Sides = Sequence[Block | None]
 
 
 def _sides(block: Block) -> Sides:
-    """A block's two sides, each of one block or of none."""
     marked = block.validation
     if marked is None:
-        return ([block] if len(block.features[0]) else []), []
-    parts = ([_picked(block, which)] if bool(which.any()) else [] for which in (~marked, marked))
-    return next(parts), next(parts)
+        return block, None
+    return tuple(_picked(block, which) for which in (~marked, marked))
 
 
 def _picked(block: Block, which: Tensor) -> Block:
@@ -121,8 +121,8 @@ def _picked(block: Block, which: Tensor) -> Block:
     return Block(*columns)
 
 
-def _held(fit: Callable[[Block], Samples], held: Sides, said: bool) -> Held | None:
-    training, marked = (None if block is None else fit(block) for block in map(data.joined, held))
+def _held(fit: Callable[[Block], Samples], held: tuple[Pile, Pile], said: bool) -> Held | None:
+    training, marked = (None if not pile.rows else fit(cast(Block, pile.taken())) for pile in held)
     if training is None:
         _check_any(marked)
         return None
@@ -174,20 +174,13 @@ class Held:
 
 
 def _streamed(
-    fit: Callable[[Block], Samples],
-    held: Sides,
-    blocks: Iterable[Block],
-    said: bool,
-    buffer: int,
+    fit: Callable[[Block], Samples], parts: Iterable[Sides], said: bool, budget: Budget
 ) -> Streamed:
     training, marked = files = Files(), Files()
     try:
-        for some, target in zip(held, files, strict=True):
-            while some:
-                target.add(fit(some.pop(0)))
-        for block in blocks:
-            for some, target in zip(_sides(block), files, strict=True):
-                for part in some:
+        for sides in parts:
+            for target, part in zip(files, sides, strict=True):
+                if part is not None and len(part.features[0]):
                     target.add(fit(part))
         if not training.rows:
             _check_any(marked.rows)
@@ -195,7 +188,7 @@ def _streamed(
         training.close()
         marked.close()
         raise
-    return Streamed(training, 0, training.rows, buffer, marked if said else None)
+    return Streamed(training, 0, training.rows, budget.buffer, marked if said else None)
 
 
 class Files:

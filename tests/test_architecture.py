@@ -20,6 +20,7 @@ FLOORS = [
         "disk",
         "forms",
         "memory",
+        "pile",
         "preflight",
         "stepping",
         "store",

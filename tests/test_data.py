@@ -82,13 +82,6 @@ def test_labeled_points_get_a_hint():
         list(data.blocks_of([LabeledPoint()]))
 
 
-def test_blocks_are_let_go_while_they_are_joined():
-    parts = [torch.ones(10, 4) * i for i in range(3)]
-    whole = data._join(parts)
-    assert whole.shape == (30, 4)
-    assert [len(part) for part in parts] == [0, 0, 0]
-
-
 # Several inputs and outputs
 
 A, B = np.arange(6.0).reshape(3, 2), np.arange(3.0)

@@ -320,6 +320,10 @@ def test_columns_of_any_dtype_and_shape(dtype, tmp_path):
     column.write(rows[4:])
     assert torch.equal(column.read([(4, 2), (0, 1), (2, 2)]), rows[[4, 5, 0, 2, 3]])
     column.close()
+    nothing = disk.column(str(tmp_path), rows[:, :0])
+    nothing.write(rows[:, :0])
+    assert nothing.read([(1, 2)]).shape == (2, 0, 2)
+    nothing.close()
 
 
 def sparse_blocks(rows, width=200, marked=None):
