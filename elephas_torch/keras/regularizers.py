@@ -19,10 +19,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from elephas_torch.keras.identifiers import both_spellings, resolve, written
+from elephas_torch.keras.making import Maker
 from elephas_torch.keras.serialization import custom_object_scope
 
 
-class Regularizer:
+class Regularizer(metaclass=Maker):
     """A penalty. Subclass it with `__call__` and `get_config`; a function does as well."""
 
     def __call__(self, x: Tensor) -> Tensor:

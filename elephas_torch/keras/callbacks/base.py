@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from elephas_torch.keras.making import Maker
+
 Logs = dict[str, Any]
 
 #: The hooks at batches, by what goes on.
@@ -14,7 +16,7 @@ BATCH_HOOKS = {
 }
 
 
-class Callback:
+class Callback(metaclass=Maker):
     """Override the hooks that you want.
 
     Follows https://keras.io/api/callbacks/base_callback/

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import warnings
 from typing import Any
 
 from elephas_torch.errors import unknown_arguments
+from elephas_torch.keras import legacy
 from elephas_torch.keras.arguments import check_whole
 from elephas_torch.keras.callbacks.base import Logs
 from elephas_torch.keras.callbacks.frequency import Every, checked_frequency
@@ -133,10 +133,8 @@ def _period(kwargs: dict[str, Any]) -> int:
     if "period" not in kwargs:
         return 1
     check_whole("period", kwargs["period"], 1)
-    warnings.warn(
-        "ModelCheckpoint(period=…) is Keras 2's: use save_freq='epoch', or a number of batches.",
-        DeprecationWarning,
-        stacklevel=3,
+    legacy.warn(
+        "ModelCheckpoint(period=…) is Keras 2's: use save_freq='epoch', or a number of batches."
     )
     return int(kwargs["period"])
 

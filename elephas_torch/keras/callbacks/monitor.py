@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import warnings
 from typing import Any
 
-from elephas_torch.errors import unknown
+from elephas_torch.errors import nearest, unknown
+from elephas_torch.keras import legacy
 from elephas_torch.keras.callbacks.base import Callback, Logs
 from elephas_torch.keras.naming import snake_case
 
@@ -62,12 +62,23 @@ class Monitor(Callback):
     def _value(self, logs: Logs | None) -> float | None:
         value = (logs or {}).get(self.monitor)
         if value is None:
-            warnings.warn(
-                f"{type(self).__name__} watches {self.monitor!r}, which isn't there. "
-                f"There is: {', '.join(logs or {})}.",
-                stacklevel=2,
+            legacy.warn(
+                f"{type(self).__name__} watches {self.monitor!r}, which isn't there."
+                f"{_hint(self.monitor, list(logs or {}))} There is: {', '.join(logs or {})}.",
+                UserWarning,
             )
         return value
+
+
+def _hint(monitor: str, names: list[str]) -> str:
+    """What is meant by a name that isn't there: "acc" may be any accuracy."""
+    prefix = "val_" if monitor.startswith("val_") else ""
+    alike = [name for name in names if name.startswith("val_") == bool(prefix)]
+    if prefix and names and not alike:
+        return " Values of validation need validation_data or validation_split in fit()."
+    bare = monitor.removeprefix(prefix)
+    within = [name for name in alike if bare in name]
+    return f" Did you mean {within[0]!r}?" if len(within) == 1 else nearest(monitor, alike)
 
 
 def _direction(name: str) -> str | None:

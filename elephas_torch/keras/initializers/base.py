@@ -8,10 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from elephas_torch.keras.making import Maker
+
 Shape = Sequence[int]
 
 
-class Initializer:
+class Initializer(metaclass=Maker):
     """Gives a new weight its first value. Subclass it with `__call__` and `get_config`."""
 
     def __call__(self, shape: Shape, dtype: torch.dtype = torch.float32) -> Tensor:

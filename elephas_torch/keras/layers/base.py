@@ -12,7 +12,7 @@ import inspect
 import warnings
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -35,6 +35,7 @@ from elephas_torch.keras.layers.configured import Configured
 from elephas_torch.keras.layers.declared import Shape, declared
 from elephas_torch.keras.layers.own_metrics import metrics_in
 from elephas_torch.keras.layers.signature import CallSignature, bound, shape_of
+from elephas_torch.keras.making import Maker
 from elephas_torch.keras.symbolic import KerasTensor, Node
 
 __all__ = ["Layer", "Shape", "collected_losses"]
@@ -45,17 +46,12 @@ _depth = 0
 undecided: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
-class _Made(type(Configured)):  # type: ignore[misc]
+class _Made(Maker):
     """Makes layers; arguments as Keras 1 and 2 spelled them become today's before."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         args, kwargs = legacy.modern(cls, args, kwargs)
         return super().__call__(*args, **kwargs)
-
-    @property
-    def __signature__(cls) -> inspect.Signature:
-        # What help() and inspect show: this class's __call__ takes anything.
-        return inspect.signature(functools.partial(cast(Any, cls).__init__, None))
 
 
 class Layer(Configured, WithLosses, metaclass=_Made):

@@ -13,13 +13,14 @@ from elephas_torch.keras.identifiers import shown_name
 from elephas_torch.keras.losses.functions import same_rank
 from elephas_torch.keras.losses.reduction import MEANS, REDUCTIONS, reduce_weighted
 from elephas_torch.keras.losses.wrapped import find_function, function_config
+from elephas_torch.keras.making import Maker
 from elephas_torch.keras.naming import auto_name, snake_case
 
 #: The package's loss functions, by name: filled as the classes of `NamedLoss` are made.
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
 
 
-class Loss:
+class Loss(metaclass=Maker):
     """Subclass it with a `call(y_true, y_pred)` that gives a value for each sample.
 
     Follows https://keras.io/api/losses/#base-loss-api

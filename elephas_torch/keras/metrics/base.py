@@ -14,6 +14,7 @@ from elephas_torch.errors import unknown_arguments
 from elephas_torch.keras import initializers, trees
 from elephas_torch.keras.legacy.adding import OF_METRICS, name_first
 from elephas_torch.keras.losses.base import float_dtype
+from elephas_torch.keras.making import Maker
 from elephas_torch.keras.naming import auto_name, snake_case
 from elephas_torch.keras.variables import State
 
@@ -21,7 +22,7 @@ from elephas_torch.keras.variables import State
 Result = Any
 
 
-class Metric:
+class Metric(metaclass=Maker):
     """Subclass it with an `update_state` that adds to variables, and a `result` made from them.
 
     Follows https://keras.io/api/metrics/base_metric/

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-from typing import Any, cast
+from typing import Any
 
 from torch import Tensor
 
 from elephas_torch import optimizers as ground
 from elephas_torch.keras import legacy
+from elephas_torch.keras.making import Maker
 from elephas_torch.keras.naming import snake_case
 from elephas_torch.keras.optimizers import schedules
 from elephas_torch.keras.optimizers.rate import LearningRate
@@ -21,16 +20,11 @@ from elephas_torch.optimizers.base import Rate
 _IGNORED = ("is_legacy_optimizer", "jit_compile")
 
 
-class _Made(type):
+class _Made(Maker):
     """Makes optimizers; arguments as Keras 1 and 2 spelled them become today's before."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         return super().__call__(*args, **legacy.optimizer(cls.__name__, kwargs))
-
-    @property
-    def __signature__(cls) -> inspect.Signature:
-        # What help() and inspect show: this class's __call__ takes anything.
-        return inspect.signature(functools.partial(cast(Any, cls).__init__, None))
 
 
 class KerasOptimizer(Optimizer, metaclass=_Made):
