@@ -172,15 +172,22 @@ class Graph:
         return found
 
     def output_names(self) -> list[str]:
-        """Names of the outputs: the keys of a dict, else of the layers that give them."""
+        """Names of the outputs: the keys of a dict, else of the layers that give them; of a
+        layer that gives several, all but the first with a number."""
         if isinstance(self.outputs, dict):
             return sorted(self.outputs, key=str)
-        names: list[str] = []
+        own: list[str] = []
         for number in self.targets:
             call = self.producer(number)
             layer = call.layer if call else self.input_layers[self.sources.index(number)]
-            again = sum(name == layer.name or name.startswith(f"{layer.name}_") for name in names)
-            names.append(f"{layer.name}_{again}" if again else layer.name)
+            own.append(layer.name)
+        names: list[str] = []
+        for name in own:
+            free, again = name, 0
+            while free in names or (again and free in own):
+                again += 1
+                free = f"{name}_{again}"
+            names.append(free)
         return names
 
     def histories(self) -> dict[int, list[Any]]:

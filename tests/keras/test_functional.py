@@ -387,3 +387,23 @@ def test_arithmetic_on_symbolic_tensors_that_cannot_be_is_named():
 def test_functions_of_torch_and_numpy_say_what_to_use_for_symbolic_tensors(function):
     with pytest.raises((TypeError, ValueError), match=r"has no values.*keras\.ops"):
         function(Input((4,)))
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["dense_1", "dense"], ["dense_1", "dense"]),
+        (["a_b", "a", "a_1"], ["a_b", "a", "a_1"]),
+        (["a", "a", "a_1"], ["a", "a_2", "a_1"]),
+        (["a", "a", "a"], ["a", "a_1", "a_2"]),
+    ],
+)
+def test_outputs_are_named_as_their_layers(names, found):
+    start = Input((4,))
+    made = {name: layers.Dense(1, name=name) for name in names}
+    model = Model(start, [made[name](start) for name in names])
+    assert model.output_names == found
+    model.compile("sgd", dict.fromkeys(found, "mse"))
+    x = np.zeros((2, 4), "float32")
+    history = model.fit(x, [x[:, :1]] * len(names), verbose=0).history
+    assert set(history) == {"loss", *(f"{name}_loss" for name in found)}
