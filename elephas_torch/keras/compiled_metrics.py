@@ -65,9 +65,7 @@ class Measured:
 class CompiledMetrics:
     """All metrics that `compile` was given; one entry of `Model.metrics`, as in Keras.
 
-    Args:
-        given: how many outputs -> for each output the metrics, of `metrics` and then of
-            `weighted_metrics`; asked once the outputs are known.
+    They are known once the outputs are: see `resolve`.
     """
 
     name = "compile_metrics"
