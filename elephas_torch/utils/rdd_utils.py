@@ -57,12 +57,13 @@ def to_simple_rdd(
     x, y = _columns(features, "features"), _columns(labels, "labels")
     _check_lengths(x, y)
     blocks = _parallelize(sc, x, y, num_slices)
-    pairs = blocks.flatMap(_rows)
+    pairs = blocks.flatMap(rows_of)
     pairs._elephas_blocks = blocks  # type: ignore[attr-defined]
     return pairs
 
 
-def _arrays(features: Any, labels: Any) -> Block:
+def arrays(features: Any, labels: Any) -> Block:
+    """Features and labels as arrays of as many rows; raises DataError where they can't be."""
     x, y = _array(features, "features"), _array(labels, "labels")
     _check_lengths(x, y)
     return x, y
@@ -114,13 +115,14 @@ def _array(values: Any, name: str) -> np.ndarray:
 
 
 def _parallelize(sc: SparkContext, x: Any, y: Any, num_slices: int | None) -> RDD[Any]:
-    slices = _slices(sc, _bytes(x, y)) if num_slices is None else num_slices
+    slices = slices_of(sc, _bytes(x, y)) if num_slices is None else num_slices
     if slices < 1:
         raise ValueError(f"`num_slices` must be 1 or more. Received: num_slices={num_slices}")
     return sc.parallelize(list(_blocks(x, y, slices)), slices)
 
 
-def _slices(sc: SparkContext, size: int) -> int:
+def slices_of(sc: SparkContext, size: int) -> int:
+    """The number of partitions for so many bytes."""
     return sc.defaultParallelism * max(1, -(-size // (sc.defaultParallelism * PARTITION_BYTES)))
 
 
@@ -137,7 +139,8 @@ def _blocks(x: Any, y: Any, slices: int) -> Iterator[Block]:
             yield _cut(x, start, stop), _cut(y, start, stop)
 
 
-def _rows(block: Block) -> Iterable[tuple[Any, Any]]:
+def rows_of(block: Block) -> Iterable[tuple[Any, Any]]:
+    """The pairs of a block."""
     return zip(*map(_each, block), strict=True)
 
 
@@ -166,16 +169,17 @@ def to_labeled_point(
         DataError: there are no rows, lengths differ, or shapes are others than these.
     """
     prepare_python(sc)
-    x, y = _arrays(features, labels)
+    x, y = arrays(features, labels)
     if x.ndim != 2:
         raise DataError(
             "A LabeledPoint has one row of features: `features` must be of shape (rows, length). "
             f"Received: shape {x.shape}"
         )
-    return _parallelize(sc, x, _point_labels(y, categorical), None).flatMap(_points)
+    return _parallelize(sc, x, point_labels(y, categorical), None).flatMap(_points)
 
 
-def _point_labels(y: np.ndarray, categorical: bool) -> np.ndarray:
+def point_labels(y: np.ndarray, categorical: bool) -> np.ndarray:
+    """A number a row, of one-hot rows the class; raises DataError where they are others."""
     if categorical and y.ndim == 2 and y.shape[1] > 1:
         return y.argmax(axis=1)
     if not categorical and y.size == len(y):
@@ -191,7 +195,7 @@ def _point_labels(y: np.ndarray, categorical: bool) -> np.ndarray:
 def _points(block: Block) -> Iterator[LabeledPoint]:
     from pyspark.mllib.regression import LabeledPoint
 
-    for features, label in _rows(block):
+    for features, label in rows_of(block):
         yield LabeledPoint(float(label), to_vector(features))
 
 
