@@ -17,6 +17,7 @@ from pyspark.ml.classification import ProbabilisticClassifier
 from pyspark.ml.regression import Regressor
 from pyspark.ml.util import MLReadable, MLReader, MLWritable, MLWriter
 
+from elephas_torch import frames
 from elephas_torch.keras.callbacks import Callback
 from elephas_torch.keras.models import Model
 from elephas_torch.ml import models, tasks, transformer
@@ -69,6 +70,9 @@ class Trainer(Training, Estimator[Any], MLWritable, MLReadable[Any]):
         for name in _listed(self.features()):
             tasks.checked_name(schema, name, "featuresCol")
         model = self._start()
+        if not model.built and model.has_call:
+            columns = frames.Columns(self.features(), None, invalid=self.getHandleInvalid())
+            frames.build(model, dataset, columns, frames.cluster_of(dataset))
         task = self._task(model, label) if model.built else None
         dataset, label_col = self._one_hot(dataset, task)
         trained = self._spark_model(model)
@@ -176,8 +180,6 @@ class Trainer(Training, Estimator[Any], MLWritable, MLReadable[Any]):
 
     def _spark_model(self, model: Model) -> SparkModel:
         arguments = {snake(name): self.getOrDefault(name) for name in _PASSED}
-        if arguments["memory"] is None:
-            del arguments["memory"]
         if arguments["seed"] is not None:  # Spark's may be negative
             arguments["seed"] %= 2**31
         optimizer: Optimizer | None = copy.deepcopy(self.getOptimizer())

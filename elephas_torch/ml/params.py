@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from pyspark.ml.param import Param, Params, TypeConverters
@@ -23,7 +24,7 @@ from pyspark.ml.param.shared import (
     HasWeightCol,
 )
 
-from elephas_torch import arguments
+from elephas_torch import arguments, memory
 from elephas_torch.errors import unknown
 from elephas_torch.keras import optimizers as keras_optimizers
 from elephas_torch.keras.arguments import (
@@ -49,14 +50,14 @@ F = TypeVar("F", bound="Features")
 
 
 def _param(name: str, doc: str, convert: Callable[[Any], Any]) -> Param[Any]:
-    return Param(Params._dummy(), name, doc, typeConverter=_optional(convert))
+    return Param(Params._dummy(), name, doc, typeConverter=partial(_optional, convert))
 
 
-def _optional(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def converted(value: Any) -> Any:
-        return None if value is None else convert(value)
+# Converters are functions of a module, and no closures: stages are pickled with their params.
 
-    return converted
+
+def _optional(convert: Callable[[Any], Any], value: Any) -> Any:
+    return None if value is None else convert(value)
 
 
 def _as_it_is(value: Any) -> Any:
@@ -64,41 +65,38 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
-def _whole(name: str, least: int = 1) -> Callable[[Any], int]:
-    def convert(value: Any) -> int:
-        check_whole(name, value, least)
-        return int(value)
-
-    return convert
+def _whole(name: str, value: Any, least: int = 1) -> int:
+    check_whole(name, value, least)
+    return int(value)
 
 
-def _flag(name: str) -> Callable[[Any], bool]:
-    def convert(value: Any) -> bool:
-        check_flag(name, value)
-        return bool(value)
-
-    return convert
+def _flag(name: str, value: Any) -> bool:
+    check_flag(name, value)
+    return bool(value)
 
 
-def _seconds(name: str) -> Callable[[Any], float]:
-    return lambda value: float(positive("SparkModel", name, value))
+def _seconds(name: str, value: Any) -> float:
+    return float(positive("SparkModel", name, value))
 
 
-def _share(name: str) -> Callable[[Any], float]:
-    def convert(value: Any) -> float:
-        check_share(name, value)
-        return float(value)
-
-    return convert
+def _rate(value: Any) -> float:
+    return float(not_negative("SparkModel", "learningRate", value))
 
 
-def _text(name: str) -> Callable[[Any], str]:
-    def convert(value: Any) -> str:
-        if not isinstance(value, str):
-            raise TypeError(f"`{name}` must be a string. Received: {name}={value!r}")
-        return value
+def _share(value: Any) -> float:
+    check_share("validationSplit", value)
+    return float(value)
 
-    return convert
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"`{name}` must be a string. Received: {name}={value!r}")
+    return value
+
+
+def _size(value: Any) -> Any:
+    memory.parsed(value)
+    return value
 
 
 def column_names(value: Any) -> list[str]:
@@ -124,13 +122,10 @@ def _verbose(value: Any) -> Any:
     return value if value == "auto" else int(value)
 
 
-def _mapping(name: str) -> Callable[[Any], dict[str, Any]]:
-    def convert(value: Any) -> dict[str, Any]:
-        if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-            raise TypeError(f"`{name}` must be a dict by names. Received: {name}={value!r}")
-        return dict(value)
-
-    return convert
+def _arguments(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise TypeError(f"`modelParams` must be a dict by names. Received: modelParams={value!r}")
+    return dict(value)
 
 
 def _model(value: Any) -> Model:
@@ -228,7 +223,7 @@ class Features(Named, HasFeaturesCol, HasLabelCol, HasPredictionCol, HasHandleIn
     )
     inferenceBatchSize = _param(
         "inferenceBatchSize", "rows that the fitted model computes at once.",
-        _whole("inferenceBatchSize"),
+        partial(_whole, "inferenceBatchSize"),
     )  # fmt: skip
     customObjects = _param(
         "customObjects",
@@ -269,7 +264,7 @@ class Classes(Named, HasProbabilityCol, HasRawPredictionCol, HasThresholds):
     predictClasses = _param(
         "predictClasses",
         "True: predictionCol has the class. False: the model's outputs, an array, as elephas's.",
-        _flag("predictClasses"),
+        partial(_flag, "predictClasses"),
     )
 
     def __init__(self) -> None:
@@ -292,9 +287,7 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
         "its one argument has another name.",
         _builder,
     )
-    modelParams = _param(
-        "modelParams", "arguments of modelBuilder's, by name.", _mapping("modelParams")
-    )
+    modelParams = _param("modelParams", "arguments of modelBuilder's, by name.", _arguments)
     kerasModelConfig = _param(
         "kerasModelConfig", "the model as JSON: what model.to_json() gives.", _model_json
     )
@@ -302,13 +295,13 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
         "initialModel", "a fitted model, whose weights training starts from.", _initial
     )
     epochs = _param("epochs", "times that the rows are gone through; also maxIter.",
-                    _whole("epochs"))  # fmt: skip
-    batchSize = _param("batchSize", "rows a step and worker.", _whole("batchSize"))
+                    partial(_whole, "epochs"))  # fmt: skip
+    batchSize = _param("batchSize", "rows a step and worker.", partial(_whole, "batchSize"))
     learningRate = _param(
         "learningRate",
         "of the optimizer that gradients go to: in place of the compiled one's (or, with "
         "frequency 'batch' and `optimizer`, of that one's).",
-        lambda value: float(not_negative("SparkModel", "learningRate", value)),
+        _rate,
     )
     loss = _param("loss", "a loss, in place of the compiled one.", _as_it_is)
     metrics = _param("metrics", "metrics, in place of the compiled ones.", _as_it_is)
@@ -339,19 +332,23 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
     validationSplit = _param(
         "validationSplit",
         "the share of rows, each partition's last ones, to validate with.",
-        _share("validationSplit"),
+        _share,
     )
-    shuffle = _param("shuffle", "each epoch takes the rows in a new order.", _flag("shuffle"))
+    shuffle = _param(
+        "shuffle", "each epoch takes the rows in a new order.", partial(_flag, "shuffle")
+    )
     classWeight = _param(
         "classWeight", "class number -> weight of its rows in the loss.", _class_weight
     )
     categoricalLabels = _param(
         "categoricalLabels",
         "True: the label column has class numbers. Default: told by the loss.",
-        _flag("categoricalLabels"),
+        partial(_flag, "categoricalLabels"),
     )
     nbClasses = _param(
-        "nbClasses", "number of classes. Default: the model's outputs.", _whole("nbClasses", 2)
+        "nbClasses",
+        "number of classes. Default: the model's outputs.",
+        partial(_whole, "nbClasses", least=2),
     )
     callbacks = _param(
         "callbacks", "callbacks; they run on the driver at the ends of epochs.", _callbacks
@@ -369,22 +366,21 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
     )
     memory = _param(
         "memory",
-        "bytes of rows that a worker keeps in memory, as a number or as '512m', '2g'; more goes "
-        "to its disk.",
-        _as_it_is,
+        "what a worker's rows may take of its memory: '512m', '2g'; more goes to its disk.",
+        _size,
     )
     port = _param("port", "of the parameter server; 0: a free one.", arguments.checked_port)
-    host = _param("host", "the driver's address that executors reach.", _text("host"))
+    host = _param("host", "the driver's address that executors reach.", partial(_text, "host"))
     joinTimeout = _param(
         "joinTimeout", "seconds that the first round waits for all workers.",
-        _seconds("joinTimeout"),
+        partial(_seconds, "joinTimeout"),
     )  # fmt: skip
     roundTimeout = _param(
         "roundTimeout", "seconds that a worker waits for the others of its round.",
-        _seconds("roundTimeout"),
+        partial(_seconds, "roundTimeout"),
     )  # fmt: skip
     lease = _param(
-        "lease", "seconds of silence after which a worker is left out.", _seconds("lease")
+        "lease", "seconds of silence after which a worker is left out.", partial(_seconds, "lease")
     )
 
     _NOT_GIVEN: ClassVar[tuple[str, ...]] = (

@@ -17,7 +17,7 @@ from pyspark.ml.regression import RegressionModel
 from pyspark.ml.util import MLReadable, MLReader, MLWritable, MLWriter
 from pyspark.sql.types import ArrayType, DataType, DoubleType, FloatType, StructField, StructType
 
-from elephas_torch import frames, heads, inference
+from elephas_torch import cluster, frames, heads, inference
 from elephas_torch.heads import Head
 from elephas_torch.keras.models import Model
 from elephas_torch.ml import models, tasks
@@ -149,8 +149,8 @@ class Fitted(Features, SparkModelStage, MLWritable, MLReadable[Any]):
     @property
     def numFeatures(self) -> int:
         """How many numbers a row of features has; -1 where that isn't known."""
-        shapes = [self._model.input_structure.leaves(self._model.input_shape)][0]
-        sizes = [one for shape in shapes for one in [_size(shape)]]
+        shapes = self._model.input_structure.leaves(self._model.input_shape)
+        sizes = [_size(shape) for shape in shapes]
         return -1 if None in sizes else sum(sizes)  # type: ignore[arg-type]
 
     def state(self) -> dict[str, Any]:
@@ -258,6 +258,8 @@ class Fitted(Features, SparkModelStage, MLWritable, MLReadable[Any]):
 
     def _sent_to(self, session: SparkSession) -> inference.Sent:
         connect = "connect" in type(session).__module__
+        if not connect:
+            cluster.prepare_python(session.sparkContext)
         key = id(session) if connect else session.sparkContext.applicationId
         with _LOCK:
             if key not in self._sent:

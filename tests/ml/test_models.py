@@ -62,7 +62,7 @@ PARAMS = {"batchSize": 8, "batch_size": 8, "epochs": 3, "loss": None}
     [
         (lambda: small(2), {}, 2),
         (lambda batch_size: small(batch_size), {}, 8),
-        (lambda batchSize, epochs=1: small(batchSize + epochs), {}, 11),  # noqa: N803
+        (lambda batchSize, epochs=1: small(batchSize + epochs), {}, 11),
         (lambda params: small(params["epochs"] + params["batch_size"]), {}, 11),
         (lambda units, epochs: small(units + epochs), {"units": 4}, 7),
         (lambda **more: small(more["units"]), {"units": 4}, 4),
@@ -115,7 +115,7 @@ def test_objects_given_are_not_shared_by_fits():
 
 
 def test_what_isnt_compiled_needs_a_loss():
-    with pytest.raises(ValueError, match="isn't compiled.*loss=…"):
+    with pytest.raises(ValueError, match=r"isn't compiled.*loss=…"):
         models.compiled(small(compiled=False))
 
 
@@ -143,7 +143,7 @@ def test_the_estimator_takes_one_way_to_a_model():
     assert same(ElephasEstimator(model).get_model().get_weights(), model.get_weights())
     built = ElephasEstimator(model, modelBuilder=lambda: small(7)).get_model()
     assert built.output_shape == (None, 7)
-    with pytest.raises(ValueError, match="ElephasClassifier has no model"):
+    with pytest.raises(ValueError, match=r"ElephasClassifier has no model"):
         ElephasClassifier().get_model()
     warm = ElephasEstimator().setInitialModel(ElephasTransformer(model=model)).get_model()
     assert same(warm.get_weights(), model.get_weights())

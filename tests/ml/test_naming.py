@@ -80,20 +80,20 @@ def test_several_names_one_value():
 
 
 def test_a_name_under_no_form_is_a_type_error_with_the_nearest():
-    with pytest.raises(TypeError, match="ElephasEstimator got .* 'epoch'. Did you mean 'epochs'"):
+    with pytest.raises(TypeError, match=r"ElephasEstimator got .* 'epoch'. Did you mean 'epochs'"):
         ElephasEstimator(epoch=3)
-    with pytest.raises(TypeError, match="'probabilityCols'. Did you mean 'probabilityCol'"):
+    with pytest.raises(TypeError, match=r"'probabilityCols'. Did you mean 'probabilityCol'"):
         ElephasClassifier().setParams(probabilityCols="p")
 
 
 def test_a_regressor_knows_nothing_of_probabilities():
     assert not hasattr(ElephasRegressor(), "probabilityCol")
-    with pytest.raises(TypeError, match="'probabilityCol'"):
+    with pytest.raises(TypeError, match=r"'probabilityCol'"):
         ElephasRegressor(probabilityCol="p")
 
 
 def test_one_param_under_two_names_is_a_type_error():
-    with pytest.raises(TypeError, match="got `epochs` twice, also as `maxIter`"):
+    with pytest.raises(TypeError, match=r"got `epochs` twice, also as `maxIter`"):
         ElephasEstimator(nb_epoch=1, maxIter=2)
 
 

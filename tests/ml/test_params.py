@@ -1,5 +1,7 @@
 """What params take and refuse; nothing here needs Spark to run."""
 
+import pickle
+
 import pytest
 
 from elephas_torch.keras import Sequential, callbacks, layers
@@ -31,7 +33,7 @@ def test_the_seeds_form():
 def test_the_model_alone_and_what_is_no_context():
     model = small()
     assert ElephasEstimator(model).getModel() is model
-    with pytest.raises(TypeError, match="`sc` must be a SparkContext"):
+    with pytest.raises(TypeError, match=r"`sc` must be a SparkContext"):
         ElephasEstimator("local[2]", model)
 
 
@@ -86,6 +88,7 @@ def test_each_param_has_a_text_and_explains_itself():
         ("staleness", "some", ValueError, "'scale'"),
         ("modelParams", [3], TypeError, "a dict by names"),
         ("nbClasses", 1, ValueError, "2 or more"),
+        ("memory", "lots", ValueError, "as '512m' or '2g'"),
         ("joinTimeout", 0, ValueError, "joinTimeout"),
         ("customObjects", ["x"], TypeError, "custom_objects"),
     ],
@@ -137,3 +140,10 @@ def test_named_forms_are_what_spark_looks_for():
     assert not isinstance(ElephasEstimator(), Classifier | Regressor)
     assert isinstance(ElephasClassifier(), HasWeightCol)
     assert isinstance(ElephasRegressor(), HasSeed)
+
+
+def test_estimators_can_be_pickled():
+    estimator = pickle.loads(pickle.dumps(ElephasEstimator(small(), epochs=4, seed=-3)))
+    assert (estimator.getEpochs(), estimator.getSeed()) == (4, -3)
+    with pytest.raises(ValueError, match=r"`epochs`"):
+        estimator.setEpochs(0)

@@ -65,16 +65,18 @@ def test_categorical_labels_classify_with_any_loss():
 
 def test_named_forms_want_a_loss_of_theirs():
     kind = ModelType.CLASSIFICATION
-    with pytest.raises(ValueError, match="'mean_squared_error' measures numbers.*ElephasRegressor"):
+    with pytest.raises(
+        ValueError, match=r"'mean_squared_error' measures numbers.*ElephasRegressor"
+    ):
         task_of(model_of(3, None, "mse"), MANY, kind)
-    with pytest.raises(ValueError, match="measures classes, not numbers: use ElephasClassifier"):
+    with pytest.raises(ValueError, match=r"measures classes, not numbers: use ElephasClassifier"):
         task_of(model_of(3, None, "categorical_crossentropy"), MANY, ModelType.REGRESSION)
     assert task_of(model_of(3, None, "mse"), ONE, kind, categorical=True).classes == 3
 
 
 def test_classes_must_fit_the_outputs():
     model = model_of(3, "softmax", losses.CategoricalCrossentropy())
-    with pytest.raises(ValueError, match="tells 3 classes apart, and nbClasses is 10"):
+    with pytest.raises(ValueError, match=r"tells 3 classes apart, and nbClasses is 10"):
         task_of(model, ONE, nb_classes=10)
     with pytest.raises(ValueError, match=r"has 4 classes \(a, b, c, d\), and the model tells 3"):
         task_of(model, Label(single=True, values=("a", "b", "c", "d")))
@@ -84,7 +86,7 @@ def test_several_outputs_are_for_spark_model():
     start = layers.Input((4,))
     model = Model(start, [layers.Dense(1)(start), layers.Dense(2)(start)])
     model.compile("sgd", "mse")
-    with pytest.raises(ValueError, match="has several outputs.*SparkModel"):
+    with pytest.raises(ValueError, match=r"has several outputs.*SparkModel"):
         task_of(model, ONE)
 
 
@@ -127,5 +129,5 @@ def test_label_columns():
 def test_label_columns_that_are_none():
     with pytest.raises(ValueError, match=r"'text' \(labelCol\) is of strings.*StringIndexer"):
         Label.of(SCHEMA, "text", "vector")
-    with pytest.raises(ValueError, match="no column 'indx' .labelCol.* mean 'index'.*It has: ind"):
+    with pytest.raises(ValueError, match=r"no column 'indx' .labelCol.* mean 'index'.*It has: ind"):
         Label.of(SCHEMA, "indx", "vector")
