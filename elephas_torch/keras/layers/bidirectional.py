@@ -74,6 +74,10 @@ class Bidirectional(BuiltIn):
         self.return_state = layer.return_state
         vars(self)["_first_weights"] = weights
 
+    def _hint(self, rank: int) -> str:
+        of_layer = getattr(self.forward_layer, "_hint", None)
+        return "" if of_layer is None else str(of_layer(rank))
+
     def build(self, sequences_shape: Shape, initial_state_shape: Any = None) -> None:
         self.check_shape(sequences_shape)
         for layer in (self.forward_layer, self.backward_layer):

@@ -76,7 +76,12 @@ class BuiltIn(Layer):
         return ValueError(
             f"{self._label} expects inputs of shape {shown(self.input_spec)}. "
             f"Received: inputs of shape {received}"
+            + (self._hint(len(shape)) if isinstance(shape, tuple | list) else "")
         )
+
+    def _hint(self, rank: int) -> str:
+        """What to do with inputs that have so many axes; "" where that isn't known."""
+        return ""
 
     def forward(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         try:

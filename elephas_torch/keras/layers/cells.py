@@ -55,8 +55,9 @@ class Cell(BuiltIn):
         implementation: Any = 2,
         **kwargs: Any,
     ) -> None:
+        # A layer that makes its cell itself is who the user knows.
+        owner = kwargs.pop("_owner", type(self).__name__)
         super().__init__(**kwargs)
-        owner = type(self).__name__
         self.units = arguments.positive_integer(owner, "units", units)
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)

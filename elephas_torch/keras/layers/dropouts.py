@@ -8,7 +8,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from elephas_torch.keras.layers import arguments
+from elephas_torch.keras.layers import arguments, rank_hints
 from elephas_torch.keras.layers.noises import RandomLayer, checked_noise_shape, lengths
 
 __all__ = ["Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"]
@@ -68,6 +68,9 @@ class _SpatialDropout(Dropout):
         ones = (1,) * self.axes
         last = self.data_format == "channels_last"
         self.noise_shape = (None, *ones, None) if last else (None, None, *ones)
+
+    def _hint(self, rank: int) -> str:
+        return rank_hints.of_images(self.axes, self.data_format == "channels_last", rank)
 
     def call(self, inputs: Tensor) -> Tensor:
         if inputs.dim() != self.axes + 2:

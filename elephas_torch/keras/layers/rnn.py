@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from elephas_torch.keras import naming, serialization, trees
+from elephas_torch.keras.layers import rank_hints
 from elephas_torch.keras.layers import sequences as walk
 from elephas_torch.keras.layers.base import Shape
 from elephas_torch.keras.layers.builtin import BuiltIn
@@ -245,8 +246,12 @@ class Recurrent(RNN):
             name=naming.snake_case(self.cell_class.__name__),
             trainable=kwargs.get("trainable", True),
             dtype=kwargs.get("dtype"),
+            _owner=type(self).__name__,
         )
         super().__init__(cell, **kwargs)
+
+    def _hint(self, rank: int) -> str:
+        return rank_hints.of_sequences(rank)
 
     def __getattr__(self, name: str) -> Any:
         cell = self.__dict__.get("_modules", {}).get("cell")

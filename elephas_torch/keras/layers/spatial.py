@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from elephas_torch.keras.layers import arguments
+from elephas_torch.keras.layers import arguments, rank_hints
 from elephas_torch.keras.layers.builtin import BuiltIn
 
 _CHANNELS_SECOND = {4: (0, 3, 1, 2), 5: (0, 4, 1, 2, 3)}
@@ -32,6 +32,9 @@ class Spatial(BuiltIn):
         self._channels_last = self.data_format == "channels_last"
         self._channel_axis = -1 if self._channels_last else 1
         self._first = 1 if self._channels_last else 2
+
+    def _hint(self, rank: int) -> str:
+        return rank_hints.of_images(self.axes, self._channels_last, rank)
 
     def _check_rank(self, inputs: Tensor) -> None:
         # torch would take channels_first inputs that lack an axis as one without a batch.

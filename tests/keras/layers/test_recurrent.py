@@ -539,3 +539,16 @@ def test_a_stateful_model_of_a_fixed_batch_trains_and_starts_anew():
     ours.compile("sgd", "mse")
     ours.fit(x, y, batch_size=4, shuffle=False, verbose=0)
     assert np.isfinite(ours.evaluate(x, y, batch_size=4, verbose=0))
+
+
+@pytest.mark.parametrize("name", ["LSTM", "GRU", "SimpleRNN"])
+def test_bad_arguments_are_those_of_the_layer_that_the_user_made(name):
+    layer, cell = getattr(layers, name), getattr(layers, f"{name}Cell")
+    for wrong in ({"units": 0}, {"units": 2, "dropout": 3}, {"units": 2, "recurrent_dropout": -1}):
+        with pytest.raises(ValueError, match=f"^{name}: `"):
+            layer(**wrong)
+        with pytest.raises(ValueError, match=f"^{name}Cell: `"):
+            cell(**wrong)
+    with pytest.raises(ValueError, match=f"^{name}: `units`"):
+        layers.Bidirectional(layer(-1))
+    assert "_owner" not in layer(2).cell.get_config()
