@@ -20,6 +20,8 @@ from elephas_torch.keras import Input, Model, Sequential, batches
 from elephas_torch.keras.batches import Samples
 from elephas_torch.keras.layers import Dense
 from elephas_torch.keras.sparse import Sparse
+from elephas_torch.spark_model import SparkModel
+from elephas_torch.utils.rdd_utils import to_simple_rdd
 
 SMALL = 1 << 12
 _closing = []
@@ -399,6 +401,35 @@ def test_a_full_disk(tmp_path):
     with file, pytest.raises(WorkerError, match=r"it is full\. Set spark\.local\.dir"):
         column.write(torch.zeros(5, 1))
     column.close()
+
+
+@pytest.mark.spark
+def test_a_fit_that_streams_is_the_one_in_memory(spark_context):
+    """In order bit by bit; shuffled it learns the same, and leaves nothing on the disk."""
+    random = np.random.default_rng(0)
+    x = random.standard_normal((5_000, 256)).astype(np.float32)
+    labels = (x @ random.standard_normal((256, 4))).argmax(1)
+    rdd = to_simple_rdd(spark_context, x, labels).repartition(2).cache()
+
+    def fitted(memory, shuffle):
+        torch.manual_seed(0)
+        model = SparkModel(classifier(256), mode="synchronous", num_workers=2, memory=memory)
+        model.fit(
+            rdd, epochs=1, batch_size=250, shuffle=shuffle, verbose=0,
+            validation_split=0.1, class_weight={0: 2.0},
+        )  # fmt: skip
+        losses = [(one["loss"], one["val_loss"]) for one in model.training_histories]
+        return model.master_network, losses
+
+    (held, before), (streamed, after) = (fitted(memory, False) for memory in ("64m", "1m"))
+    assert before == after
+    for one, other in zip(held.get_weights(), streamed.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    shuffled, _ = fitted("1m", True)
+    losses = [model.evaluate(x, labels, verbose=0) for model in (held, shuffled)]
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
+    rdd.unpersist()
 
 
 CHILD = """
