@@ -87,17 +87,30 @@ def absent(message: str) -> Exception:
     return (ImportError if doing == opcode.opmap["IMPORT_FROM"] else AttributeError)(message)
 
 
-def unknown(kind: str, name: object, known: Iterable[str]) -> ValueError:
+#: So many names are listed; of more of them only those that are near.
+_LISTED = 16
+
+
+def unknown(kind: str, name: object, known: Iterable[str], page: str = "") -> ValueError:
     """Returns the `ValueError` for a name that nobody knows, with the nearest known one.
 
     Args:
         kind: what was looked for, as a user would say it: "loss", "mode".
         name: what was received.
-        known: the names that exist.
+        known: the names that exist. Of many only some are listed, the near ones first.
+        page: where all of them are described.
     """
     names = sorted({str(one) for one in known})
     hint = nearest(str(name), names)
-    return ValueError(f"Unknown {kind}: {name!r}.{hint} Known: {', '.join(names)}.")
+    shown = f" Known: {', '.join(names)}." if len(names) <= _LISTED else _some(str(name), names)
+    return ValueError(f"Unknown {kind}: {name!r}.{hint}{shown}{page and f' See {page}'}")
+
+
+def _some(name: str, names: list[str]) -> str:
+    close = difflib.get_close_matches(name, names, n=5, cutoff=0.5)
+    if not close:
+        return f" Known: {', '.join(names[:5])} … ({len(names)} in all)."
+    return f" Near it too: {', '.join(close[1:])}." if close[1:] else ""
 
 
 def unknown_arguments(owner: str, given: Iterable[str], known: Iterable[str]) -> TypeError:

@@ -62,6 +62,20 @@ def test_unknown_names():
     assert str(unknown("mode", 3, ["a"])) == "Unknown mode: 3. Known: a."
 
 
+def test_of_many_names_only_near_ones_are_listed():
+    names = [f"name_{number}" for number in range(30)]
+    message = str(unknown("thing", "name_31", [*names, "other"], "https://example.org/"))
+    assert message.startswith("Unknown thing: 'name_31'. Did you mean 'name_")
+    assert message.endswith(". See https://example.org/")
+    assert message.count("name_") == 6 and "other" not in message
+    assert str(unknown("thing", "zzz", names)) == (
+        "Unknown thing: 'zzz'. Known: name_0, name_1, name_10, name_11, name_12 … (30 in all)."
+    )
+    assert str(unknown("thing", "othr", [*names, "other"])) == (
+        "Unknown thing: 'othr'. Did you mean 'other'?"
+    )
+
+
 def test_unknown_arguments():
     error = unknown_arguments("fit", ["epoch", "zzz"], ["epochs", "verbose"])
     assert isinstance(error, TypeError)

@@ -11,6 +11,18 @@ from elephas_torch.keras.serialization import find_custom, registered_name
 
 T = TypeVar("T")
 
+_API = "https://keras.io/api"
+#: Kind -> where Keras describes all of it.
+_PAGES = {
+    "loss": f"{_API}/losses/",
+    "metric": f"{_API}/metrics/",
+    "layer": f"{_API}/layers/",
+    **{
+        kind: f"{_API}/layers/{kind}s/"
+        for kind in ("activation", "constraint", "initializer", "regularizer")
+    },
+}
+
 
 def both_spellings(classes: Iterable[type[T]]) -> dict[str, type[T]]:
     """Returns the classes by their names and by their names in snake case."""
@@ -35,7 +47,7 @@ def find(kind: str, name: str, known: Mapping[str, Any]) -> Any:
     if custom is not None:
         return custom
     if name not in known:
-        raise unknown(kind, name, known)
+        raise unknown(kind, name, known, _PAGES.get(kind, ""))
     return known[name]
 
 

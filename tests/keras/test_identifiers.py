@@ -2,7 +2,7 @@
 
 import pytest
 
-from elephas_torch.keras import identifiers
+from elephas_torch.keras import activations, identifiers, initializers, losses, metrics
 from elephas_torch.keras.serialization import custom_object_scope, register_keras_serializable
 
 
@@ -33,6 +33,24 @@ def test_the_user_s_own_comes_first():
 def test_an_unknown_name_gets_the_nearest():
     with pytest.raises(ValueError, match=r"Unknown thing: 'knwon'\. Did you mean 'known'"):
         identifiers.find("thing", "knwon", TABLE)
+
+
+@pytest.mark.parametrize(
+    ("get", "name", "near", "page"),
+    [
+        (losses.get, "mssse", "'mse'? Near it too: msle, mae.", "losses/"),
+        (metrics.get, "acuracy", "'accuracy'? Near it too: Accuracy,", "metrics/"),
+        (activations.get, "rleu", "'relu'? Near it too: relu6,", "layers/activations/"),
+        (initializers.get, "golrot", "'glorot_normal'? Near it too:", "layers/initializers/"),
+        (losses.get, "zzzz", "Known: BCE, BinaryCrossentropy,", "losses/"),
+    ],
+)
+def test_of_many_names_the_near_ones_are_told(get, name, near, page):
+    with pytest.raises(ValueError, match=f"^Unknown .*: '{name}'") as caught:
+        get(name)
+    message = str(caught.value)
+    assert near in message and message.endswith(f" See https://keras.io/api/{page}")
+    assert len(message) < 220
 
 
 def test_a_description_is_found_by_its_registered_name():
