@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 from elephas_torch.errors import unknown
+from elephas_torch.keras import legacy
 from elephas_torch.keras.code import enable_unsafe_deserialization
 from elephas_torch.keras.policy import dtype_policy, set_dtype_policy
 
@@ -33,6 +34,16 @@ __all__ = [
 ]
 
 _FLOATS = ("bfloat16", "float16", "float32", "float64")
+_NOT_OF_LAYERS = (
+    "set_floatx({0!r}) is for tensors that keras.ops, keras.random and keras.backend make. Layers "
+    "keep float32 weights, and cast their inputs to it.{1}"
+)
+#: What to do for layers that compute in another type.
+_IN_PLACE = {
+    "float64": " For float64 take model.to_torch().double().",
+    "bfloat16": " Shorter floats: set_dtype_policy('mixed_bfloat16').",
+    "float16": " Shorter floats: set_dtype_policy('mixed_float16').",
+}
 _IMAGE_FORMATS = ("channels_last", "channels_first")
 _settings: dict[str, Any] = {
     "floatx": "float32",
@@ -51,7 +62,8 @@ def floatx() -> str:
 def set_floatx(value: str) -> None:
     """Sets the float type of what `ops` makes out of Python's numbers.
 
-    Layers don't follow it: their weights are float32 (see `set_dtype_policy`).
+    Layers don't follow it, and a warning says so: they compute in float32, or as
+    `set_dtype_policy` tells.
 
     Args:
         value: "bfloat16", "float16", "float32" or "float64".
@@ -61,6 +73,8 @@ def set_floatx(value: str) -> None:
     """
     if value not in _FLOATS:
         raise unknown("floatx", value, _FLOATS)
+    if value not in ("float32", floatx()):
+        legacy.warn(_NOT_OF_LAYERS.format(value, _IN_PLACE.get(value, "")), UserWarning)
     _settings["floatx"] = value
 
 

@@ -4,7 +4,7 @@ import keras
 import pytest
 import torch
 
-from elephas_torch.keras import config, layers, ops, random
+from elephas_torch.keras import backend, config, layers, models, ops, random
 
 
 @pytest.fixture(autouse=True)
@@ -23,9 +23,33 @@ def test_the_settings_at_first_are_keras_s():
 
 
 def test_floatx_is_what_new_tensors_are():
-    config.set_floatx("float64")
+    with pytest.warns(UserWarning, match="Layers keep float32"):
+        config.set_floatx("float64")
     for made in (ops.zeros(2), ops.convert_to_tensor(1.5), random.normal((2,)), ops.exp(1)):
         assert made.dtype is torch.float64
+
+
+@pytest.mark.parametrize(
+    ("value", "instead"),
+    [
+        ("float64", r"model\.to_torch\(\)\.double\(\)"),
+        ("float16", r"set_dtype_policy\('mixed_float16'\)"),
+        ("bfloat16", r"set_dtype_policy\('mixed_bfloat16'\)"),
+    ],
+)
+def test_layers_do_not_follow_floatx_and_that_is_told_once(value, instead):
+    with pytest.warns(UserWarning, match=rf"{value}.*Layers keep float32.*{instead}") as caught:
+        backend.set_floatx(value)
+        backend.set_floatx(value)
+        backend.set_floatx("float32")
+    assert len(caught) == 1 and caught[0].filename == __file__
+    layer = layers.Dense(2)
+    assert layer(ops.zeros((1, 3))).dtype is torch.float32
+
+
+def test_what_the_warning_advises_can_be_done():
+    model = models.Sequential([layers.Input((3,)), layers.Dense(2)])
+    assert model.to_torch().double()(torch.ones(1, 3).double()).dtype is torch.float64
 
 
 def test_image_data_format_is_what_layers_take():
