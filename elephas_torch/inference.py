@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Tuple, Union  # noqa: UP035
 
 from elephas_torch import arrow, preflight, worker
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 #: What Spark Connect takes in one message, less some room for the rest of it.
 _LARGEST = 120 * 2**20
+#: Vectors up to this length go to Python with their zeros, as float32: that takes less time than
+#: Spark takes for writing doubles.
+_NARROW = 1024
 #: The struct that Spark keeps a vector in, as Arrow has it.
 _VECTOR = {"type": "int8", "size": "int32", "indices": ["int32"], "values": ["float64"]}
 
@@ -72,8 +77,14 @@ def outputs(
         invalid: "error": rows with null features, or with NaN features that come out as NaN, are
             a DataError; "keep" and "skip": their fields are null.
     """
-    plan = Plan(sent, tuple(heads), tuple(fields), batch_size, invalid, _has_arrow_udf())
-    column = _function(plan)(*[_argument(one) for one in fields])
+    arguments = [_argument(one, sent.skeleton) for one in fields]
+    known = tuple(one for _, one in arguments)
+    plan = Plan(sent, tuple(heads), known, batch_size, invalid, _has_arrow_udf())
+    function = _function(plan)
+    if invalid == "skip":
+        # Else Spark would compute it twice: for the filter, which it moves down, and for the rest.
+        function = function.asNondeterministic()
+    column = function(*[column for column, _ in arguments])
     return column if plan.vectors else _with_vectors(column, plan)
 
 
@@ -135,14 +146,31 @@ def _has_arrow_udf() -> bool:
     return hasattr(F, "arrow_udf")
 
 
-def _argument(one: arrow.Field) -> Column:
+def _argument(one: arrow.Field, model: Model) -> tuple[Column, arrow.Field]:
+    """What the function is called with for an input, and what that is."""
+    from pyspark.ml.functions import vector_to_array
     from pyspark.sql import functions as F
 
     names = one.sources or (one.name,)
     columns = [F.col("`" + name.replace("`", "``") + "`") for name in names]
-    if len(columns) == 1:
-        return columns[0]
-    return F.struct(*[column.alias(f"c{number}") for number, column in enumerate(columns)])
+    if len(columns) > 1:
+        struct = [column.alias(f"c{number}") for number, column in enumerate(columns)]
+        return F.struct(*struct), one
+    column = columns[0]
+    if one.kind != "vector":
+        return column, one
+    if not _is_narrow(one, model):
+        return F.unwrap_udt(column), one
+    floats = vector_to_array(column, "float32")
+    return F.when(column.isNotNull(), floats), replace(one, kind="array")
+
+
+def _is_narrow(one: arrow.Field, model: Model) -> bool:
+    """Whether a vector may travel as float32, zeros too."""
+    if one.shape is None or None in one.shape:
+        return False
+    floats = all(dtype.is_floating_point and dtype.itemsize <= 4 for dtype in model.input_dtypes)
+    return floats and math.prod(one.shape) <= _NARROW  # type: ignore[arg-type]
 
 
 def _function(plan: Plan) -> Any:
@@ -201,17 +229,21 @@ def _spark_type(plan: Plan) -> Any:
 
 
 def _with_vectors(column: Column, plan: Plan) -> Column:
-    """A struct with vectors in place of arrays; Spark computes the column once all the same."""
+    """A struct with vectors in place of arrays."""
     from pyspark.ml.functions import array_to_vector
     from pyspark.sql import functions as F
 
-    fields = []
-    for name, kind in plan.kinds.items():
-        one = column.getField(name)
-        if kind == "vector":
-            one = F.when(one.isNotNull(), array_to_vector(one))
-        fields.append(one.alias(name))
-    return F.struct(*fields)
+    def converted(struct: Column) -> Column:
+        fields = []
+        for name, kind in plan.kinds.items():
+            one = struct.getField(name)
+            if kind == "vector":
+                one = F.when(one.isNotNull(), array_to_vector(one))
+            fields.append(one.alias(name))
+        return F.struct(*fields)
+
+    # A lambda names the struct, which else would be computed for each of its fields.
+    return F.transform(F.array(column), converted).getItem(0)
 
 
 def _from_pandas(batch: Any) -> tuple[pa.Array, ...]:
@@ -223,7 +255,11 @@ def _as_arrow(given: Any) -> pa.Array:
     import pyarrow as pa
 
     if given.ndim == 1:
-        return pa.array(given) if given.dtype == object else pa.array(given, from_pandas=True).cast("float64")
+        return (
+            pa.array(given)
+            if given.dtype == object
+            else pa.array(given, from_pandas=True).cast("float64")
+        )
     names = list(given.columns)
     if names != list(_VECTOR):
         several = [_as_arrow(given[name]) for name in names]

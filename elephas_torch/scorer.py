@@ -12,16 +12,21 @@ import torch
 from torch import Tensor
 
 from elephas_torch import arrow, cluster, worker
+from elephas_torch.arrow.columns import decoded, shaped
+from elephas_torch.arrow.field import Odd
+from elephas_torch.arrow.nulls import kind_of, null_rows
 from elephas_torch.errors import DataError, ElephasError
 from elephas_torch.heads import Head, output_structure
 from elephas_torch.keras import trees
 from elephas_torch.keras.forward import Forward
 from elephas_torch.keras.models import Model
-from elephas_torch.keras.sparse import Sparse
+from elephas_torch.keras.sparse import dense
+from elephas_torch.keras.structure import Structure
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_VECTOR = {"type", "size", "indices", "values"}
 #: Models that a Python worker keeps at once.
 KEPT = 4
 
@@ -108,7 +113,7 @@ def computed(plan: Plan, batches: Iterable[Any]) -> Iterator[pa.Array]:
             scorer = scorer or _Scorer(plan)
             yield scorer.array(group)
         except _Invalid as found:
-            raise _invalid(found, groups, plan) from None
+            raise _invalid(found, groups, scorer) from None
         except ElephasError:
             raise
         except Exception as error:
@@ -154,16 +159,15 @@ class _Invalid(Exception):
         self.what, self.bad, self.rows = what, bad, rows
 
 
-def _invalid(found: _Invalid, rest: Iterator[list[pa.Array]], plan: Plan) -> DataError:
-    bad, rows, so_far = found.bad, found.rows, ""
+def _invalid(found: _Invalid, rest: Iterator[list[pa.Array]], scorer: _Scorer) -> DataError:
+    bad, rows, so_far = found.bad, found.rows, " so far"
     if found.what == "null":
+        so_far = ""
         for group in rest:
-            valid = _valid(group)
+            null = scorer.null(group)
             rows += len(group[0])
-            bad += 0 if valid is None else int((~valid).sum())
-    else:
-        so_far = " so far"
-    names = ", ".join(repr(one.name) for one in plan.fields or ()) or "the features"
+            bad += 0 if null is None else int(null.sum())
+    names = ", ".join(repr(one.name) for one in scorer.fields)
     return DataError(
         f"{bad:,} of {rows:,} rows of this partition{so_far} have {found.what} in {names}. "
         "handleInvalid='skip' leaves such rows out, 'keep' gives them null outputs."
@@ -180,54 +184,82 @@ class _Scorer:
         fused = {head.output for head in plan.heads if head.fused}
         which = [place for place, number in enumerate(self.form.numbers) if number in fused]
         self.forward = Forward(self.model, which)
+        self.fields: Sequence[arrow.Field] = ()
+        self.rows = 0
+
+    def null(self, group: Sequence[pa.Array]) -> np.ndarray | None:
+        """Which rows are null, or have null in them; None: none."""
+        group = _as_inputs(group, len(self.shapes))
+        self._know_fields(group)
+        found = None
+        for array, known in zip(group, self.fields, strict=True):
+            here = null_rows([array], known)
+            if here is not None:
+                found = here if found is None else found | here
+        return found
 
     def array(self, group: Sequence[pa.Array]) -> pa.Array:
         """The outputs of all rows of some arrays."""
         group = _as_inputs(group, len(self.shapes))
-        rows, valid = len(group[0]), _valid(group)
-        if valid is not None:
-            self._refuse("null", ~valid)
-            group = [one.filter(_mask(valid)) for one in group]
-        several, bad = self._outputs(group)
+        rows, null = len(group[0]), self.null(group)
+        where = np.arange(rows)
+        if null is not None:
+            self._refuse("null", null)
+            where = where[~null]
+            group = [one.filter(_mask(~null)) for one in group]
+        several, bad = self._outputs(group, where + self.rows)
         if bad is not None:
             self._refuse("NaN", bad.numpy())
-            several = [one[~bad] for one in several]
-            valid = np.ones(rows, bool) if valid is None else valid
-            valid[np.flatnonzero(valid)[bad.numpy()]] = False
+            several, where = [one[~bad] for one in several], where[~bad.numpy()]
+        self.rows += rows
+        valid = None
+        if len(where) < rows:
+            valid = np.zeros(rows, dtype=bool)
+            valid[where] = True
         return self._packed(several, rows, valid)
 
     def _refuse(self, what: str, bad: np.ndarray) -> None:
         if self.plan.invalid == "error":
-            raise _Invalid(what, int(bad.sum()), len(bad))
+            before = self.rows if what == "null" else 0
+            raise _Invalid(what, int(bad.sum()), before + len(bad))
 
-    def _outputs(self, group: Sequence[pa.Array]) -> tuple[list[Tensor], Tensor | None]:
-        """The outputs that heads want, and which rows are NaN because their features are."""
-        if not len(group[0]):
+    def _know_fields(self, group: Sequence[pa.Array]) -> None:
+        if self.fields and all(one.kind for one in self.fields):
+            return  # else a column was null alone, which says nothing of its type
+        dtypes = self.inputs.from_tree_order(self.model.input_dtypes)
+        given = self.plan.fields or _fields(group, self.inputs, self.shapes)
+        self.fields = [
+            one if one.dtype or one.kind == "binary" else replace(one, dtype=_name(dtype))
+            for one, dtype in zip(given, dtypes, strict=True)
+        ]
+
+    def _outputs(
+        self, group: Sequence[pa.Array], numbers: np.ndarray
+    ) -> tuple[list[Tensor], Tensor | None]:
+        """The outputs that heads want, and which rows are NaN because their features are.
+
+        Args:
+            numbers: of the rows, in the partition.
+        """
+        if not len(numbers):
             return [torch.zeros(0, *(n or 0 for n in head.shape)) for head in self.plan.heads], None
         parts: list[list[Tensor]] = []
         odd: list[Tensor] = []
         size = self.plan.batch_size
         with torch.inference_mode():
-            for start in range(0, len(group[0]), size):
-                x = self._features([one.slice(start, size) for one in group])
+            for start in range(0, len(numbers), size):
+                part = [one.slice(start, size) for one in group]
+                x = self._features(part, numbers[start : start + size])
                 parts.append(self._given(x))
                 odd.append(_nan(parts[-1], trees.leaves(x)))
             bad = torch.cat(odd)
             return [torch.cat(one) for one in zip(*parts, strict=True)], bad if bad.any() else None
 
-    def _features(self, group: Sequence[pa.Array]) -> Any:
+    def _features(self, group: Sequence[pa.Array], numbers: np.ndarray) -> Any:
         columns = [
-            _dense(arrow.column(_columns(one), known))
-            for one, known in zip(group, self._fields(group), strict=True)
+            _column(array, known, numbers) for array, known in zip(group, self.fields, strict=True)
         ]
         return self.model.features(self.inputs.pack(columns), "features")
-
-    def _fields(self, group: Sequence[pa.Array]) -> Sequence[arrow.Field]:
-        if self.plan.fields is None:
-            places = ["features"] if len(group) == 1 else self.inputs.names
-            self.plan = _with_fields(self.plan, group, places, self.shapes)
-        assert self.plan.fields is not None
-        return self.plan.fields
 
     def _given(self, x: Any) -> list[Tensor]:
         if self.model.predicts_by_itself:
@@ -274,69 +306,44 @@ def _as_inputs(group: Sequence[pa.Array], inputs: int) -> list[pa.Array]:
     )
 
 
-def _columns(array: pa.Array) -> Any:
-    """What `arrow.column` takes: of a struct of numbers the numbers."""
-    return _children(array) if _is_row(array.type) else array
-
-
-def _children(array: pa.Array) -> list[pa.Array]:
-    return list(array.flatten())  # with the struct's own nulls
-
-
-def _is_row(kind: pa.DataType) -> bool:
-    import pyarrow as pa
-
-    return pa.types.is_struct(kind) and _kind(kind) == "number"
-
-
 def _kind(kind: pa.DataType) -> str:
     """What a column of an Arrow type is to `arrow.Field`; "" where it is nothing of the kind."""
-    import pyarrow.types as types
-
-    if types.is_struct(kind):
-        children = [one.type for one in kind]
-        if [one.name for one in kind] == ["type", "size", "indices", "values"]:
+    found = kind_of(kind)
+    if found == "struct":
+        if {one.name for one in kind} >= _VECTOR:
             return "vector"
-        return "number" if children and all(_kind(one) == "number" for one in children) else ""
-    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
-        return "array"
-    if types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind):
-        return "binary"
-    numbers = (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal)
-    return "number" if types.is_null(kind) or any(one(kind) for one in numbers) else ""
+        return "number" if {_kind(one.type) for one in kind} == {"number"} else ""
+    kinds = {"list": "array", "fixed": "array", "binary": "binary", "other": ""}
+    return kinds.get(found, "number")
 
 
-def _with_fields(
-    plan: Plan, group: Sequence[pa.Array], places: Sequence[Any], shapes: Sequence[Any]
-) -> Plan:
-    """The plan with fields as the columns' types say."""
+def _fields(group: Sequence[pa.Array], inputs: Structure, shapes: Sequence[Any]) -> list[Any]:
+    """Fields as the columns' types say."""
+    import pyarrow as pa
+
     found = []
-    for array, place, shape in zip(group, places, shapes, strict=True):
-        kind, name = _kind(array.type), str(place)
-        if not kind:
+    for number, (array, shape) in enumerate(zip(group, shapes, strict=True)):
+        name = "features" if len(group) == 1 else str(inputs.names[number])
+        kind = _kind(array.type)
+        if not kind and array.type != pa.null():
             raise DataError(
                 f"{name!r} is a column of type {array.type}; it must be a vector, an array, a "
                 "number, bytes, or a struct of numbers."
             )
-        count = array.type.num_fields if _is_row(array.type) else 1
-        found.append(arrow.Field(name, tuple(f"c{n}" for n in range(count)), kind, shape))
-    return replace(plan, fields=tuple(found))
+        found.append(arrow.Field(name, ("",), kind, shape))
+    return found
 
 
-def _valid(group: Sequence[pa.Array]) -> np.ndarray | None:
-    """Which rows have a null in no column; None: all."""
-    found = None
-    for array in group:
-        parts = [array, *_children(array)] if _is_row(array.type) else [array]
-        for one in parts:
-            if one.null_count:
-                here = one.is_valid().to_numpy(zero_copy_only=False)
-                found = here if found is None else found & here
-    return None if found is None else np.array(found)
+def _column(array: pa.Array, known: arrow.Field, numbers: np.ndarray) -> Tensor:
+    """Rows of features, none of which is null."""
+    try:
+        return dense(shaped(decoded([array], known), known))
+    except Odd as odd:
+        raise DataError(f"Row {numbers[odd.row]} of this partition has {odd}.") from None
 
 
-def _dense(column: Any) -> Any:
-    return column.dense() if isinstance(column, Sparse) else column
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _nan(given: Sequence[Tensor], x: Sequence[Tensor]) -> Tensor:
@@ -352,10 +359,10 @@ def _any_nan(tensors: Sequence[Tensor]) -> Tensor:
     return found
 
 
-def _mask(bools: np.ndarray | None) -> Any:
+def _mask(bools: np.ndarray) -> Any:
     import pyarrow as pa
 
-    return None if bools is None else pa.array(bools)
+    return pa.array(bools)
 
 
 def _doubles(values: np.ndarray, valid: np.ndarray | None) -> pa.Array:
