@@ -74,10 +74,10 @@ class Trainer(Training, Estimator[Any], MLWritable, MLReadable[Any]):
             columns = frames.Columns(self.features(), None, invalid=self.getHandleInvalid())
             frames.build(model, dataset, columns, frames.cluster_of(dataset))
         task = self._task(model, label) if model.built else None
-        dataset, label_col = self._one_hot(dataset, task)
+        rows, label_col = self._one_hot(dataset, task)
         trained = self._spark_model(model)
         trained.fit(
-            dataset,
+            rows,
             epochs=self.getEpochs(),
             verbose=self.getVerbose(),
             callbacks=self.getCallbacks(),
@@ -156,7 +156,7 @@ class Trainer(Training, Estimator[Any], MLWritable, MLReadable[Any]):
             )  # fmt: skip
         return task
 
-    def _one_hot(self, dataset: DataFrame, task: Task | None) -> tuple[DataFrame, str]:
+    def _one_hot(self, dataset: DataFrame, task: Task | None) -> tuple[Any, str]:
         """The rows, with classes as one-hot arrays where the loss itself doesn't make them."""
         name = self.getLabelCol()
         if task is None or not task.one_hot:
