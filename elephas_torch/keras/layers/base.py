@@ -36,6 +36,7 @@ from elephas_torch.keras.layers.declared import Shape, declared
 from elephas_torch.keras.layers.own_metrics import metrics_in
 from elephas_torch.keras.layers.signature import CallSignature, bound, shape_of
 from elephas_torch.keras.making import Maker
+from elephas_torch.keras.not_numbers import advice
 from elephas_torch.keras.symbolic import KerasTensor, Node
 
 __all__ = ["Layer", "Shape", "collected_losses"]
@@ -224,6 +225,10 @@ class Layer(Configured, WithLosses, metaclass=_Made):
 
     def _as_tensor(self, value: Any) -> Any:
         if isinstance(value, np.ndarray | np.generic):
+            if what := advice(value):
+                raise TypeError(
+                    f"{self._label} takes numbers. {what} Received: an array of dtype {value.dtype}"
+                )
             return torch.as_tensor(value, dtype=self.input_dtype)
         return value
 
