@@ -145,7 +145,7 @@ def _single(schema: StructType, name: str | None, argument: str, alias: str) -> 
 
 
 def _field(schema: StructType, names: Any, argument: str, alias: str, shape: Any) -> arrow.Field:
-    several = [names] if isinstance(names, str) else list(names)
+    several = [names] if isinstance(names, str) else list(names or [])
     if not several or not all(isinstance(name, str) for name in several):
         raise ValueError(f"`{argument}` must name columns. Received: {argument}={names!r}")
     kinds = [_kind(_type(schema, name, argument), name, argument) for name in several]
@@ -227,7 +227,8 @@ def source(
         build(model, frame, columns, where)
     found = layout(frame.schema, columns, model)
     narrow = selected(frame, found)
-    narrow, count = partitioned(narrow, workers, where)
+    # Training and validation rows are often a union, whose partitions are one or the other.
+    narrow, count = partitioned(narrow, workers, where, mixed=found.validation is not None)
     return FrameSource(narrow, arrow.Batches(found), count, where)
 
 
@@ -267,11 +268,16 @@ class _Shape:
                 yield {"shape": list(block.features[0].shape[1:])}
 
 
-def partitioned(frame: DataFrame, workers: int | None, where: Cluster) -> tuple[DataFrame, int]:
+def partitioned(
+    frame: DataFrame, workers: int | None, where: Cluster, mixed: bool = False
+) -> tuple[DataFrame, int]:
     """The DataFrame with as many partitions as there are to be workers.
 
     Rows stay where they are if the number fits, are joined without a shuffle if there are more
     partitions, and are dealt out anew if there are fewer, or if only a shuffle would tell.
+
+    Args:
+        mixed: they are dealt out anew in any case.
     """
     there = partitions(frame) if isinstance(where, Classic) else None
     if there == 0:
@@ -282,7 +288,7 @@ def partitioned(frame: DataFrame, workers: int | None, where: Cluster) -> tuple[
             "Spark Connect doesn't tell how many tasks the cluster runs at once: set num_workers."
         )
     count = workers or min(number for number in (there, slots) if number)
-    if there is None or there < count or -(-there // count) > 1.1 * there / count:
+    if mixed or there is None or there < count or -(-there // count) > 1.1 * there / count:
         return frame.repartition(count), count
     return (frame if there == count else frame.coalesce(count)), count
 
