@@ -42,6 +42,7 @@ class Predicting(Feeding):
             yield CallbackList(callbacks, self, params, add_history=False), progress
         finally:
             progress.close()
+            source.close()
 
     def predict(
         self,

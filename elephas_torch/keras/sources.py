@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from elephas_torch.keras import batches
 from elephas_torch.keras.arguments import DEFAULT_BATCH_SIZE
 from elephas_torch.keras.batches import Samples
 from elephas_torch.keras.structure import has_rows
+from elephas_torch.keras.utils.py_dataset import read_ahead
 
 #: Makes checked samples of x, y and weights: a batch's, or all of them.
 Convert = Callable[[Any, Any, Any], Samples]
@@ -64,7 +65,11 @@ class Source:
             DataError: there is none.
         """
         found = self.epoch()
-        first = list(itertools.islice(found, 1))
+        try:
+            first = list(itertools.islice(found, 1))
+        except BaseException:
+            self.close()
+            raise
         if not first:
             raise self.nothing()
         self._ahead = itertools.chain(first, found)
@@ -92,6 +97,10 @@ class Source:
             self._current = None
             return self._next(anew=False) if anew else None
         return batch
+
+    def close(self) -> None:
+        """Ends what reads ahead. What is read later begins anew."""
+        self._current = self._ahead = None
 
     def nothing(self) -> DataError:
         """The error of a source that has no batch."""
@@ -217,6 +226,8 @@ class Stream(Source):
 class Indexed(Stream):
     """Batches by number: Keras's `PyDataset` or `Sequence`, or what looks like one.
 
+    A dataset's `workers` threads make its batches ahead; they end with the batches, or at `close`.
+
     Args:
         shuffle: take the batches in a new order each time, where it is known how many there are.
     """
@@ -231,16 +242,28 @@ class Indexed(Stream):
     ) -> None:
         super().__init__(name, (), convert, steps)
         self.dataset, self.shuffle = dataset, shuffle
+        self._reading: Generator[Any, None, None] | None = None
 
     @property
     def count(self) -> int | None:
         return _number_of_batches(self.dataset)
 
     def passing(self) -> Iterator[Samples]:
+        self._end_reading()
         _call(self.dataset, "on_epoch_begin")
-        for number in self._numbers():
-            yield self._converted(self.dataset[number], number)
+        numbers, asked = itertools.tee(self._numbers())
+        self._reading = read_ahead(self.dataset, asked)
+        for data, number in zip(self._reading, numbers, strict=False):
+            yield self._converted(data, number)
         _call(self.dataset, "on_epoch_end")
+
+    def close(self) -> None:
+        super().close()
+        self._end_reading()
+
+    def _end_reading(self) -> None:
+        if self._reading is not None:
+            self._reading.close()
 
     def _numbers(self) -> Iterator[int]:
         count = self.count

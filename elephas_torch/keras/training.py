@@ -6,6 +6,7 @@ Follows https://keras.io/api/models/model_training_apis/
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from elephas_torch.keras import batches, legacy
@@ -116,27 +117,30 @@ class Trainer(Predicting, Generators):
             x, y, sample_weight, class_weight, batch_size, shuffle, steps_per_epoch,
             0.0 if validation_data is not None else validation_split, rows[0],
         )  # fmt: skip
-        validation: Source | None = parted
-        size = validation_batch_size or batch_size
-        if validation_data is not None:
-            validation = self._validation(validation_data, size, validation_steps, rows[1])
-        elif parted is not None:
-            validation = parted.with_steps(size, validation_steps)
-        if accuracy:
-            self._add_accuracy()
-        hooks = CallbackList(
-            callbacks, self, {"epochs": epochs, "steps": training.steps, "verbose": verbose}
-        )
-        progress = Progress(epochs, training.steps, verbose)
+        with ExitStack() as sources:
+            sources.callback(training.close)
+            validation: Source | None = parted
+            size = validation_batch_size or batch_size
+            if validation_data is not None:
+                validation = self._validation(validation_data, size, validation_steps, rows[1])
+                sources.callback(validation.close)
+            elif parted is not None:
+                validation = parted.with_steps(size, validation_steps)
+            if accuracy:
+                self._add_accuracy()
+            hooks = CallbackList(
+                callbacks, self, {"epochs": epochs, "steps": training.steps, "verbose": verbose}
+            )
+            progress = Progress(epochs, training.steps, verbose)
 
-        def run(epoch: int, skip: int) -> dict[str, Any] | None:
-            logs = self._run_epoch(training, skip, hooks, progress)
-            if logs is not None and validation is not None and validates(epoch + 1):
-                values = self._test(validation, hooks)
-                logs |= {f"val_{name}": value for name, value in values.items()}
-            return None if logs is None else dict(sorted(logs.items()))
+            def run(epoch: int, skip: int) -> dict[str, Any] | None:
+                logs = self._run_epoch(training, skip, hooks, progress)
+                if logs is not None and validation is not None and validates(epoch + 1):
+                    values = self._test(validation, hooks)
+                    logs |= {f"val_{name}": value for name, value in values.items()}
+                return None if logs is None else dict(sorted(logs.items()))
 
-        return self._run_epochs(initial_epoch, epochs, run, hooks, progress)
+            return self._run_epochs(initial_epoch, epochs, run, hooks, progress)
 
     def _run_epochs(
         self,

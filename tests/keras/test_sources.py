@@ -5,6 +5,8 @@ import os
 os.environ["KERAS_BACKEND"] = "torch"
 
 import itertools
+import threading
+import time
 import warnings
 
 import keras
@@ -524,3 +526,111 @@ def test_no_batches_for_a_model_that_knows_no_shape():
     model.compile("sgd", "mse")
     with pytest.raises(DataError, match="`x` gives no batches"):
         model.fit(iter(()), verbose=0)
+
+
+class Slow(ours.utils.PyDataset):
+    """Batches of 0, 1, 2, … that note which threads made them."""
+
+    def __init__(self, wrong=None, **kwargs):
+        super().__init__(**kwargs)
+        self.wrong, self.asked = wrong, []
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, number):
+        self.asked.append((number, threading.current_thread()))
+        time.sleep(0.03 if number % 2 == 0 else 0)
+        if number == self.wrong:
+            raise OSError(f"picture {number}")
+        return np.full((2, 3), number, "float32"), np.full((2, 1), number, "float32")
+
+    def made_elsewhere(self):
+        """Whether others than this thread made the batches; all of them must have ended."""
+        threads = {thread for _, thread in self.asked} - {threading.current_thread()}
+        assert not any(thread.is_alive() for thread in threads)
+        return bool(threads)
+
+
+def zeros():
+    return ours.Sequential(
+        [ours.layers.Input((3,)), ours.layers.Dense(1, kernel_initializer="zeros")]
+    )
+
+
+def untrained():
+    model = zeros()
+    model.compile(ours.optimizers.SGD(0.0), "mse")
+    return model
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_workers_make_batches_ahead_for_every_method(workers):
+    model = untrained()
+    means = []
+    note = LambdaCallback(on_train_batch_end=lambda batch, logs: means.append(logs["loss"]))
+    trained, validated = Slow(workers=workers), Slow(workers=workers)
+    history = model.fit(
+        trained, validation_data=validated, shuffle=False, epochs=2, verbose=0, callbacks=[note]
+    )
+    # Means of 0, 1, 4, 9, …: each batch once and in order.
+    assert means == pytest.approx([0, 1 / 2, 5 / 3, 14 / 4, 6, 55 / 6] * 2)
+    assert history.history["val_loss"] == pytest.approx([55 / 6] * 2)
+    evaluated, predicted = Slow(workers=workers), Slow(workers=workers)
+    assert model.evaluate(evaluated, verbose=0) == pytest.approx(55 / 6)
+    model.set_weights([np.full((3, 1), 1 / 3, "float32"), np.zeros(1, "float32")])
+    outputs = model.predict(predicted, verbose=0)
+    np.testing.assert_allclose(outputs[:, 0], np.repeat(np.arange(6), 2), rtol=1e-6)
+    for dataset in (trained, validated, evaluated, predicted):
+        assert dataset.made_elsewhere() == (workers > 1)
+
+
+def test_workers_of_keras_s_own_datasets_count_too():
+    class Theirs(keras.utils.PyDataset):
+        __len__, __getitem__ = Slow.__len__, Slow.__getitem__
+        made_elsewhere, wrong = Slow.made_elsewhere, None
+
+    dataset = Theirs(workers=2)
+    dataset.asked = []
+    assert untrained().evaluate(dataset, verbose=0) == pytest.approx(55 / 6)
+    assert dataset.made_elsewhere()
+
+
+def test_workers_end_where_batches_are_left_over():
+    dataset = Slow(workers=3, max_queue_size=2)
+    history = untrained().fit(dataset, steps_per_epoch=2, epochs=2, shuffle=False, verbose=0)
+    assert history.history["loss"] == pytest.approx([1 / 2, 13 / 2])  # 0, 1; 4, 9
+    assert dataset.made_elsewhere() and len(dataset.asked) <= 6
+
+
+def test_workers_end_where_training_is_stopped():
+    def stop(batch, logs):
+        model.stop_training = True
+
+    model, dataset = untrained(), Slow(workers=3, max_queue_size=2)
+    model.fit(dataset, epochs=2, verbose=0, callbacks=[LambdaCallback(on_train_batch_end=stop)])
+    assert dataset.made_elsewhere() and len(dataset.asked) <= 3
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate", "predict"])
+def test_errors_of_workers_are_passed_on_and_end_them(method):
+    dataset = Slow(wrong=2, workers=2)
+    with pytest.raises(OSError, match="picture 2") as caught:
+        getattr(untrained(), method)(dataset, verbose=0)
+    assert dataset.made_elsewhere() and caught.value
+
+
+def test_workers_end_where_a_batch_does_not_fit_or_a_callback_fails():
+    def fail(batch, logs):
+        raise RuntimeError("callback")
+
+    dataset = Slow(workers=2)
+    failing = LambdaCallback(on_train_batch_end=fail)
+    with pytest.raises(RuntimeError, match="callback") as one:
+        untrained().fit(dataset, verbose=0, callbacks=[failing])
+    assert dataset.made_elsewhere() and one.value
+    unbuilt = WITHOUT_SHAPE["sequential"]()
+    unbuilt.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="validation_data") as other:
+        unbuilt.fit(dataset, validation_data=5, verbose=0)
+    assert dataset.made_elsewhere() and other.value

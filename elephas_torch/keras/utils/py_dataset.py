@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import operator
 from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from elephas_torch.keras.arguments import check_whole
@@ -21,8 +22,8 @@ class PyDataset:
     that there is no end).
 
     Args:
-        workers: threads that make batches ahead while `fit` trains. Default 1: none, each batch
-            is made when it is needed.
+        workers: threads that make batches ahead while `fit`, `evaluate` or `predict` compute.
+            Default 1: none, each batch is made when it is needed.
         use_multiprocessing: accepted for Keras's sake; batches are made in threads.
         max_queue_size: how many batches are made ahead at most. Default 10.
 
@@ -79,26 +80,30 @@ class PyDataset:
 Sequence = PyDataset
 
 
-def read_ahead(dataset: PyDataset, indices: Iterable[int]) -> Iterator[Any]:
+def read_ahead(dataset: Any, indices: Iterable[int]) -> Generator[Any, None, None]:
     """Gives the batches of these numbers in order, made ahead by the dataset's own threads.
 
-    An error in `__getitem__` is raised where its batch would have come.
+    An error in `__getitem__` is raised where its batch would have come. The threads end with the
+    last batch, with an error, or when the generator is closed; all wait for the batches that are
+    being made.
+
+    Args:
+        dataset: with `workers` and `max_queue_size`, as a `PyDataset` has them; what hasn't makes
+            each batch in this thread when it is asked for, as one worker does.
+        indices: the numbers of batches; they needn't end.
     """
-    if dataset.workers <= 1:
-        yield from map(dataset.__getitem__, indices)
+    workers = getattr(dataset, "workers", 1) if hasattr(dataset, "max_queue_size") else 1
+    if workers <= 1:
+        for number in indices:
+            yield dataset[number]
         return
-    numbers = iter(indices)
-    with ThreadPoolExecutor(dataset.workers, "PyDataset") as pool:
-        waiting: deque[Future[Any]] = deque()
-        try:
-            for number in itertools.islice(numbers, dataset.max_queue_size):
-                waiting.append(pool.submit(dataset.__getitem__, number))
-            while waiting:
-                batch = waiting.popleft().result()
-                waiting.extend(
-                    pool.submit(dataset.__getitem__, number)
-                    for number in itertools.islice(numbers, 1)
-                )
-                yield batch
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    pool = ThreadPoolExecutor(workers, "PyDataset")
+    try:
+        coming = (pool.submit(operator.getitem, dataset, number) for number in indices)
+        waiting = deque(itertools.islice(coming, dataset.max_queue_size))
+        while waiting:
+            batch = waiting.popleft().result()
+            waiting.extend(itertools.islice(coming, 1))
+            yield batch
+    finally:
+        pool.shutdown(cancel_futures=True)

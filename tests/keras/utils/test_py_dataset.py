@@ -86,6 +86,15 @@ def test_an_error_comes_where_its_batch_would_have():
         next(batches)
 
 
+def test_its_threads_end_with_it():
+    for batches, dataset in ((2, Numbers(workers=2)), (6, Numbers(workers=2, max_queue_size=9))):
+        reading = read_ahead(dataset, range(6))
+        for _ in range(batches):
+            next(reading)
+        reading.close()
+        assert not any(thread.is_alive() for _, thread in dataset.asked)
+
+
 def test_what_is_missing_is_named():
     class Nothing(PyDataset):
         pass
