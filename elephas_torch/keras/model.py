@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from elephas_torch.errors import unknown
-from elephas_torch.keras import exporting, masks, saving, serialization, trees
+from elephas_torch.keras import exporting, masks, naming, saving, serialization, trees
 from elephas_torch.keras.graph import Graph, flat_inputs, last_activation, traced
 from elephas_torch.keras.layers.base import Layer
 from elephas_torch.keras.layers.declared import checked_shapes, flat_shapes, is_tree
@@ -311,7 +311,7 @@ class Model(Trainer):
         """
         from elephas_torch.keras import functional  # it has a subclass of this one
 
-        with serialization.custom_object_scope(custom_objects or {}):
+        with serialization.custom_object_scope(custom_objects or {}), naming.from_configs():
             if functional.is_graph_config(config) and functional.takes_graph(cls):
                 return functional.from_graph_config(cls, config)
             return super().from_config(config)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from elephas_torch.keras import saving
+from elephas_torch.keras import naming, saving
 from elephas_torch.keras.functional import Functional
 from elephas_torch.keras.layers.inputs import Input
 from elephas_torch.keras.model import Model, all_tensors
@@ -39,12 +39,13 @@ def clone_model(
     """
     if not isinstance(model, Model):
         raise TypeError(f"clone_model: `model` must be a Model. Received: {model!r}")
-    if input_tensors is None and clone_function is None:
-        return type(model).from_config(model.get_config())
-    clone = clone_function or _from_its_config
-    if isinstance(model, Sequential):
-        return _cloned_sequential(model, input_tensors, clone)
-    return _cloned_functional(model, input_tensors, clone)
+    with naming.from_configs():
+        if input_tensors is None and clone_function is None:
+            return type(model).from_config(model.get_config())
+        clone = clone_function or _from_its_config
+        if isinstance(model, Sequential):
+            return _cloned_sequential(model, input_tensors, clone)
+        return _cloned_functional(model, input_tensors, clone)
 
 
 def _from_its_config(layer: Any) -> Any:

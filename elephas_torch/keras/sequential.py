@@ -8,7 +8,7 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import nn
 
-from elephas_torch.keras import masks, serialization, trees
+from elephas_torch.keras import masks, naming, serialization, trees
 from elephas_torch.keras.graph import with_mask_of, with_place
 from elephas_torch.keras.layers import probing
 from elephas_torch.keras.layers.base import Layer, Shape, specs_of
@@ -275,7 +275,8 @@ class Sequential(Model):
         """
         if not isinstance(config.get("layers"), list):
             raise ValueError("Not the config of a Sequential: it has no list of 'layers'.")
-        model = cls(name=config.get("name"), trainable=config.get("trainable", True))
+        with naming.from_configs():
+            model = cls(name=config.get("name"), trainable=config.get("trainable", True))
         for layer in config["layers"]:
             if not isinstance(layer, dict) or not isinstance(layer.get("class_name"), str):
                 raise ValueError(f"A layer's config has no 'class_name'. Received: {layer!r}")

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from elephas_torch.keras import code
+from elephas_torch.keras import code, naming
 from elephas_torch.keras.code import enable_unsafe_deserialization, safe_mode_scope
 from elephas_torch.keras.registration import (
     CustomObjectScope,
@@ -288,7 +288,8 @@ def _from_config(cls: Any, config: dict[str, Any]) -> Any:
         return cls
     if not isinstance(settings, dict):
         raise ValueError(f"The config of {config['class_name']!r} is no dict: {_short(settings)}")
-    made = cls.from_config(dict(settings)) if hasattr(cls, "from_config") else cls(**settings)
+    with naming.from_configs():
+        made = cls.from_config(dict(settings)) if hasattr(cls, "from_config") else cls(**settings)
     build = config.get("build_config")
     if build and not getattr(made, "built", True) and hasattr(made, "build_from_config"):
         made.build_from_config(build)

@@ -1,5 +1,6 @@
 """Models and weights as Keras 1 and 2 wrote them."""
 
+import copy
 import json
 import warnings
 
@@ -12,7 +13,7 @@ import torch
 from elephas_torch.errors import ModelFileError
 from elephas_torch.keras import Sequential
 from elephas_torch.keras.layers import GRU, LSTM, Conv1D, Dense, Input
-from elephas_torch.keras.models import load_model, model_from_json
+from elephas_torch.keras.models import clone_model, load_model, model_from_json
 
 RANDOM = np.random.default_rng(0)
 CLOSE = {"rtol": 1e-5, "atol": 1e-6}
@@ -460,6 +461,51 @@ def old_whole(path, optimizer, state, version="2.2.4", **training):
         for name, array in zip(names, state, strict=True):
             group[name] = array
     return weights
+
+
+def slashed(functional):
+    """A model as Keras 2 wrote it whose names have a "/", as those of its DenseNet."""
+    start = {"name": "in/put", "batch_input_shape": [None, 4]}
+    dense = {"name": "conv1/bn", "units": 3}
+    if not functional:
+        layers = [{"class_name": "Dense", "config": {**start, **dense}}]
+        return {"class_name": "Sequential", "config": {"name": "a/b", "layers": layers}}
+    nodes = ("in/put", "InputLayer", start, []), ("conv1/bn", "Dense", dense, [[["in/put", 0, 0]]])
+    return {
+        "class_name": "Model",
+        "config": {
+            "name": "a/b",
+            "layers": [
+                {"name": name, "class_name": kind, "config": config, "inbound_nodes": calls}
+                for name, kind, config, calls in nodes
+            ],
+            "input_layers": [["in/put", 0, 0]],
+            "output_layers": [["conv1/bn", 0, 0]],
+        },
+    }
+
+
+@pytest.mark.parametrize("functional", [False, True])
+def test_names_with_a_slash_are_read(functional, tmp_path):
+    model = silently(model_from_json, json.dumps(slashed(functional)))
+    weights = [RANDOM.normal(size=shape).astype("float32") for shape in ((4, 3), (3,))]
+    write_weights(tmp_path / "w.h5", {"conv1/bn": weights}, {"keras_version": "2.2.4"})
+    model.load_weights(tmp_path / "w.h5")
+    x = RANDOM.normal(size=(2, 4)).astype("float32")
+    wanted = x @ weights[0] + weights[1]
+    cloned = clone_model(model)
+    made_again = type(model).from_config(model.get_config())
+    replaced = clone_model(
+        model, clone_function=lambda one: type(one).from_config(one.get_config())
+    )
+    for name in ("m.keras", "m.h5"):
+        model.save(tmp_path / name)
+    read = [load_model(tmp_path / name) for name in ("m.keras", "m.h5")]
+    for one in (cloned, made_again, replaced):
+        one.set_weights(weights)
+    for one in (model, cloned, made_again, replaced, *read, copy.deepcopy(model)):
+        assert (one.name, one.layers[-1].name) == ("a/b", "conv1/bn")
+        np.testing.assert_allclose(one.predict(x, verbose=0), wanted, **CLOSE)
 
 
 ADAM = {"lr": 0.25, "beta_1": 0.9, "beta_2": 0.99, "decay": 0.0, "epsilon": 1e-07, "amsgrad": False}

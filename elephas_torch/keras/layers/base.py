@@ -62,7 +62,7 @@ class Layer(Configured, WithLosses, metaclass=_Made):
     constructor's arguments from `get_config` (left out, they are taken as they were given).
 
     Args:
-        name: unique within a model; made from the class's name by default.
+        name: unique within a model, without a "/"; made from the class's name by default.
         trainable: whether training changes the weights. Default True.
         dtype: a dtype policy: "float32", "mixed_bfloat16" or "mixed_float16". Default the one
             that `keras.config.set_dtype_policy` set, "float32" at first.
@@ -122,7 +122,8 @@ class Layer(Configured, WithLosses, metaclass=_Made):
             raise unknown_arguments(type(self).__name__, kwargs, _argument_names(type(self)))
         self.dtype_policy = policy.get(dtype)
         self.activity_regularizer = regularizers.get(activity_regularizer)
-        self.name = _checked_name(name) or naming.auto_name(naming.snake_case(type(self).__name__))
+        own = type(self).__name__
+        self.name = naming.checked(name, own) or naming.auto_name(naming.snake_case(own))
         self.built = False
         self.declared_shape = declared(input_shape, input_dim, batch_input_shape or batch_shape)
         vars(self).update(_inbound_nodes=[], _losses=[], _build_shapes=None, _first_weights=weights)
@@ -413,12 +414,6 @@ def _marks_built(build: Callable[..., None]) -> Callable[..., None]:
             vars(self)["_first_weights"] = None
 
     return wrapper
-
-
-def _checked_name(name: Any) -> str | None:
-    if name is not None and not isinstance(name, str):
-        raise TypeError(f"`name` must be a string. Received: name={name!r}")
-    return name
 
 
 def _argument_names(cls: Any) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from elephas_torch.keras import policy, regularizers, serialization
+from elephas_torch.keras import naming, policy, regularizers, serialization
 from elephas_torch.keras.layers.weights import Weighted
 
 
@@ -37,11 +37,12 @@ class Configured(Weighted):
     def from_config(cls, config: dict[str, Any]) -> Any:
         """Makes the layer that `get_config` described, not built."""
         parameters = inspect.signature(cls).parameters
-        if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-            return cls(**config)
-        # A constructor that takes nothing of Layer's own.
-        own = {n: config[n] for n in ("name", "trainable", "dtype") if n in config}
-        layer = cls(**{n: v for n, v in config.items() if n in parameters or n not in own})
+        with naming.from_configs():
+            if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+                return cls(**config)
+            # A constructor that takes nothing of Layer's own.
+            own = {n: config[n] for n in ("name", "trainable", "dtype") if n in config}
+            layer = cls(**{n: v for n, v in config.items() if n in parameters or n not in own})
         layer.name = own.get("name", layer.name)
         layer.trainable = own.get("trainable", layer.trainable)
         return layer
