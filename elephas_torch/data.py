@@ -99,13 +99,19 @@ def blocks_of(rows: Iterable[Any], form: Form | None = None) -> Iterator[Block]:
     first, length = 0, None
     while chunk := list(itertools.islice(rows, CHUNK)):
         length = length or (len(chunk[0]) if _is_sample(chunk[0]) else 2)
-        if not all(isinstance(row, tuple | list) and len(row) == length for row in chunk):
+        if not _are_samples(chunk, length):
             raise DataError(_no_pair(chunk, first, length))
         form = form or Form.like(*chunk[0][:2])
         features, labels, *weights = zip(*chunk, strict=True)
         weight = stack(weights[0], "weight", "weight", first) if weights else None
         yield Block(form.x.stacked(features, first), form.y.stacked(labels, first), weight)
         first += len(chunk)
+
+
+def _are_samples(chunk: list[Any], length: int) -> bool:
+    if {*map(type, chunk)} <= {tuple, list}:  # as a rule; and quick to tell
+        return {*map(len, chunk)} == {length}
+    return all(isinstance(row, tuple | list) and len(row) == length for row in chunk)
 
 
 def features_of(rows: Iterable[Any], part: Part | None = None) -> Iterator[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -180,7 +180,12 @@ def features_part(model: Model) -> Part | None:
     return Part("features", inputs, inputs.from_tree_order(model.input_dtypes))
 
 
-def stack(values: Iterable[Any], place: str, what: str, first: int) -> np.ndarray:
+def stack(values: Sequence[Any], place: str, what: str, first: int) -> np.ndarray:
+    """One array of several rows, the first of which is row `first`; raises DataError."""
+    if {*map(type, values)} == {np.ndarray} and values[0].ndim:
+        shapes = {value.shape for value in values}
+        if len(shapes) == 1:
+            return np.concatenate(values).reshape(len(values), *values[0].shape)  # beats np.stack
     arrays = [_array(value, place, first + number) for number, value in enumerate(values)]
     try:
         return np.stack(arrays)

@@ -1,0 +1,133 @@
+"""A Spark session on two cores, and rows to read: DataFrames of every kind, persisted or not."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import workload
+
+WIDTH = 784
+#: Of a sparse row's numbers so many are no zeros.
+STORED = 78
+COLUMNS = [f"f{number}" for number in range(WIDTH)]
+#: What the features are: one column, but 784 of single numbers.
+KINDS = ("array", "vector", "sparse", "columns")
+PARTITIONS = 2
+
+
+@contextmanager
+def session() -> Iterator[Any]:
+    """A SparkSession of two slots."""
+    from pyspark import SparkConf
+    from pyspark.sql import SparkSession
+
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    settings = {
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.driver.memory": "4g",
+        # Each file is read as one partition.
+        "spark.sql.files.maxPartitionBytes": "8g",
+        "spark.sql.files.openCostInBytes": "8g",
+        "spark.sql.parquet.compression.codec": "none",
+        "spark.hadoop.parquet.enable.dictionary": "false",
+    }
+    conf = SparkConf().setMaster(f"local[{PARTITIONS}]").setAppName("benchmarks")
+    spark = SparkSession.builder.config(conf=conf.setAll(settings.items())).getOrCreate()
+    spark.sparkContext.setLogLevel("ERROR")
+    try:
+        yield spark
+    finally:
+        spark.stop()
+
+
+class Tables:
+    """Rows of 784 features and a label.
+
+    Args:
+        spark: a session.
+        rows: how many.
+        folder: for Parquet files.
+
+    Attributes:
+        spark: the session.
+    """
+
+    def __init__(self, spark: Any, rows: int, folder: Path) -> None:
+        self.spark, self._rows, self._folder = spark, rows, folder
+        self._persisted: dict[str, Any] = {}
+
+    def persisted(self, kind: str) -> Any:
+        """A DataFrame of one of `KINDS` in Spark's memory."""
+        if kind not in self._persisted:
+            frame = self.stored(kind).persist()
+            frame.count()
+            self._persisted[kind] = frame
+        return self._persisted[kind]
+
+    def stored(self, kind: str) -> Any:
+        """The same in Parquet files, one a partition."""
+        path = self._folder / kind
+        if not path.exists():
+            if kind in ("vector", "sparse"):
+                self._assembled(kind).write.parquet(str(path))
+            else:
+                self._write(path, _columns if kind == "columns" else _lists)
+        return self.spark.read.parquet(str(path))
+
+    def _assembled(self, kind: str) -> Any:
+        from pyspark.ml.feature import VectorAssembler
+        from pyspark.ml.functions import array_to_vector
+        from pyspark.sql import functions as F
+
+        features: Any = F.col("features")
+        if kind == "sparse":
+            features = F.transform(features, lambda x, i: F.when(i < STORED, x).otherwise(0.0))
+        vectors = self.stored("array").select(array_to_vector(features).alias("all"), "label")
+        # It makes a vector sparse where that takes less room.
+        assembler = VectorAssembler(inputCols=["all"], outputCol="features")
+        return assembler.transform(vectors).drop("all")
+
+    def _write(self, path: Path, table: Any) -> None:
+        from pyarrow import parquet
+
+        features, one_hot = workload.rows(self._rows)
+        path.mkdir()
+        for number in range(PARTITIONS):
+            mine = slice(number, None, PARTITIONS)
+            parquet.write_table(
+                table(features[mine], one_hot[mine].argmax(1)),
+                path / f"part-{number}.parquet",
+                use_dictionary=False,
+                compression="none",
+            )
+
+
+def _lists(features: np.ndarray, labels: np.ndarray) -> Any:
+    import pyarrow as pa
+
+    offsets = np.arange(len(features) + 1, dtype=np.int32) * WIDTH
+    lists = pa.ListArray.from_arrays(pa.array(offsets), pa.array(features.reshape(-1)))
+    return pa.table({"features": lists, "label": labels})
+
+
+def _columns(features: np.ndarray, labels: np.ndarray) -> Any:
+    import pyarrow as pa
+
+    columns = {name: features[:, number] for number, name in enumerate(COLUMNS)}
+    return pa.table({**columns, "label": labels})
+
+
+@contextmanager
+def tables(rows: int) -> Iterator[Tables]:
+    """A session with its tables."""
+    with tempfile.TemporaryDirectory() as folder, session() as spark:
+        yield Tables(spark, rows, Path(folder))
