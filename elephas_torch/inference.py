@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 #: What Spark Connect takes in one message, less some room for the rest of it.
 _LARGEST = 120 * 2**20
+_COLUMNAR = "spark.sql.execution.arrow.pythonUDF.columnarInput.enabled"
 #: Vectors up to this length go to Python with their zeros, as float32: that takes less time than
 #: Spark takes for writing doubles.
 _NARROW = 1024
@@ -100,13 +101,39 @@ def added(
         metadata: of fields, by their names: `{"prediction": {"ml_attr": …}}`.
     """
     name = f"_elephas_{uuid.uuid4().hex[:8]}"
-    whole = frame.withColumn(name, column)
+    whole = _by_rows(frame).withColumn(name, column)
     several = [
         whole[name].getField(one).alias(one, metadata=dict((metadata or {}).get(one, {})))
         for head in heads
         for one in head.fields
     ]
     return whole.select("*", *several).drop(name)
+
+
+def _by_rows(frame: DataFrame) -> DataFrame:
+    """The same rows, that Spark can give to Python wherever they come from.
+
+    Spark 4.3 hands a file's columns to Python functions as they lie, and fails where one of them
+    is a vector, used or not. Behind a filter it goes by rows.
+    """
+    from pyspark.sql import functions as F
+
+    try:
+        columnar = frame.sparkSession.conf.get(_COLUMNAR)
+    except Exception:  # this Spark doesn't know the setting
+        return frame
+    if str(columnar).lower() != "true":
+        return frame
+    names = [one.name for one in frame.schema if '"udt"' in one.json()]
+    alone = [name for name in names if frame.columns.count(name) == 1]
+    if not alone:
+        return frame
+    column = F.col(_quoted(alone[0]))
+    return frame.where(column.isNull() | column.isNotNull())
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
 
 
 def udf(
@@ -152,7 +179,7 @@ def _argument(one: arrow.Field, model: Model) -> tuple[Column, arrow.Field]:
     from pyspark.sql import functions as F
 
     names = one.sources or (one.name,)
-    columns = [F.col("`" + name.replace("`", "``") + "`") for name in names]
+    columns = [F.col(_quoted(name)) for name in names]
     if len(columns) > 1:
         struct = [column.alias(f"c{number}") for number, column in enumerate(columns)]
         return F.struct(*struct), one
@@ -179,7 +206,9 @@ def _function(plan: Plan) -> Any:
 
 def _arrow_function(plan: Plan) -> Any:
     import pyarrow as pa
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions
+
+    F: Any = functions  # not every Spark has it
 
     def score(batches: Any) -> Any:
         yield from computed(plan, batches)
@@ -193,10 +222,13 @@ def _arrow_function(plan: Plan) -> Any:
 
 def _pandas_function(plan: Plan) -> Any:
     """The same for Spark before 4.1, which has no UDFs on Arrow arrays."""
-    import pandas as pd
-    from pyspark.sql import functions as F
+    import pandas
+    from pyspark.sql import functions
 
-    either = Union[pd.Series, pd.DataFrame]  # noqa: UP007
+    F: Any = functions
+    pd: Any = pandas
+    either: Any = Union[pd.Series, pd.DataFrame]  # noqa: UP007
+    given: Any = pd.Series if plan.only else pd.DataFrame
 
     def score(batches: Any) -> Any:
         for array in computed(plan, map(_from_pandas, batches)):
@@ -204,7 +236,7 @@ def _pandas_function(plan: Plan) -> Any:
 
     score.__annotations__ = {
         "batches": Iterator[Tuple[either, ...]],  # noqa: UP006
-        "return": Iterator[pd.Series if plan.only else pd.DataFrame],
+        "return": Iterator[given],
     }
     return F.pandas_udf(score, _spark_type(plan))
 
@@ -218,6 +250,8 @@ def _spark_type(plan: Plan) -> Any:
             return types.DoubleType()
         if kind == "vector":
             return VectorUDT() if plan.vectors else types.ArrayType(types.DoubleType())
+        if kind == "labels":
+            return types.ArrayType(types.DoubleType())
         found: Any = types.FloatType()
         for _ in range(int(kind)):
             found = types.ArrayType(found)

@@ -16,7 +16,7 @@ from elephas_torch.arrow.columns import decoded, shaped
 from elephas_torch.arrow.field import Odd
 from elephas_torch.arrow.nulls import kind_of, null_rows
 from elephas_torch.errors import DataError, ElephasError
-from elephas_torch.heads import Head, output_structure
+from elephas_torch.heads import Head, numbers, output_structure
 from elephas_torch.keras import trees
 from elephas_torch.keras.forward import Forward
 from elephas_torch.keras.models import Model
@@ -109,8 +109,8 @@ def computed(plan: Plan, batches: Iterable[Any]) -> Iterator[pa.Array]:
     groups = _grouped(batches, plan.batch_size)
     scorer = None
     for group in groups:
+        scorer = scorer or _Scorer(plan)
         try:
-            scorer = scorer or _Scorer(plan)
             yield scorer.array(group)
         except _Invalid as found:
             raise _invalid(found, groups, scorer) from None
@@ -288,6 +288,8 @@ class _Scorer:
             return _doubles(values, valid)
         if kind == "vector" and self.plan.vectors:
             return _vectors(values, rows, valid)
+        if kind == "labels":
+            return _labels(values, rows, valid)
         return _lists(values, rows, valid)
 
 
@@ -388,6 +390,18 @@ def _lists(values: np.ndarray, rows: int, valid: np.ndarray | None) -> pa.Array:
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
     mask = None if valid is None else _mask(~valid)
     return pa.ListArray.from_arrays(pa.array(offsets), found, mask=mask)
+
+
+def _labels(values: np.ndarray, rows: int, valid: np.ndarray | None) -> pa.Array:
+    """An array of lists of the numbers of the labels that hold."""
+    import pyarrow as pa
+
+    found, counts = numbers(values)
+    lengths = np.zeros(rows, np.int64)
+    lengths[slice(None) if valid is None else valid] = counts
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    mask = None if valid is None else _mask(~valid)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(found), mask=mask)
 
 
 def _vectors(values: np.ndarray, rows: int, valid: np.ndarray | None) -> pa.Array:
