@@ -44,6 +44,7 @@ TOOLS = {"deserialize", "get", "serialize"}
 def classes(module):
     """The names of a family's classes, as they call themselves."""
     found = {cls for cls in vars(module).values() if inspect.isclass(cls)}
+    found = {cls for cls in found if not issubclass(cls, type)}
     own = {cls.__name__ for cls in found if cls.__module__.startswith("elephas_torch.")}
     return {name for name in own if name[0] != "_" and name not in legacy.CLASSES}
 
