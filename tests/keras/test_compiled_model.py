@@ -37,3 +37,12 @@ def test_the_facade_tells_which_keras_it_follows():
     assert facade.__version__ == facade.version()
     ours, theirs = ([int(n) for n in v.split(".")] for v in (facade.__version__, keras.__version__))
     assert ours[0] == theirs[0] and ours[:2] <= theirs[:2]
+
+
+def test_compiling_anew_without_metrics_ends_the_old_ones():
+    model = Sequential([Dense(1, input_dim=3)])
+    x, y = [[1.0, 2.0, 3.0]], [[1.0]]
+    model.compile("sgd", "mse", metrics=["mae"])
+    assert list(model.fit(x, y, verbose=0).history) == ["loss", "mae"]
+    model.compile("sgd", "mse")
+    assert list(model.fit(x, y, verbose=0).history) == ["loss"]

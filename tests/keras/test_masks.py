@@ -115,3 +115,17 @@ def test_put_and_get():
     assert masks.of({"x": x, "y": torch.ones(1)}) == {"x": mask, "y": None}
     masks.put(x, None)
     assert masks.get(x) is None and not masks.any_of(masks.of([x]))
+
+
+def test_weighted_metrics_behind_a_mask_do_not_depend_on_batches():
+    model = Sequential(stack(Keras))
+    model.build((None, 4))
+    model.compile("sgd", "mse", weighted_metrics=["mae"])
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=(3, 4, 4)).astype("f4")
+    weight = rng.uniform(size=(3, 4)).astype("f4") * [[1], [2], [9]]
+    errors = abs(model.predict(TOKENS, verbose=0) - y).mean(-1)
+    counted = weight * (TOKENS != 0)
+    for size in (1, 2, 3):
+        found = model.evaluate(TOKENS, y, size, verbose=0, sample_weight=weight, return_dict=True)
+        assert found["mae"] == pytest.approx((errors * counted).sum() / counted.sum(), rel=1e-5)

@@ -336,6 +336,10 @@ def test_data_that_does_not_fit(x, y, options, message):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        (
+            {"loss": ["mse"]},
+            r"`loss` needs an entry for each of .* 3 outputs .*Received: 1 entries",
+        ),
         ({"loss": ["mse", "mse"]}, r"`loss` needs an entry .*\('zebra', 'apple', 'mango'\)"),
         ({"loss": {"zebra": "mse", "appel": "mse"}}, "output in `loss`: 'appel'. Did you mean"),
         ({"loss": "mse", "loss_weights": [1.0, 2.0]}, "`loss_weights` needs an entry"),
@@ -360,3 +364,15 @@ def test_targets_are_held_against_outputs_of_a_fixed_batch():
     model.fit(np.ones((8, 2)), [np.ones((8, 1)), np.ones(8)], batch_size=4, verbose=0)
     with pytest.raises(ValueError, match=r"takes targets of shape \(samples, 1\)"):
         model.fit(np.ones((8, 2)), [np.ones((8, 4)), np.ones(8)], batch_size=4, verbose=0)
+
+
+def test_a_dict_of_losses_may_leave_outputs_of_a_list_out():
+    model = functional(ours)
+    model.compile("sgd", {"apple": "categorical_crossentropy"})
+    alone = functional(ours)
+    alone.set_weights(model.get_weights())
+    alone.compile("sgd", [None, "categorical_crossentropy", None])
+    targets = [VALUES, ONE_HOT, SIGNS]
+    found = model.evaluate([A, B], targets, verbose=0)
+    assert found == alone.evaluate([A, B], targets, verbose=0)
+    assert model.predict([A, B], verbose=0)[1].shape == (ROWS, 3)

@@ -634,3 +634,19 @@ def test_workers_end_where_a_batch_does_not_fit_or_a_callback_fails():
     with pytest.raises(ValueError, match="validation_data") as other:
         unbuilt.fit(dataset, validation_data=5, verbose=0)
     assert dataset.made_elsewhere() and other.value
+
+
+def test_endless_validation_goes_on_each_epoch():
+    read = []
+
+    def squares():
+        for number in itertools.count():
+            read.append(number)
+            yield np.zeros((2, 3), "float32"), np.full((2, 1), number**0.5, "float32")
+
+    history = untrained().fit(
+        np.zeros((2, 3)), np.zeros((2, 1)), epochs=3, verbose=0,
+        validation_data=squares(), validation_steps=2,
+    )  # fmt: skip
+    assert history.history["val_loss"] == pytest.approx([0.5, 2.5, 4.5])
+    assert read == list(range(6))

@@ -338,3 +338,10 @@ def test_settings_out_of_range_are_refused(name, settings, says):
 def test_data_of_another_shape_is_refused(metric, shapes, says):
     with pytest.raises(ValueError, match=says):
         metric.update_state(*map(torch.zeros, shapes))
+
+
+@pytest.mark.parametrize("cls", [metrics.Hinge, metrics.SquaredHinge])
+def test_hinges_take_targets_of_a_row_each_for_outputs_of_one_unit(cls):
+    signs, outputs = np.array([1.0, -1.0, 1.0]), np.array([[0.5], [0.2], [-0.1]])
+    one, other = cls(), cls()
+    assert float(one(signs, outputs)) == float(other(signs[:, None], outputs))
