@@ -28,8 +28,10 @@ class Head:
 
     Attributes:
         kind: "classification": the class as a double, vectors of probabilities and raw scores;
-            "multilabel": a vector of 0 and 1, and the same vectors; "regression": a double, or a
-            vector for several targets; "array": an array of floats, nested as the output is.
+            "multilabel": the numbers of the labels that hold, an array of doubles as Spark's
+            MultilabelClassificationEvaluator wants it, and the same vectors; "regression": a
+            double, or a vector for several targets; "array": an array of floats, nested as the
+            output is.
         shape: of a row of the output, None where it isn't known.
         output: its number, in the order of the model's outputs.
         prediction, probability, raw: names of the fields; None leaves one out.
@@ -59,11 +61,14 @@ class Head:
 
     @property
     def fields(self) -> dict[str, int | str]:
-        """The names of the fields, each with "double", "vector", or how deep its array is."""
+        """The names of the fields, each with "double", "vector", "labels", or how deep its array
+        is."""
         first: int | str = "double"
         if self.kind == "array":
             first = max(len(self.shape), 1)
-        elif self.kind == "multilabel" or (self.kind == "regression" and self.classes != 1):
+        elif self.kind == "multilabel":
+            first = "labels"
+        elif self.kind == "regression" and self.classes != 1:
             first = "vector"
         names = {self.prediction: first, self.probability: "vector", self.raw: "vector"}
         return {name: kind for name, kind in names.items() if name}
@@ -76,7 +81,8 @@ class Head:
 
         Returns:
             Arrays of a row each: float64 (rows,) for a double, float64 (rows, n) for a vector,
-            float32 (rows, …) for an array.
+            the same of 0, 1 and NaN for labels (`numbers` tells which hold), float32 (rows, …)
+            for an array.
         """
         given = given.detach().float()
         if self.kind == "array":
@@ -229,6 +235,23 @@ def _check_thresholds(found: Head) -> None:
             "`thresholds` must be positive; one of them may be 0. "
             f"Received: thresholds={list(given)}"
         )
+
+
+def numbers(marks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of the labels that hold in many rows.
+
+    Args:
+        marks: (rows, n), of 0 and 1; a row of NaN gives one label, NaN.
+
+    Returns:
+        All labels, a row's behind the other's, as float64; and how many each row has.
+    """
+    odd = np.isnan(marks).any(1)
+    holds = marks == 1
+    holds[odd] = False
+    holds[odd, 0] = True
+    row, label = np.nonzero(holds)
+    return np.where(odd[row], np.nan, label), holds.sum(1)
 
 
 def _softmax(scores: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from elephas_torch.heads import head, output_shapes
+from elephas_torch.heads import head, numbers, output_shapes
 from elephas_torch.keras import losses
 from elephas_torch.keras.layers import Activation, Concatenate, Dense, Input, Reshape
 from elephas_torch.keras.models import Model, Sequential
@@ -113,11 +113,15 @@ def test_thresholds_that_do_not_fit(limits):
 def test_several_labels_a_row():
     model = stack(3, "sigmoid", "binary_crossentropy")
     one = head(model, "multilabel", **ALL)
-    assert one.fields == {"prediction": "vector", "probability": "vector", "raw": "vector"}
+    assert one.fields == {"prediction": "labels", "probability": "vector", "raw": "vector"}
     found, p = one.values(given(model, one)), model.predict(X, verbose=0)
     np.testing.assert_allclose(found["probability"], p, rtol=1e-6)
     np.testing.assert_array_equal(found["prediction"], p > 0.5)
     np.testing.assert_allclose(found["raw"], np.log(p / (1 - p)), rtol=1e-3, atol=1e-5)
+    marks = np.array([[0, 1, 1], [np.nan] * 3, [0, 0, 0], [1, 0, np.nan]])
+    labels, counts = numbers(marks)
+    np.testing.assert_array_equal(labels, [1, 2, np.nan, np.nan])
+    assert counts.tolist() == [2, 1, 0, 1]
     limits = head(model, "multilabel", thresholds=(0, 1, 0.5))
     assert limits.values(given(model, limits))["prediction"][:, :2].tolist() == [[1, 0]] * 6
 

@@ -185,6 +185,20 @@ def test_arrays_of_any_depth():
     np.testing.assert_array_equal(given, model.predict(X, verbose=0))
 
 
+def test_numbers_of_labels():
+    model = Sequential([Input((4,)), Dense(3, activation="sigmoid")])
+    heads = (head(model, "multilabel", prediction="labels", probability="p"),)
+    one = scorer.Plan(sent(model), heads, None, 7, "keep", False)
+    given = lists([*X, None])
+    found = pa.concat_arrays(scorer.computed(one, [given.slice(0, 5), given.slice(5)]))
+    holds = model.predict(X, verbose=0) > 0.5
+    assert found.field("labels").to_pylist() == [
+        *(np.flatnonzero(row).tolist() for row in holds),
+        None,
+    ]
+    assert len({holds[n].sum() for n in range(len(X))}) > 1
+
+
 def test_several_inputs_and_outputs():
     a, b = Input((2,), name="a"), Input((2,), name="b")
     model = Model([a, b], {"z": Dense(2, activation="softmax")(a), "y": Dense(1)(b)})

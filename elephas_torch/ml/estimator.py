@@ -30,7 +30,7 @@ from elephas_torch.spark_model import SparkModel
 from elephas_torch.utils.model_utils import ModelType
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
 logger = logging.getLogger(__name__)
 
@@ -161,22 +161,10 @@ class Trainer(Training, Estimator[Any], MLWritable, MLReadable[Any]):
         name = self.getLabelCol()
         if task is None or not task.one_hot:
             return dataset, name
-        from pyspark.sql import functions as F
-
         assert task.classes is not None
         made = f"{name}_one_hot_{self.uid[-12:]}"
-        label = F.col(f"`{name}`")
-        zeros = [F.when(label == number, 1.0).otherwise(0.0) for number in range(task.classes)]
-        fits = label.isin(*range(task.classes))
-        wrong = F.raise_error(
-            F.concat(
-                F.lit(f"The column '{name}' must have class numbers, 0 to {task.classes - 1}; it "
-                      "has "),
-                label.cast("string"),
-            )
-        )  # fmt: skip
-        hot = F.when(label.isNull(), None).when(fits, F.array(*zeros)).otherwise(wrong)
-        return dataset.withColumn(made, hot), made
+        several = task.kind == "multilabel"
+        return dataset.withColumn(made, _hot(name, task.classes, several)), made
 
     def _spark_model(self, model: Model) -> SparkModel:
         arguments = {snake(name): self.getOrDefault(name) for name in _PASSED}
@@ -231,6 +219,30 @@ class Trainer(Training, Estimator[Any], MLWritable, MLReadable[Any]):
 
 def _listed(names: str | list[str]) -> list[str]:
     return [names] if isinstance(names, str) else names
+
+
+def _hot(name: str, classes: int, several: bool) -> Column:
+    """A column of class numbers, or of arrays of them, as arrays of 0 and 1."""
+    from pyspark.sql import functions as F
+
+    label = F.col("`" + name.replace("`", "``") + "`")
+    if several:
+        listed = label.cast("array<double>")
+        marks = [F.array_contains(listed, float(number)) for number in range(classes)]
+        once = F.size(F.array_distinct(listed)) == F.size(listed)
+        fits = once & F.forall(listed, lambda one: one.isin(*range(classes)))
+    else:
+        marks = [label == number for number in range(classes)]
+        fits = label.isin(*range(classes))
+    what = "arrays of class numbers, each once" if several else "class numbers"
+    wrong = F.raise_error(
+        F.concat(
+            F.lit(f"The column '{name}' must have {what}, 0 to {classes - 1}; it has "),
+            F.to_json(label) if several else label.cast("string"),
+        )
+    )
+    hot = F.array(*[mark.cast("double") for mark in marks])
+    return F.when(label.isNull(), None).when(fits, hot).otherwise(wrong)
 
 
 def _called(loss: Any) -> str:

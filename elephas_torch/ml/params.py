@@ -342,7 +342,8 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
     )
     categoricalLabels = _param(
         "categoricalLabels",
-        "True: the label column has class numbers. Default: told by the loss.",
+        "True: the label column has class numbers; where a row has several labels, arrays of "
+        "them. Default: told by the loss.",
         partial(_flag, "categoricalLabels"),
     )
     nbClasses = _param(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pyspark.sql.types import DataType, NumericType, StringType, StructType
+from pyspark.sql.types import ArrayType, DataType, NumericType, StringType, StructType
 
 from elephas_torch.errors import nearest
 from elephas_torch.keras import losses
@@ -26,7 +26,8 @@ class Task:
         kind: "classification", "multilabel" (several classes at once), "regression" (a number, or
             a row of them), or "array" (anything else: embeddings, what an autoencoder gives).
         classes: how many classes or labels; None where there are none.
-        one_hot: class numbers must be made one-hot, which the loss doesn't do by itself.
+        one_hot: class numbers must be made one-hot, which the loss doesn't do by itself; or the
+            numbers of several labels.
     """
 
     kind: str
@@ -59,12 +60,14 @@ class Label:
         values: the names of its classes, where a StringIndexer or another stage knew them.
         metadata: Spark's `ml_attr` of the column.
         is_feature: it is what the model is given, too: an autoencoder's.
+        listed: it is an array a row.
     """
 
     single: bool
     values: tuple[str, ...] | None = None
     metadata: dict[str, Any] | None = None
     is_feature: bool = False
+    listed: bool = False
 
     @classmethod
     def of(cls, schema: StructType, name: str, features: str | list[str]) -> Label:
@@ -83,7 +86,8 @@ class Label:
         found = (field.metadata or {}).get("ml_attr")
         values = tuple(found["vals"]) if found and found.get("vals") else None
         same = name == features or [name] == features
-        return cls(is_number(field.dataType), values, found, same)
+        listed = isinstance(field.dataType, ArrayType)
+        return cls(is_number(field.dataType), values, found, same, listed)
 
 
 def is_number(kind: DataType) -> bool:
@@ -117,7 +121,8 @@ def task_of(
     Args:
         label: the label column; None where it isn't known.
         model_type: what it must be: the named estimators'. Default, what the loss says.
-        categorical: True: labels are class numbers, whatever the loss.
+        categorical: True: labels are class numbers, whatever the loss; or, several at once,
+            arrays of them.
         nb_classes: how many classes there must be.
 
     Raises:
@@ -199,11 +204,12 @@ def _classifying(
 ) -> Task:
     if width == 1:
         return Task("classification", 2)
-    several = label is not None and not label.single and not categorical
+    numbers = label is not None and label.listed and bool(categorical)
+    several = label is not None and not label.single and (numbers or not categorical)
     binary = isinstance(loss, losses.BinaryCrossentropy | losses.BinaryFocalCrossentropy)
     many = model_type is ModelType.MULTILABEL
     if many or (binary and several and _activation(model) != "softmax"):
-        return Task("multilabel", width)
+        return Task("multilabel", width, numbers)
     needs = getattr(loss, "targets", "one-hot") not in ("one-hot", "classes")
     return Task("classification", width, needs and label is not None and label.single)
 

@@ -267,8 +267,16 @@ class Fitted(Features, SparkModelStage, MLWritable, MLReadable[Any]):
             return self._sent[key]
 
     def predict(self, value: Any) -> Any:
-        """The prediction for one row of features: a Vector, or anything array-like."""
-        return _plain(self._of(value)[self._named("predictionCol")])
+        """The prediction for one row of features: a Vector, or anything array-like.
+
+        Returns:
+            A float; a DenseVector for several targets, a list of labels' numbers for several
+            labels, else an array.
+        """
+        found = self._of(value)[self._named("predictionCol")]
+        if self.head().kind == "multilabel":
+            return heads.numbers(found[None])[0].tolist()
+        return _plain(found)
 
     def _named(self, param: str) -> str:
         return str(self.getOrDefault(param))
@@ -317,8 +325,9 @@ class ElephasTransformer(Fitted, Classes):
 
     `transform` is lazy, and keeps all columns, the rows' order and their partitions. Its form
     follows from the model: classes give `predictionCol` (a double), `probabilityCol` and
-    `rawPredictionCol` (vectors); several labels a vector of 0 and 1; numbers a double or a vector;
-    anything else an array. An empty name leaves a column out.
+    `rawPredictionCol` (vectors); several labels at once an array of their numbers, and the same
+    vectors; numbers a double or a vector; anything else an array. An empty name leaves a column
+    out.
 
     Args:
         model: a built model of `elephas_torch.keras`.
@@ -405,6 +414,8 @@ def _type(kind: int | str) -> DataType:
         return DoubleType()
     if kind == "vector":
         return VectorUDT()
+    if kind == "labels":
+        return ArrayType(DoubleType())
     found: DataType = FloatType()
     for _ in range(int(kind)):
         found = ArrayType(found)

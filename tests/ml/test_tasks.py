@@ -17,6 +17,7 @@ from elephas_torch.ml.tasks import Label, Task, task_of, task_of_outputs
 from elephas_torch.utils.model_utils import ModelType
 
 ONE, MANY = Label(single=True), Label(single=False)
+LISTED = Label(single=False, listed=True)
 
 
 def model_of(units, activation, loss, shape=(4,)):
@@ -61,6 +62,14 @@ def test_categorical_labels_classify_with_any_loss():
     found = task_of(model_of(3, "softmax", "mse"), ONE, categorical=True)
     assert found == Task("classification", 3, one_hot=True)
     assert task_of(model_of(1, None, "mse"), ONE, categorical=True) == Task("regression")
+
+
+def test_arrays_of_class_numbers_are_several_labels():
+    model = model_of(3, "sigmoid", "binary_crossentropy")
+    assert task_of(model, LISTED, categorical=True) == Task("multilabel", 3, one_hot=True)
+    assert task_of(model, LISTED) == Task("multilabel", 3)
+    assert task_of(model, MANY, categorical=True) == Task("classification", 3)
+    assert task_of(model_of(3, "softmax", "mse"), LISTED, categorical=True).one_hot is False
 
 
 def test_named_forms_want_a_loss_of_theirs():
