@@ -75,12 +75,12 @@ def features(schema: StructType, names: Any, model: Model) -> list[arrow.Field]:
         names: see `Columns.features`.
     """
     if not model.built:
-        return [_field(schema, names, "features_col", "x0", None)]
+        return [field_of(schema, names, "features_col", "x0", None)]
     inputs = model.input_structure
     shapes = [tuple(shape[1:]) for shape in inputs.leaves(model.input_shape)]
     each = _spread(inputs, names, "features_col", "input")
     return [
-        _field(schema, one, "features_col", f"x{number}", shape)
+        field_of(schema, one, "features_col", f"x{number}", shape)
         for number, (one, shape) in enumerate(zip(each, shapes, strict=True))
     ]
 
@@ -100,7 +100,7 @@ def _spread(structure: Structure, names: Any, argument: str, kind: str) -> list[
 
 def _labels(schema: StructType, names: Any, model: Model) -> Iterator[arrow.Field]:
     if model.steps_by_itself or not model.built:
-        yield _field(schema, names, "label_col", "y0", None)
+        yield field_of(schema, names, "label_col", "y0", None)
         return
     goals = model._resolved()
     outputs = goals.outputs
@@ -108,7 +108,7 @@ def _labels(schema: StructType, names: Any, model: Model) -> Iterator[arrow.Fiel
     each = _spread(outputs, names, "label_col", "output")
     shapes = outputs.leaves(goals.shapes)
     for number, (one, shape) in enumerate(zip(each, shapes, strict=True)):
-        field = _field(schema, one, "label_col", f"y{number}", None)
+        field = field_of(schema, one, "label_col", f"y{number}", None)
         loss = goals.losses[number]
         yield field if loss is None else _label(field, loss.targets, tuple(shape), loss.name)
 
@@ -136,7 +136,7 @@ def _label(field: arrow.Field, targets: str, shape: tuple[int | None, ...], loss
 def _single(schema: StructType, name: str | None, argument: str, alias: str) -> Any:
     if name is None:
         return None
-    field = _field(schema, name, argument, alias, None)
+    field = field_of(schema, name, argument, alias, None)
     if field.kind != "number":
         raise ValueError(
             f"The column {name!r} ({argument}) must be of {'bools' if alias == 'v' else 'numbers'}."
@@ -144,7 +144,19 @@ def _single(schema: StructType, name: str | None, argument: str, alias: str) -> 
     return field
 
 
-def _field(schema: StructType, names: Any, argument: str, alias: str, shape: Any) -> arrow.Field:
+def field_of(
+    schema: StructType, names: Any, argument: str, alias: str, shape: Any
+) -> arrow.Field:
+    """The field of a column, or of several of numbers.
+
+    Args:
+        argument: what the user named them with, for messages.
+        alias: the column's name in Arrow batches.
+        shape: that a row shall have.
+
+    Raises:
+        ValueError: a column isn't there, or is of a type that can't be used.
+    """
     several = [names] if isinstance(names, str) else list(names or [])
     if not several or not all(isinstance(name, str) for name in several):
         raise ValueError(f"`{argument}` must name columns. Received: {argument}={names!r}")

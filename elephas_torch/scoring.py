@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from pyspark import RDD
 
-from elephas_torch import cluster, data, preflight
+from elephas_torch import cluster, data, forms, preflight
 from elephas_torch.errors import DataError, WorkerError
 from elephas_torch.keras import trees
 from elephas_torch.keras.models import Model
@@ -120,7 +120,7 @@ def _outputs(scoring: Scoring, rdd: RDD[Any]) -> RDD[Any]:
 def _predicted(scoring: Scoring, partition: int, rows: Iterable[Any]) -> Iterator[Any]:
     try:
         model = scoring.model()
-        for block in data.features_of(rows, data.features_part(model)):
+        for block in data.features_of(rows, forms.features_part(model)):
             yield model.predict(block, batch_size=scoring.batch_size, verbose=0)
     except Exception as error:
         yield _failed(partition, error)

@@ -156,7 +156,7 @@ def test_several_outputs_take_a_label_each(frame):
     first, second = Dense(3, name="kind")(inputs), Dense(1, name="size")(inputs)
     model = Model(inputs, [first, second])
     model.compile("adam", ["categorical_crossentropy", "mse"])
-    weights, history = trained(
+    _, history = trained(
         frame, model, features_col="vector", label_col={"size": "weight", "kind": "class"}
     )
     assert {"kind_loss", "size_loss"} <= history.keys()

@@ -213,7 +213,7 @@ def from_data_frame(
 def _layout(df: DataFrame, features_col: str, label_col: str, floats: str | None) -> arrow.Layout:
     fields = [
         replace(
-            frames._field(df.schema, name, argument, alias, None), dtype=_dtype(df, name, floats)
+            frames.field_of(df.schema, name, argument, alias, None), dtype=_dtype(df, name, floats)
         )
         for name, argument, alias in (
             (features_col, "features_col", "x0"),
