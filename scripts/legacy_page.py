@@ -93,6 +93,8 @@ def sections():
     for old, new in calls.OF_OPTIMIZERS.items():
         yield row(code(f"SGD({old}=…)") + " and the other optimizers", code(new) or "(nothing)")
     yield from (row(code(f"model.{old}(x)"), code(new)) for old, new in calls.METHODS.items())
+    for old, new in calls.GONE.items():
+        yield row(code(old), f"isn't there: {code(new)}")
     yield row(code("layer.add_weight('W', shape)") + " and metrics'", code(TODAY))
     yield from ("", "## Modules")
     yield from table("old module", "names", "today")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 
 import torch
 from torch import Tensor, nn
 
 from elephas_torch.errors import unknown
-from elephas_torch.keras import exporting, masks, naming, saving, serialization, trees
+from elephas_torch.keras import exporting, legacy, masks, naming, saving, serialization, trees
 from elephas_torch.keras.graph import Graph, flat_inputs, last_activation, traced
 from elephas_torch.keras.layers.base import Layer
 from elephas_torch.keras.layers.declared import checked_shapes, flat_shapes, is_tree
@@ -326,6 +326,10 @@ class Model(Trainer):
             TypeError: a layer's config holds something that JSON can't.
         """
         return serialization.to_json(saving.lean(self.architecture()), **kwargs)
+
+    def to_yaml(self, **kwargs: Any) -> NoReturn:
+        """Raises a RuntimeError that names `to_json`, as late Keras 2 did: YAML isn't written."""
+        legacy.gone("to_yaml")
 
     def architecture(self) -> dict[str, Any]:
         """The config that `to_json` writes; `model_from_json` makes a model of it."""

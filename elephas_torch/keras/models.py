@@ -6,6 +6,7 @@ from typing import Any
 from elephas_torch.keras import naming, saving
 from elephas_torch.keras.functional import Functional
 from elephas_torch.keras.layers.inputs import Input
+from elephas_torch.keras.legacy import moved
 from elephas_torch.keras.model import Model, all_tensors
 from elephas_torch.keras.saving import load_model, model_from_json, save_model
 from elephas_torch.keras.sequential import Sequential
@@ -17,6 +18,7 @@ __all__ = [
 ]  # fmt: skip
 
 model_from_config = saving.model_from_config
+_, __getattr__ = moved(__name__)
 
 
 def clone_model(

@@ -8,6 +8,7 @@ what to write. What is spelled how is in `arguments.py` (of layers), `calls.py` 
 
 from elephas_torch.keras.legacy.calls import (
     fit,
+    gone,
     ignore,
     method,
     optimizer,
@@ -21,7 +22,7 @@ from elephas_torch.keras.legacy.notice import warn
 from elephas_torch.keras.legacy.weights import weights_today
 
 __all__ = [
-    "CLASSES", "MERGES", "fit", "ignore", "merge_options", "method", "modern", "moved",
-    "optimizer", "renamed", "show_accuracy", "translated", "under_old_name", "warn",
+    "CLASSES", "MERGES", "fit", "gone", "ignore", "merge_options", "method", "modern",
+    "moved", "optimizer", "renamed", "show_accuracy", "translated", "under_old_name", "warn",
     "weights_today",
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 from elephas_torch.keras.legacy.notice import warn
 
@@ -22,6 +22,8 @@ METHODS = {
     "evaluate_generator": "evaluate(x), with batches for x",
     "predict_generator": "predict(x), with batches for x",
 }
+#: What was there -> what to write. Code in YAML could run when it was read, so Keras 2 dropped it.
+GONE = {"to_yaml": "to_json()", "model_from_yaml": "model_from_json(…)"}
 #: What Keras 1's and 2's `compile` takes and nothing depends on any more.
 IGNORED_BY_COMPILE = ("class_mode", "theano_mode", "sample_weight_mode")
 
@@ -85,3 +87,8 @@ def ignore(kwargs: dict[str, Any]) -> None:
 def method(name: str) -> None:
     """Warns of an old method."""
     warn(f"{name} is old: use {METHODS[name]}.")
+
+
+def gone(name: str) -> NoReturn:
+    """Raises the RuntimeError of something that isn't there any more."""
+    raise RuntimeError(f"There is no {name} here: use {GONE[name]}.")

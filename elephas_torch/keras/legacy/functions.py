@@ -1,13 +1,14 @@
-"""Functions of Keras 1 whose defaults or arguments today's have no longer."""
+"""Functions of Keras 1 whose defaults or arguments today's have no longer, or that are gone."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from torch import Tensor
 
 from elephas_torch.keras import constraints, initializers, regularizers
+from elephas_torch.keras.legacy.calls import gone
 
 
 def l1l2(l1: float = 0.01, l2: float = 0.01) -> regularizers.L1L2:
@@ -56,3 +57,8 @@ glorot_normal = _drawn(initializers.GlorotNormal, "Glorot's normal numbers.")
 glorot_uniform = _drawn(initializers.GlorotUniform, "Glorot's uniform numbers.")
 he_normal = _drawn(initializers.HeNormal, "He's normal numbers.")
 he_uniform = _drawn(initializers.HeUniform, "He's uniform numbers.")
+
+
+def model_from_yaml(yaml_string: str, custom_objects: Any = None) -> NoReturn:
+    """Raises a RuntimeError that names `model_from_json`: YAML isn't read."""
+    gone("model_from_yaml")

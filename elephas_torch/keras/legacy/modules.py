@@ -88,7 +88,8 @@ MODULES: dict[str, dict[str, Home]] = {
         "Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract",
         "add", "average", "concatenate", "dot", "maximum", "minimum", "multiply", "subtract",
     ),
-    "layers.containers": _at("models", "Sequential"),
+    "models": {**_old("Graph"), "model_from_yaml": _as("legacy.functions.model_from_yaml", "")},
+    "layers.containers": {**_at("models", "Sequential"), **_old("Graph")},
     "layers.local": _old("LocallyConnected1D", "LocallyConnected2D"),
     "layers.core": {
         **_LAYER, **_MERGE,

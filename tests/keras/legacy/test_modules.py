@@ -138,3 +138,18 @@ def test_optimizers_take_their_old_arguments():
         with pytest.warns(DeprecationWarning, match="use learning_rate=0.5"):
             made = getattr(optimizers, name)(lr=0.5, **kwargs)
         assert np.isclose(made.learning_rate, 0.5)
+
+
+def test_graphs_and_yaml_say_what_to_take():
+    from elephas_torch.keras.layers import containers
+    from elephas_torch.keras.models import Graph, Sequential, model_from_yaml
+
+    for old in (Graph, containers.Graph):
+        with pytest.raises(ValueError, match=r"no Graph here: use Model\(inputs, outputs\)"):
+            old()
+    with pytest.raises(RuntimeError, match=r"no model_from_yaml here: use model_from_json"):
+        model_from_yaml("class_name: Sequential")
+    with pytest.raises(RuntimeError, match=r"no to_yaml here: use to_json\(\)"):
+        Sequential().to_yaml()
+    with pytest.raises(ImportError, match=r"keras\.models' has no attribute 'Grap'"):
+        from elephas_torch.keras.models import Grap  # noqa: F401
