@@ -1,4 +1,4 @@
-"""`KerasClassifier` and `KerasRegressor`, as Keras 1 and 2 had them."""
+"""`KerasClassifier` and `KerasRegressor`, as Keras 1 and 2 had them: `fit` gives a `History`."""
 
 from __future__ import annotations
 
@@ -65,7 +65,8 @@ class _Wrapper(BaseEstimator):
             kwargs: for the model's `fit`.
 
         Returns:
-            What the model's `fit` returns.
+            The `History` of the model's `fit`, as in Keras 1 and 2, and not the estimator, as
+            scikit-learn and `SKLearnClassifier` have it: `fit(x, y).predict(x)` won't do.
         """
         build = self._build()
         self.model = build(**self._arguments(build, {}))
@@ -89,6 +90,9 @@ class _Wrapper(BaseEstimator):
 
 class KerasClassifier(ClassifierMixin, _Wrapper):
     """A function that makes a compiled model, as a classifier of scikit-learn.
+
+    As in Keras 1 and 2, `fit` returns the model's `History`; that of `SKLearnClassifier` returns
+    the estimator.
 
     Args:
         build_fn: the function.
@@ -142,6 +146,9 @@ class KerasClassifier(ClassifierMixin, _Wrapper):
 
 class KerasRegressor(RegressorMixin, _Wrapper):
     """A function that makes a compiled model, as a regressor of scikit-learn.
+
+    As in Keras 1 and 2, `fit` returns the model's `History`; that of `SKLearnRegressor` returns
+    the estimator.
 
     Args:
         build_fn, sk_params: see `KerasClassifier`.

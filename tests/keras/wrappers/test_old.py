@@ -5,6 +5,7 @@ import pytest
 from sklearn.model_selection import GridSearchCV
 
 from elephas_torch.keras import layers, models
+from elephas_torch.keras.callbacks import History
 
 X = np.random.default_rng(0).normal(size=(24, 4)).astype("float32")
 Y = np.arange(24) % 3
@@ -57,7 +58,7 @@ def test_classifiers(labels, arguments):
 def test_regressors():
     target = X.sum(1)
     made = wrapper("KerasRegressor")(build_fn=build_line, epochs=3, verbose=0)
-    made.fit(X, target)
+    assert isinstance(made.fit(X, target), History)  # as Keras 1 and 2; scikit-learn's: itself
     found = made.predict(X)
     assert found.shape == (24,)
     assert made.score(X, target) == pytest.approx(-np.mean((found - target) ** 2), rel=1e-5)
