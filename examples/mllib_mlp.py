@@ -40,10 +40,10 @@ model.compile(loss="categorical_crossentropy", optimizer=RMSprop(), metrics=["ac
 lp_rdd = to_labeled_point(sc, x_train, y_train, categorical=True)
 print(f"first label: {lp_rdd.first().label}")
 
-# Train: each batch's gradient enters at once, by Adadelta
+# Train: each batch's gradient enters at once and without locks, by Adadelta
 adadelta = elephas_optimizers.Adadelta()
 spark_model = SparkMLlibModel(
-    sc, model, optimizer=adadelta, frequency="batch", mode="asynchronous", num_workers=2
+    sc, model, optimizer=adadelta, frequency="batch", mode="hogwild", num_workers=2
 )
 spark_model.train(
     lp_rdd,

@@ -1,5 +1,6 @@
 """Each example runs in a process of its own, and reaches what it is there to show."""
 
+import json
 import os
 import re
 import subprocess
@@ -21,13 +22,42 @@ FLOORS = {
     "mnist_mlp_spark_synchronous": (0.85, 0.8),
     "parameter_server_alone": (0.9, 0.9),
 }
+#: Accuracy or r2 of those that run in one process, one behind the other, on small data.
+TOGETHER = {
+    "ml_mlp_classification.py": 0.85,
+    "ml_mlp_regression.py": 0.3,
+    "ml_pipeline.py": 0.9,
+    "ml_cross_validation.py": 0.9,
+    "streaming_scoring.py": 0.8,
+    "Spark_ML_Pipeline.ipynb": 0.85,  # stops Spark in the end
+}
 HELPERS = {"images"}
 ACCURACY = re.compile(
-    r"^(?:\w+: )?accuracy:? (\d\.\d+)|^(?:a?synchronous|hogwild) +(\d\.\d+)", re.MULTILINE
+    r"^(?:\w+: )?(?:accuracy|r2):? (\d\.\d+)|^(?:a?synchronous|hogwild) +(\d\.\d+)", re.MULTILINE
 )
+#: Runs scripts and notebooks as Python and Jupyter do, but for one session of Spark for all.
+RUNNER = """
+import json, runpy, sys, traceback
+from pathlib import Path
+
+folder, paths, sys.argv[1:] = sys.argv[1], sys.argv[2].split(), sys.argv[3:]
+sys.path.insert(0, folder)
+for path in paths:
+    print(f"== {path}", flush=True)
+    try:
+        if path.endswith(".py"):
+            runpy.run_path(f"{folder}/{path}", run_name="__main__")
+            continue
+        names = {"__name__": "__main__"}
+        for cell in json.loads(Path(folder, path).read_text())["cells"]:
+            if cell["cell_type"] == "code":
+                exec(compile("".join(cell["source"]), cell["id"], "exec"), names)
+    except BaseException:
+        traceback.print_exc(file=sys.stdout)
+"""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def environment(mnist_folder):
     found = {} if mnist_folder is None else {"ELEPHAS_TORCH_MNIST": str(mnist_folder)}
     return {
@@ -50,7 +80,14 @@ def reached(command, folder, environment):
 
 
 def test_every_example_is_known():
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == {*FLOORS, *HELPERS}
+    scripts = {f"{name}.py" for name in (*FLOORS, *HELPERS)}
+    assert {path.name for path in EXAMPLES.glob("*.*")} == {*scripts, *TOGETHER}
+
+
+def test_notebooks_are_kept_without_outputs():
+    for path in EXAMPLES.glob("*.ipynb"):
+        cells = json.loads(path.read_text())["cells"]
+        assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
 
 
 @pytest.mark.spark
@@ -61,6 +98,28 @@ def test_example(name, tmp_path, environment, mnist_folder):
     found = reached(command, tmp_path, environment)
     assert len(found) == (3 if name == "mnist_mlp_spark" else 1)
     assert min(found) >= FLOORS[name][bool(data)]
+
+
+@pytest.fixture(scope="module")
+def printed(environment, tmp_path_factory):
+    """Name -> what each of TOGETHER printed, and its traceback where it failed."""
+    folder = tmp_path_factory.mktemp("together")
+    command = [sys.executable, "-c", RUNNER, str(EXAMPLES), " ".join(TOGETHER), "--digits"]
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert not list(folder.iterdir()), "examples leave nothing behind"
+    _, *parts = re.split(r"^== (.+)\n", done.stdout, flags=re.MULTILINE)
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("name", TOGETHER)
+def test_example_in_one_process(name, printed):
+    found = [float(plain or table) for plain, table in ACCURACY.findall(printed[name])]
+    assert len(found) == 1, printed[name]
+    assert found[0] >= TOGETHER[name]
 
 
 @pytest.mark.spark
