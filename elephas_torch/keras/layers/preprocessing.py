@@ -61,6 +61,14 @@ def batches_of(owner: str, data: Any) -> Iterator[Any]:
         raise ValueError(f"{owner}: `adapt` received no batches.")
 
 
+def _writable(batch: Any) -> Tensor:
+    """A tensor; of an array that can't be written to, such as pandas gives, of a copy: PyTorch
+    warns of those."""
+    if isinstance(batch, np.ndarray):
+        batch = np.require(batch, requirements="W")
+    return torch.as_tensor(batch)
+
+
 class Normalization(DataLayer):
     """(inputs - mean) / sqrt(variance), with the mean and the variance of data seen by `adapt`.
 
@@ -181,7 +189,7 @@ class Normalization(DataLayer):
             raise ValueError(f"{self._label} has the `mean` that it was given: nothing to adapt.")
         count, mean, squares = 0, torch.zeros(()), torch.zeros(())
         for batch in batches_of("Normalization", data):
-            values = torch.as_tensor(batch).double()
+            values = _writable(batch).double()
             self._build_or_check(values)
             others = [n for n in range(values.dim()) if n not in self._kept]
             own, new = math.prod(values.shape[n] for n in others), values

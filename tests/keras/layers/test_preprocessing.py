@@ -72,6 +72,15 @@ def test_it_adapts_to_data_of_every_kind(kind):
     np.testing.assert_allclose(layer.adapt_variance, rows((23, 3)).var(0), rtol=1e-5)
 
 
+@pytest.mark.filterwarnings("error")
+def test_it_adapts_to_arrays_that_cant_be_written_to():
+    given = rows((23, 3)).astype("float64")
+    given.flags.writeable = False
+    layer = layers.Normalization()
+    layer.adapt(given)
+    np.testing.assert_allclose(layer.adapt_mean, given.mean(0), rtol=1e-5)
+
+
 def test_adapting_again_begins_anew():
     layer = layers.Normalization()
     layer.adapt(rows((20, 3)) + 5)
