@@ -101,7 +101,8 @@ def added(
         metadata: of fields, by their names: `{"prediction": {"ml_attr": …}}`.
     """
     name = f"_elephas_{uuid.uuid4().hex[:8]}"
-    whole = _by_rows(frame).withColumn(name, column)
+    makes = any(kind == "vector" for head in heads for kind in head.fields.values())
+    whole = _by_rows(frame, makes).withColumn(name, column)
     several = [
         whole[name].getField(one).alias(one, metadata=dict((metadata or {}).get(one, {})))
         for head in heads
@@ -110,11 +111,11 @@ def added(
     return whole.select("*", *several).drop(name)
 
 
-def _by_rows(frame: DataFrame) -> DataFrame:
+def _by_rows(frame: DataFrame, makes_vectors: bool) -> DataFrame:
     """The same rows, that Spark can give to Python wherever they come from.
 
     Spark 4.3 hands a file's columns to Python functions as they lie, and fails where one of them
-    is a vector, used or not. Behind a filter it goes by rows.
+    is a vector, used or not, or where vectors come back. Behind a filter it goes by rows.
     """
     from pyspark.sql import functions as F
 
@@ -124,7 +125,7 @@ def _by_rows(frame: DataFrame) -> DataFrame:
         return frame
     if str(columnar).lower() != "true":
         return frame
-    names = [one.name for one in frame.schema if '"udt"' in one.json()]
+    names = [one.name for one in frame.schema if makes_vectors or '"udt"' in one.json()]
     alone = [name for name in names if frame.columns.count(name) == 1]
     if not alone:
         return frame
