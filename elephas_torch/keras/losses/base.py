@@ -10,7 +10,7 @@ from torch import Tensor
 
 from elephas_torch.keras import masks
 from elephas_torch.keras.identifiers import shown_name
-from elephas_torch.keras.losses.functions import same_rank
+from elephas_torch.keras.losses.functions import numbers, same_rank
 from elephas_torch.keras.losses.reduction import MEANS, REDUCTIONS, reduce_weighted
 from elephas_torch.keras.losses.wrapped import find_function, function_config
 from elephas_torch.keras.making import Maker
@@ -99,9 +99,9 @@ class Loss(metaclass=Maker):
             ValueError: the weights' shape doesn't fit.
         """
         if not isinstance(y_pred, Tensor):
-            y_pred = torch.as_tensor(y_pred)
+            y_pred = numbers("y_pred", y_pred, type(self).__name__)
         if not isinstance(y_true, Tensor):
-            y_true = torch.as_tensor(y_true)
+            y_true = numbers("y_true", y_true, type(self).__name__)
         mask = masks.get(y_pred)
         if y_pred.dtype is not self._dtype:
             y_pred = self._cast(y_pred)

@@ -201,7 +201,10 @@ class SparseCategoricalCrossentropy(NamedLoss):
         if y_true.dtype is not torch.int64:
             y_true = y_true.long()
         if y_true.ndim != 1 or y_pred.ndim != 2:
-            y_true, y_pred = y_true.flatten(), y_pred.flatten(0, -2)
+            y_true = functions.class_numbers(y_true, y_pred).flatten()
+            y_pred = y_pred.flatten(0, -2)
+        if len(y_true) != len(y_pred):
+            raise functions.misfit(y_true, y_pred, "a class number for each row")
         return F.cross_entropy(y_pred, y_true)
 
     def fused(self, activation: str) -> Loss | None:

@@ -24,6 +24,50 @@ from elephas_torch.keras import masks
 EPSILON = 1e-7
 
 
+def numbers(argument: str, value: Any, owner: str = "", **settings: Any) -> Tensor:
+    """`torch.as_tensor(value, **settings)`.
+
+    Raises:
+        TypeError: it holds no numbers; the message names the argument, and the `owner`.
+    """
+    if isinstance(value, Tensor):
+        return torch.as_tensor(value, **settings)
+    try:
+        return torch.as_tensor(value, **settings)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(
+            f"{owner and f'{owner}: '}`{argument}` must be numbers: a tensor, an array, or nested "
+            f"lists with rows of one length. Received: {argument}={str(value)[:50]} (of type "
+            f"{type(value).__name__})"
+        ) from None
+
+
+def misfit(y_true: Tensor, y_pred: Tensor, wanted: str = "the predictions' shape") -> ValueError:
+    """Returns the error of targets whose shape doesn't fit the predictions'."""
+    return ValueError(
+        f"Targets must have {wanted}. Received: y_true of shape {tuple(y_true.shape)} and y_pred "
+        f"of shape {tuple(y_pred.shape)}"
+    )
+
+
+def broadcastable(one: Any, other: Any) -> bool:
+    """Whether two shapes broadcast."""
+    lengths = zip(reversed(one), reversed(other), strict=False)
+    return all(a == b or 1 in (a, b) for a, b in lengths)
+
+
+def class_numbers(y_true: Any, y_pred: Tensor) -> Tensor:
+    """Returns class numbers as int64, of the predictions' shape without its last axis.
+
+    Raises:
+        ValueError: there are more or fewer of them.
+    """
+    y_true = numbers("y_true", y_true, device=y_pred.device)
+    if y_true.shape.numel() != y_pred.shape[:-1].numel() or not y_pred.ndim:
+        raise misfit(y_true, y_pred, "the predictions' shape without the classes' axis")
+    return y_true.long().reshape(y_pred.shape[:-1])
+
+
 def paired(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
     """Returns both as tensors of `y_pred`'s dtype (float32 for whole numbers) and device, and of
     the same rank where one of them lacks a last axis of 1.
@@ -31,20 +75,15 @@ def paired(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
     Raises:
         ValueError: their shapes don't broadcast.
     """
-    y_pred = torch.as_tensor(y_pred)
+    y_pred = numbers("y_pred", y_pred)
     if not y_pred.is_floating_point():
         y_pred = y_pred.to(torch.float32)
-    y_true = torch.as_tensor(y_true, dtype=y_pred.dtype, device=y_pred.device)
+    y_true = numbers("y_true", y_true, dtype=y_pred.dtype, device=y_pred.device)
     if y_true.shape == y_pred.shape:
         return y_true, y_pred
     y_true, y_pred = same_rank(y_true, y_pred)
-    lengths = zip(reversed(y_true.shape), reversed(y_pred.shape), strict=False)
-    if any(a != b and 1 not in (a, b) for a, b in lengths):
-        raise ValueError(
-            "Targets must have the predictions' shape. "
-            f"Received: y_true of shape {tuple(y_true.shape)} and y_pred of shape "
-            f"{tuple(y_pred.shape)}"
-        )
+    if not broadcastable(y_true.shape, y_pred.shape):
+        raise misfit(y_true, y_pred)
     return y_true, y_pred
 
 
@@ -240,9 +279,8 @@ def sparse_categorical_crossentropy(
         ignore_class: samples of this class get 0, and are masked in what is returned.
         axis: the classes' axis.
     """
-    y_pred = torch.as_tensor(y_pred).movedim(axis, -1)
-    y_true = torch.as_tensor(y_true, device=y_pred.device).long()
-    y_true = y_true.reshape(y_pred.shape[:-1])
+    y_pred = numbers("y_pred", y_pred).movedim(axis, -1)
+    y_true = class_numbers(y_true, y_pred)
     ignored = None if ignore_class is None else y_true == ignore_class
     if ignored is not None:
         y_true = y_true.masked_fill(ignored, 0)
@@ -262,8 +300,8 @@ def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float) ->
         y_pred: probabilities.
         q: between 0 and 1.
     """
-    y_pred = torch.as_tensor(y_pred)
-    y_true = torch.as_tensor(y_true, device=y_pred.device).long().reshape(y_pred.shape[:-1])
+    y_pred = numbers("y_pred", y_pred)
+    y_true = class_numbers(y_true, y_pred)
     p = y_pred.gather(-1, y_true.unsqueeze(-1)).squeeze(-1)
     return (1.0 - p**q) / q
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from elephas_torch.keras.losses.functions import same_rank
+from elephas_torch.keras.losses.functions import numbers, same_rank
 
 MEANS = ("sum_over_batch_size", "mean")
 REDUCTIONS = (*MEANS, "sum", "mean_with_sample_weight", "none", None)
@@ -69,7 +69,7 @@ def masked_weights(
     """
     weights = None
     if sample_weight is not None:
-        weights = torch.as_tensor(sample_weight, dtype=dtype, device=device)
+        weights = numbers("sample_weight", sample_weight, dtype=dtype, device=device)
     if mask is None:
         return weights
     counts = torch.as_tensor(mask, device=device).to(dtype)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from elephas_torch.keras.losses.base import NamedLoss
+from elephas_torch.keras.losses.functions import numbers
 
 #: The class number that stands for no label, and that pads targets.
 BLANK = 0
@@ -27,8 +28,8 @@ def ctc(y_true: Any, y_pred: Any) -> Tensor:
     Raises:
         ValueError: a shape is another.
     """
-    y_pred = torch.as_tensor(y_pred)
-    y_true = torch.as_tensor(y_true, device=y_pred.device).long()
+    y_pred = numbers("y_pred", y_pred)
+    y_true = numbers("y_true", y_true, device=y_pred.device).long()
     if y_true.ndim != 2 or y_pred.ndim != 3:
         raise ValueError(
             "ctc takes `y_true` of shape (batch, labels) and `y_pred` of shape (batch, steps, "

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from elephas_torch.keras import masks
 from elephas_torch.keras.losses.base import NamedLoss
+from elephas_torch.keras.losses.functions import misfit, numbers
 
 
 def circle(
@@ -34,8 +35,10 @@ def circle(
     Returns:
         (batch,); masked where there is nothing to learn, the loss being 0.
     """
-    y_pred = torch.as_tensor(y_pred)
+    y_pred = numbers("y_pred", y_pred)
     y_true = _column(y_true, y_pred)
+    if len(y_true) != len(y_pred):
+        raise misfit(y_true, y_pred, "a class number for each row")
     others = y_pred if ref_embeddings is None else torch.as_tensor(ref_embeddings).to(y_pred)
     same = y_true == (y_true if ref_labels is None else _column(ref_labels, y_pred)).T
     different = ~same
@@ -50,7 +53,7 @@ def circle(
 
 
 def _column(labels: Any, y_pred: Tensor) -> Tensor:
-    return torch.as_tensor(labels, device=y_pred.device).long().reshape(-1, 1)
+    return numbers("y_true", labels, device=y_pred.device).long().reshape(-1, 1)
 
 
 def _log_sum(values: Tensor, counted: Tensor) -> Tensor:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from elephas_torch.keras.arguments import check_whole
-from elephas_torch.keras.losses.functions import paired, same_rank
+from elephas_torch.keras.losses.functions import (
+    broadcastable,
+    class_numbers,
+    misfit,
+    numbers,
+    paired,
+    same_rank,
+)
 from elephas_torch.keras.metrics.reductions import NamedMetric
 
 
@@ -20,25 +26,32 @@ def accuracy(y_true: Any, y_pred: Any) -> Tensor:
 
 def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Tensor:
     """1 where the prediction is on the target's side of the threshold, else 0."""
-    y_true, y_pred = same_rank(torch.as_tensor(y_true), torch.as_tensor(y_pred))
+    y_true, y_pred = same_rank(numbers("y_true", y_true), numbers("y_pred", y_pred))
+    if not broadcastable(y_true.shape, y_pred.shape):
+        raise misfit(y_true, y_pred)
     return ((y_pred > threshold) == y_true).float()
 
 
 def categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
     """1 where the most probable class is the one of the one-hot target, else 0."""
-    y_true, y_pred = torch.as_tensor(y_true), torch.as_tensor(y_pred)
+    y_true, y_pred = numbers("y_true", y_true), numbers("y_pred", y_pred)
+    if not broadcastable(y_true.shape[:-1], y_pred.shape[:-1]):
+        raise misfit(y_true, y_pred)
     return (y_true.argmax(-1) == y_pred.argmax(-1)).float()
 
 
 def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
     """1 where the most probable class is the target, a class number; else 0."""
-    y_pred = torch.as_tensor(y_pred)
+    y_pred = numbers("y_pred", y_pred)
     return (_classes(y_true, y_pred) == y_pred.argmax(-1)).float()
 
 
 def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Tensor:
     """1 where the class of the one-hot target is among the k most probable ones, else 0."""
-    return sparse_top_k_categorical_accuracy(torch.as_tensor(y_true).argmax(-1), y_pred, k)
+    y_true, y_pred = numbers("y_true", y_true), numbers("y_pred", y_pred)
+    if y_true.shape[:-1] != y_pred.shape[:-1]:
+        raise misfit(y_true, y_pred)
+    return sparse_top_k_categorical_accuracy(y_true.argmax(-1), y_pred, k)
 
 
 def sparse_top_k_categorical_accuracy(
@@ -52,8 +65,8 @@ def sparse_top_k_categorical_accuracy(
         k: how many are looked at. Default 5.
         from_sorted_ids: see above. Default False.
     """
-    y_pred = torch.as_tensor(y_pred)
-    y_true = _classes(y_true, y_pred).long()
+    y_pred = numbers("y_pred", y_pred)
+    y_true = class_numbers(y_true, y_pred)
     if from_sorted_ids:
         return (y_pred[..., :k] == y_true.unsqueeze(-1)).any(-1).float()
     # As Keras: whoever is as probable as the k-th is among them.
@@ -62,8 +75,12 @@ def sparse_top_k_categorical_accuracy(
 
 
 def _classes(y_true: Any, y_pred: Tensor) -> Tensor:
-    y_true = torch.as_tensor(y_true)
-    return y_true.squeeze(-1) if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1 else y_true
+    y_true = numbers("y_true", y_true)
+    if y_true.ndim == y_pred.ndim and y_true.ndim and y_true.shape[-1] == 1:
+        y_true = y_true.squeeze(-1)
+    if not broadcastable(y_true.shape, y_pred.shape[:-1]):
+        raise misfit(y_true, y_pred, "the predictions' shape without the classes' axis")
+    return y_true
 
 
 def accuracy_by_shape(y_true: Tensor, y_pred: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from elephas_torch.errors import unknown
 from elephas_torch.keras.arguments import check_whole
-from elephas_torch.keras.losses.functions import EPSILON
+from elephas_torch.keras.losses.functions import EPSILON, numbers
 from elephas_torch.keras.metrics.base import Metric, ratio
 from elephas_torch.keras.metrics.thresholds import count
 
@@ -90,7 +90,7 @@ class AUC(Metric):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Counts a batch in: targets, predictions, and weights for the values or None."""
-        y_pred = torch.as_tensor(y_pred).detach()
+        y_pred = numbers("y_pred", y_pred, type(self).__name__).detach()
         if self.from_logits:
             y_pred = torch.sigmoid(y_pred)
         if self.multi_label and y_pred.ndim != 2:

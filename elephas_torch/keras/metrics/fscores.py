@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from elephas_torch.errors import unknown
-from elephas_torch.keras.losses.functions import EPSILON
+from elephas_torch.keras.losses.functions import EPSILON, broadcastable, misfit, numbers
 from elephas_torch.keras.losses.reduction import spread
 from elephas_torch.keras.metrics.base import Metric, plain
 
@@ -72,20 +72,23 @@ class FBetaScore(Metric):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Counts a batch in: targets, predictions, and weights for the rows or None."""
-        y_pred = torch.as_tensor(y_pred).detach()
-        y_true = torch.as_tensor(y_true, device=y_pred.device).double()
+        y_pred = numbers("y_pred", y_pred, type(self).__name__).detach()
+        y_true = numbers("y_true", y_true, type(self).__name__, device=y_pred.device).double()
         if y_pred.ndim != 2 or y_true.ndim != 2:
             raise ValueError(
                 f"{type(self).__name__} takes targets and predictions of shape (rows, classes). "
                 f"Received: y_true of shape {tuple(y_true.shape)} and y_pred of shape "
                 f"{tuple(y_pred.shape)}"
             )
+        if not broadcastable(y_true.shape, y_pred.shape):
+            raise misfit(y_true, y_pred)
         if not self._variables:
             self._add_classes(y_pred.shape[-1])
         chosen = self._chosen(y_pred).double()
         weights = torch.ones_like(chosen)
         if sample_weight is not None:
-            weights = spread(torch.as_tensor(sample_weight).to(chosen), chosen)
+            given = numbers("sample_weight", sample_weight, type(self).__name__)
+            weights = spread(given.to(chosen), chosen)
         axes = (0, 1) if self.average == "micro" else (0,)
         self.true_positives.assign_add((chosen * y_true * weights).sum(axes))
         self.false_positives.assign_add((chosen * (1 - y_true) * weights).sum(axes))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from elephas_torch.keras.arguments import check_whole
-from elephas_torch.keras.losses.functions import EPSILON
+from elephas_torch.keras.losses.functions import EPSILON, misfit, numbers
 from elephas_torch.keras.losses.reduction import spread
 from elephas_torch.keras.metrics.base import Metric
 
@@ -70,10 +70,13 @@ class IoU(Metric):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Counts a batch in: targets, predictions, and weights for the values or None."""
-        y_pred = torch.as_tensor(y_pred)
-        y_true = torch.as_tensor(y_true, device=y_pred.device)
+        y_pred = numbers("y_pred", y_pred, type(self).__name__)
+        y_true = numbers("y_true", y_true, type(self).__name__, device=y_pred.device)
+        given = y_true, y_pred
         y_true = y_true if self.sparse_y_true else y_true.argmax(self.axis)
         y_pred = y_pred if self.sparse_y_pred else y_pred.argmax(self.axis)
+        if y_true.numel() != y_pred.numel():
+            raise misfit(*given, "as many classes as the predictions")
         weights = self._weights(sample_weight, y_true)
         y_true, y_pred = y_true.long().reshape(-1), y_pred.long().reshape(-1)
         size = self.num_classes
@@ -87,7 +90,7 @@ class IoU(Metric):
     def _weights(self, sample_weight: Any, y_true: Tensor) -> Tensor:
         ones = torch.ones(y_true.shape, dtype=torch.float64, device=y_true.device)
         if sample_weight is not None:
-            given = torch.as_tensor(sample_weight).to(ones)
+            given = numbers("sample_weight", sample_weight, type(self).__name__).to(ones)
             if given.numel() == ones.numel():
                 return given.reshape(-1)
             ones = spread(given, ones)
@@ -133,7 +136,7 @@ class BinaryIoU(IoU):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Counts a batch in: targets, probabilities, and weights for the values or None."""
-        above = torch.as_tensor(y_pred) >= self.threshold
+        above = numbers("y_pred", y_pred, type(self).__name__) >= self.threshold
         super().update_state(y_true, above, sample_weight)
 
 

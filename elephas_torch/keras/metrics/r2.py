@@ -10,7 +10,7 @@ from torch import Tensor
 
 from elephas_torch.errors import unknown
 from elephas_torch.keras.arguments import check_whole
-from elephas_torch.keras.losses.functions import paired
+from elephas_torch.keras.losses.functions import numbers, paired
 from elephas_torch.keras.losses.reduction import spread
 from elephas_torch.keras.metrics.base import Metric, plain
 
@@ -72,7 +72,8 @@ class R2Score(Metric):
             self._add_outputs(y_pred.shape[-1])
         weights = torch.ones_like(y_true)
         if sample_weight is not None:
-            weights = spread(torch.as_tensor(sample_weight).to(y_true), y_true)
+            given = numbers("sample_weight", sample_weight, type(self).__name__)
+            weights = spread(given.to(y_true), y_true)
         self.sum.assign_add((y_true * weights).sum(0))
         self.squared_sum.assign_add((y_true.square() * weights).sum(0))
         self.total_mse.assign_add(((y_true - y_pred).square() * weights).sum(0))

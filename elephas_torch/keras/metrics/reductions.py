@@ -11,7 +11,7 @@ from torch import Tensor
 from elephas_torch.keras import masks
 from elephas_torch.keras.identifiers import shown_name
 from elephas_torch.keras.losses.base import FUNCTIONS, Loss
-from elephas_torch.keras.losses.functions import same_rank
+from elephas_torch.keras.losses.functions import numbers, same_rank
 from elephas_torch.keras.losses.lookup import describe, get
 from elephas_torch.keras.losses.reduction import masked_weights, spread
 from elephas_torch.keras.losses.wrapped import find_function, function_config, is_function_config
@@ -73,7 +73,9 @@ class Sum(Metric):
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
         """Counts values in: samples along the first axis."""
-        values, _ = samplewise(torch.as_tensor(values), sample_weight, mean=False)
+        values, _ = samplewise(
+            numbers("values", values, type(self).__name__), sample_weight, mean=False
+        )
         self.total.assign_add(values.sum())
 
     def result(self) -> float:
@@ -114,7 +116,7 @@ class Mean(Metric):
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
         """Counts values in: samples along the first axis, further axes are averaged."""
-        self._add(torch.as_tensor(values), sample_weight)
+        self._add(numbers("values", values, type(self).__name__), sample_weight)
 
     def _add(self, values: Tensor, sample_weight: Any) -> None:
         if values.requires_grad:

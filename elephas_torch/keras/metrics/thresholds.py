@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from elephas_torch.keras.losses.functions import EPSILON, same_rank
+from elephas_torch.keras.losses.functions import EPSILON, misfit, numbers, same_rank
 from elephas_torch.keras.losses.reduction import spread
 
 
@@ -84,14 +84,11 @@ def count(
     Raises:
         ValueError: shapes don't fit.
     """
-    y_pred = torch.as_tensor(y_pred).detach().float()
-    y_true = torch.as_tensor(y_true, device=y_pred.device)
+    y_pred = numbers("y_pred", y_pred).detach().float()
+    y_true = numbers("y_true", y_true, device=y_pred.device)
     y_true, y_pred = same_rank(y_true, y_pred)
     if y_true.shape != y_pred.shape:
-        raise ValueError(
-            f"Targets must have the predictions' shape. Received: y_true of shape "
-            f"{tuple(y_true.shape)} and y_pred of shape {tuple(y_pred.shape)}"
-        )
+        raise misfit(y_true, y_pred)
     weights = _weights(sample_weight, y_pred)
     if top_k is not None:
         y_pred = only_top(y_pred, top_k)
@@ -106,7 +103,7 @@ def count(
 def _weights(sample_weight: Any, y_pred: Tensor) -> Tensor:
     if sample_weight is None:
         return torch.ones_like(y_pred, dtype=torch.float64)
-    given = torch.as_tensor(sample_weight, dtype=torch.float64, device=y_pred.device)
+    given = numbers("sample_weight", sample_weight, dtype=torch.float64, device=y_pred.device)
     if given.ndim == y_pred.ndim + 1 and given.shape[-1] == 1:
         given = given.squeeze(-1)
     return spread(given, y_pred)

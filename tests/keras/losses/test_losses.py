@@ -276,3 +276,45 @@ def test_names_count_up_as_keras_s_do():
 
     assert [Unheard().name, Unheard().name] == ["unheard", "unheard_1"]
     assert [losses.MeanSquaredError().name for _ in range(2)] == ["mean_squared_error"] * 2
+
+
+CLASSES = [
+    name
+    for name in losses.__all__
+    if inspect.isclass(getattr(losses, name))
+    and name not in ("Loss", "LossFunctionWrapper", "Reduction", "CTC", "NamedLoss")
+]
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_what_holds_no_numbers_and_shapes_that_do_not_fit_are_told_of(name):
+    loss = getattr(losses, name)()
+    fine = np.ones((4, 5), "float32")
+    for bad in (None, "x", object()):
+        with pytest.raises(TypeError, match=f"{name}: `y_pred` must be numbers.*y_pred="):
+            loss(fine, bad)
+        with pytest.raises(TypeError, match=f"{name}: `y_true` must be numbers.*y_true="):
+            loss(bad, fine)
+    with pytest.raises(ValueError, match=r"y_true of shape .* and y_pred of shape \(4, 5\)"):
+        loss(np.ones((2, 3), "float32"), fine)
+
+
+@pytest.mark.parametrize("from_logits", [False, True])
+@pytest.mark.parametrize("shapes", [((2,), (4, 5)), ((4, 2), (4, 5)), ((3,), (5,))])
+def test_class_numbers_of_another_count_are_told_of(from_logits, shapes):
+    y_true, y_pred = np.ones(shapes[0], "int64"), np.ones(shapes[1], "float32")
+    with pytest.raises(ValueError, match=r"Targets must have .*Received: y_true of shape"):
+        losses.SparseCategoricalCrossentropy(from_logits)(y_true, y_pred)
+    with pytest.raises(ValueError, match=r"without the classes' axis. Received: y_true of shape"):
+        losses.sparse_categorical_crossentropy(y_true, y_pred, from_logits)
+    with pytest.raises(ValueError, match="without the classes' axis"):
+        losses.CategoricalGeneralizedCrossEntropy()(y_true, y_pred)
+
+
+def test_functions_and_weights_that_are_given_no_numbers():
+    with pytest.raises(TypeError, match=r"`y_true` must be numbers.*Received: y_true=None"):
+        losses.mean_squared_error(None, [1.0])
+    with pytest.raises(TypeError, match=r"`y_pred` must be numbers.*Received: y_pred=x"):
+        losses.sparse_categorical_crossentropy([1], "x")
+    with pytest.raises(TypeError, match="`sample_weight` must be numbers"):
+        losses.MeanSquaredError()([[1.0]], [[1.0]], sample_weight="x")

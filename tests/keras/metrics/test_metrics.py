@@ -345,3 +345,42 @@ def test_hinges_take_targets_of_a_row_each_for_outputs_of_one_unit(cls):
     signs, outputs = np.array([1.0, -1.0, 1.0]), np.array([[0.5], [0.2], [-0.1]])
     one, other = cls(), cls()
     assert float(one(signs, outputs)) == float(other(signs[:, None], outputs))
+
+
+ONE_OF_EACH = {
+    cls: {
+        "OneHotIoU": {"num_classes": 5, "target_class_ids": [0]},
+        "IoU": {"num_classes": 5, "target_class_ids": [0]},
+        "MeanIoU": {"num_classes": 5},
+        "OneHotMeanIoU": {"num_classes": 5},
+        "PrecisionAtRecall": {"recall": 0.5},
+        "RecallAtPrecision": {"precision": 0.5},
+        "SensitivityAtSpecificity": {"specificity": 0.5},
+        "SpecificityAtSensitivity": {"sensitivity": 0.5},
+    }.get(cls, {})
+    for cls in metrics.__all__
+    if inspect.isclass(getattr(metrics, cls))
+    and cls not in ("Metric", "MeanMetricWrapper", "Mean", "Sum")
+}
+
+
+@pytest.mark.parametrize("name", ONE_OF_EACH)
+def test_what_holds_no_numbers_and_shapes_that_do_not_fit_are_told_of(name):
+    metric = getattr(metrics, name)(**ONE_OF_EACH[name])
+    fine = np.ones((4, 5), "float32")
+    for bad in (None, "x", object()):
+        with pytest.raises(TypeError, match=r"`y_pred` must be numbers.*Received: y_pred="):
+            metric.update_state(fine, bad)
+        with pytest.raises(TypeError, match=r"`y_true` must be numbers.*Received: y_true="):
+            metric.update_state(bad, fine)
+    with pytest.raises(ValueError, match=r"y_true of shape \(2, 3\) and y_pred of shape \(4, 5\)"):
+        metric.update_state(np.ones((2, 3), "float32"), fine)
+
+
+@pytest.mark.parametrize("cls", [metrics.Mean, metrics.Sum])
+def test_values_that_are_no_numbers(cls):
+    for bad in (None, "x"):
+        with pytest.raises(TypeError, match=f"{cls.__name__}: `values` must be numbers"):
+            cls().update_state(bad)
+    with pytest.raises(TypeError, match="`sample_weight` must be numbers"):
+        cls().update_state([1.0], sample_weight="x")
