@@ -12,6 +12,8 @@ builtin fits, one of these::
     └── ServerError         (RuntimeError)  the parameter server failed, or can't be reached
         └── Refused         the parameter server answered, and said no
             └── Fenced      a newer attempt of the same worker has taken over
+
+A name that nobody knows is an `UnknownName`, which is a ValueError.
 """
 
 from __future__ import annotations
@@ -70,6 +72,20 @@ class Fenced(Refused):
         super().__init__(reason, status)
 
 
+class UnknownName(ValueError):
+    """Nobody knows the name; see `unknown`. A constructor puts its class before the message."""
+
+    owner: str | None = None
+
+    def within(self, owner: str) -> UnknownName:
+        """Returns the error of the constructor of this class; its own where it had one before."""
+        if self.owner is not None:
+            return self
+        error = UnknownName(f"{owner}: {self}")
+        error.owner = owner
+        return error
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Returns " Did you mean 'x'?" for the known name nearest to `name`, or ""."""
     close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
@@ -91,8 +107,8 @@ def absent(message: str) -> Exception:
 _LISTED = 16
 
 
-def unknown(kind: str, name: object, known: Iterable[str], page: str = "") -> ValueError:
-    """Returns the `ValueError` for a name that nobody knows, with the nearest known one.
+def unknown(kind: str, name: object, known: Iterable[str], page: str = "") -> UnknownName:
+    """Returns the `UnknownName` for a name that nobody knows, with the nearest known one.
 
     Args:
         kind: what was looked for, as a user would say it: "loss", "mode".
@@ -103,7 +119,7 @@ def unknown(kind: str, name: object, known: Iterable[str], page: str = "") -> Va
     names = sorted({str(one) for one in known})
     hint = nearest(str(name), names)
     shown = f" Known: {', '.join(names)}." if len(names) <= _LISTED else _some(str(name), names)
-    return ValueError(f"Unknown {kind}: {name!r}.{hint}{shown}{page and f' See {page}'}")
+    return UnknownName(f"Unknown {kind}: {name!r}.{hint}{shown}{page and f' See {page}'}")
 
 
 def _some(name: str, names: list[str]) -> str:

@@ -6,7 +6,7 @@ import functools
 import inspect
 from typing import Any, cast
 
-from elephas_torch.errors import unknown_arguments
+from elephas_torch.errors import UnknownName, unknown_arguments
 
 _VAR = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
@@ -14,7 +14,8 @@ _VAR = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 class Maker(type):
     """The class of classes whose constructors are called by users.
 
-    Python's own message for a call that doesn't fit may name another class, and not what is near.
+    Python's own message for a call that doesn't fit may name another class, and not what is near;
+    and an unknown name may be an argument of any class.
     """
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -24,6 +25,8 @@ class Maker(type):
             misfit = explained(cls, args, kwargs)
             if misfit is None:
                 raise
+        except UnknownName as error:
+            raise error.within(cls.__name__) from None
         raise misfit
 
     @property

@@ -98,3 +98,22 @@ def test_a_mixin_is_no_hindrance():
             return y_pred
 
     assert Both().seen and isinstance(Both(), losses.Loss)
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda: layers.Conv2D(2, 3, padding="sam"), "Conv2D: Unknown padding: 'sam'"),
+        (lambda: layers.MaxPooling1D(data_format="foo"), "MaxPooling1D: Unknown data_format"),
+        (lambda: layers.Attention(score_mode="foo"), "Attention: Unknown score_mode: 'foo'"),
+        (lambda: layers.Dense(2, activation="rel"), "Dense: Unknown activation: 'rel'. Did you"),
+        (lambda: layers.Flatten(data_format=5), "Flatten: Unknown data_format: 5"),
+        (
+            lambda: layers.Bidirectional(layers.LSTM(2, activation="tan")),
+            "^LSTMCell: Unknown activation: 'tan'",
+        ),
+    ],
+)
+def test_unknown_names_are_told_with_the_class(made, message):
+    with pytest.raises(ValueError, match=message):
+        made()
