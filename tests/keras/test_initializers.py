@@ -283,3 +283,22 @@ def test_a_class_of_one_s_own_is_found_again_when_registered():
 def test_what_is_wrong_is_refused(make, error, says):
     with pytest.raises(error, match=says):
         make()
+
+
+@pytest.mark.parametrize("bad", ["a", None, [1.0]])
+@pytest.mark.parametrize(
+    ("name", "argument"),
+    [
+        ("Constant", "value"), ("Identity", "gain"), ("Orthogonal", "gain"),
+        ("RandomNormal", "mean"), ("RandomNormal", "stddev"), ("TruncatedNormal", "stddev"),
+        ("RandomUniform", "minval"), ("RandomUniform", "maxval"), ("VarianceScaling", "scale"),
+    ],
+)  # fmt: skip
+def test_what_is_no_number_is_refused(name, argument, bad):
+    with pytest.raises(TypeError, match=rf"{name}: `{argument}` must be a number.*{argument}="):
+        getattr(initializers, name)(**{argument: bad})
+
+
+def test_numbers_of_numpy_and_torch_are_numbers():
+    for one in (2, np.float32(2), np.array(2.0), torch.tensor(2.0), True):
+        assert initializers.Constant(one)((3,)).tolist() == [float(one)] * 3

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from elephas_torch.keras.making import Maker
 
 Shape = Sequence[int]
+
+
+def number(initializer: Any, argument: str, value: Any) -> Any:
+    """Returns the argument; raises TypeError unless it is a number."""
+    if isinstance(value, numbers.Real):
+        return value
+    if isinstance(value, np.ndarray | Tensor) and value.ndim == 0:
+        return value.item()
+    raise TypeError(
+        f"{type(initializer).__name__}: `{argument}` must be a number. "
+        f"Received: {argument}={value!r}"
+    )
 
 
 class Initializer(metaclass=Maker):

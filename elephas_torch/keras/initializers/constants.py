@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from elephas_torch.keras.initializers.base import Initializer, Shape
+from elephas_torch.keras.initializers.base import Initializer, Shape, number
 
 
 class Zeros(Initializer):
@@ -28,7 +28,7 @@ class Constant(Initializer):
     """All `value`, a number. Default 0."""
 
     def __init__(self, value: float = 0.0) -> None:
-        self.value = value
+        self.value = number(self, "value", value)
 
     def __call__(self, shape: Shape, dtype: torch.dtype = torch.float32) -> Tensor:
         return torch.full(tuple(shape), self.value, dtype=dtype)
@@ -45,7 +45,7 @@ class Identity(Initializer):
     """
 
     def __init__(self, gain: float = 1.0) -> None:
-        self.gain = gain
+        self.gain = number(self, "gain", gain)
 
     def __call__(self, shape: Shape, dtype: torch.dtype = torch.float32) -> Tensor:
         if len(shape) != 2:

@@ -11,7 +11,7 @@ import torch
 from torch import Generator, Tensor
 
 from elephas_torch.keras.identifiers import described
-from elephas_torch.keras.initializers.base import Initializer, Shape
+from elephas_torch.keras.initializers.base import Initializer, Shape, number
 
 
 class _Random(Initializer):
@@ -54,8 +54,8 @@ class RandomNormal(_Random):
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Any = None) -> None:
         super().__init__(seed)
-        self.mean = mean
-        self.stddev = stddev
+        self.mean = number(self, "mean", mean)
+        self.stddev = number(self, "stddev", stddev)
 
     def __call__(self, shape: Shape, dtype: torch.dtype = torch.float32) -> Tensor:
         return _normal(shape, dtype, self.mean, self.stddev, self._generator())
@@ -88,8 +88,8 @@ class RandomUniform(_Random):
 
     def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: Any = None) -> None:
         super().__init__(seed)
-        self.minval = minval
-        self.maxval = maxval
+        self.minval = number(self, "minval", minval)
+        self.maxval = number(self, "maxval", maxval)
 
     def __call__(self, shape: Shape, dtype: torch.dtype = torch.float32) -> Tensor:
         return _uniform(shape, dtype, self.minval, self.maxval, self._generator())
@@ -130,7 +130,7 @@ class VarianceScaling(_Random):
     ) -> None:
         super().__init__(seed)
         owner = type(self).__name__
-        if scale <= 0.0:
+        if number(self, "scale", scale) <= 0.0:
             raise ValueError(f"{owner}: `scale` must be above 0. Received: scale={scale}")
         distribution = distribution.lower()
         if distribution == "normal":
@@ -243,7 +243,7 @@ class Orthogonal(_Random):
 
     def __init__(self, gain: float = 1.0, seed: Any = None) -> None:
         super().__init__(seed)
-        self.gain = gain
+        self.gain = number(self, "gain", gain)
 
     def __call__(self, shape: Shape, dtype: torch.dtype = torch.float32) -> Tensor:
         if len(shape) < 2:
