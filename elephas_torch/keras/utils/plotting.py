@@ -53,6 +53,7 @@ def plot_model(
         ImportError: pydot isn't installed, or Graphviz isn't.
         ValueError: the model isn't built, or a direction that there isn't.
     """
+    _check_model("plot_model", model)
     path = Path(to_file)
     form = path.suffix.lstrip(".") or "png"
     if form != "dot" and shutil.which("dot") is None:
@@ -93,6 +94,7 @@ def model_to_dot(
     kwargs.pop("layer_range", None)
     if kwargs:
         raise TypeError(f"model_to_dot got an argument that it doesn't know: {sorted(kwargs)}")
+    _check_model("model_to_dot", model)
     if rankdir not in _DIRECTIONS:
         raise unknown("rankdir", rankdir, _DIRECTIONS)
     model._needs_build()
@@ -101,6 +103,11 @@ def model_to_dot(
         "shapes": show_shapes, "dtypes": show_dtype, "trainable": show_trainable,
     }  # fmt: skip
     return _Drawing(shows, expand_nested, rankdir, dpi).of(model, subgraph)
+
+
+def _check_model(owner: str, model: Any) -> None:
+    if not _is_model(model):
+        raise TypeError(f"{owner}: `model` must be a Model. Received: model={model!r}")
 
 
 class _Drawing:

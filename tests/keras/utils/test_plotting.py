@@ -80,3 +80,11 @@ def test_wrong_arguments():
         model_to_dot(branched(), show_shape=True)
     with pytest.raises(ValueError, match="no weights yet"):
         model_to_dot(Sequential([layers.Dense(3)]))
+
+
+@pytest.mark.parametrize("bad", [3, None, "model", layers.Dense(2)])
+def test_what_is_no_model_is_refused(bad, tmp_path):
+    with pytest.raises(TypeError, match=r"plot_model: `model` must be a Model.*model="):
+        plot_model(bad, tmp_path / "m.dot")
+    with pytest.raises(TypeError, match=r"model_to_dot: `model` must be a Model.*model="):
+        model_to_dot(bad)
