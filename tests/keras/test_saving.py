@@ -622,3 +622,11 @@ def test_a_model_registered_under_another_name_is_found(tmp_path):
     model.save(tmp_path / "named.keras")
     found = saving.load_model(tmp_path / "named.keras")
     assert np.array_equal(found.predict(np.ones((2, 3)), verbose=0), expected)
+
+
+@pytest.mark.parametrize("bad", [None, 5, ["m.keras"]])
+def test_what_is_no_path_is_refused(bad):
+    model = Sequential([Dense(1, input_dim=2)])
+    for method in (models.load_model, model.save, model.load_weights, model.save_weights):
+        with pytest.raises(TypeError, match=r"`filepath` must be the path of a file.*filepath="):
+            method(bad)

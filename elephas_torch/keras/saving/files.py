@@ -25,6 +25,15 @@ def is_keras_weights(path: Any) -> bool:
     return str(path).lower().endswith("weights.h5")
 
 
+def _path(filepath: Any) -> Path:
+    if not isinstance(filepath, str | os.PathLike):
+        raise TypeError(
+            "`filepath` must be the path of a file, such as 'model.keras'. "
+            f"Received: filepath={filepath!r}"
+        )
+    return Path(filepath)
+
+
 def existing(filepath: Any) -> Path:
     """Returns the path of a file.
 
@@ -32,7 +41,7 @@ def existing(filepath: Any) -> Path:
         FileNotFoundError: it isn't there.
         ModelFileError: it is a folder.
     """
-    path = Path(filepath)
+    path = _path(filepath)
     if not path.exists():
         raise FileNotFoundError(f"There is no file {str(path)!r}.")
     if path.is_dir():
@@ -48,7 +57,7 @@ def target(filepath: Any, overwrite: bool) -> Path:
         FileExistsError: it is there, and `overwrite` is False.
         FileNotFoundError: the folder that it is to lie in isn't there.
     """
-    path = Path(filepath)
+    path = _path(filepath)
     if path.is_dir():
         raise IsADirectoryError(f"`filepath` is a folder: {str(path)!r}")
     if path.exists() and not overwrite:
