@@ -104,6 +104,14 @@ def _hash_function(function: Any) -> Callable[[str], int]:
     return function
 
 
+def _several(argument: str, given: Any) -> Any:
+    if not isinstance(given, Iterable):
+        raise TypeError(
+            f"Tokenizer: `{argument}` must be a list of {argument}. Received: {argument}={given!r}"
+        )
+    return given
+
+
 class Tokenizer:
     """Numbers words by how frequent they are: 1 is the most frequent one, 0 no word.
 
@@ -186,7 +194,7 @@ class Tokenizer:
         """
         if isinstance(texts, str):
             raise TypeError(f"`texts` must be a list of texts. Received: the string {texts!r}")
-        for text in texts:
+        for text in _several("texts", texts):
             self.document_count += 1
             words = list(self._words(text))
             for word in words:
@@ -205,7 +213,7 @@ class Tokenizer:
         Args:
             sequences: lists of numbers.
         """
-        for sequence in sequences:
+        for sequence in _several("sequences", sequences):
             self.document_count += 1
             for number in set(sequence):
                 self.index_docs[number] += 1
@@ -217,7 +225,7 @@ class Tokenizer:
     def texts_to_sequences_generator(self, texts: Iterable[Any]) -> Iterator[list[int]]:
         """Gives what `texts_to_sequences` returns, one text at a time."""
         unknown_word = self._unknown()
-        for text in texts:
+        for text in _several("texts", texts):
             numbers = (self.word_index.get(word) for word in self._words(text))
             known = (unknown_word if self._left_out(number) else number for number in numbers)
             yield [number for number in known if number is not None]
@@ -235,7 +243,7 @@ class Tokenizer:
     def sequences_to_texts_generator(self, sequences: Iterable[Iterable[int]]) -> Iterator[str]:
         """Gives what `sequences_to_texts` returns, one text at a time."""
         unknown_word = None if self._unknown() is None else self.oov_token
-        for sequence in sequences:
+        for sequence in _several("sequences", sequences):
             words = (
                 unknown_word if number not in self.index_word or self._left_out(number)
                 else self.index_word[number]
@@ -270,7 +278,7 @@ class Tokenizer:
         if mode == "tfidf" and not self.document_count:
             raise ValueError('mode="tfidf" needs fit_on_texts(texts) first.')
         columns = self.num_words or len(self.word_index) + 1
-        rows = [list(sequence) for sequence in sequences]
+        rows = [list(one) for one in _several("sequences", sequences)]
         matrix = np.zeros((len(rows), columns))
         for row, numbers in zip(matrix, rows, strict=True):
             for number, count in Counter(n for n in numbers if n < columns).items():

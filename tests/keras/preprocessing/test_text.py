@@ -149,3 +149,17 @@ def test_keras_1_s_name():
 def test_bad_arguments_are_refused(call, error, says):
     with pytest.raises(error, match=says):
         call()
+
+
+@pytest.mark.parametrize(
+    ("method", "argument"),
+    [
+        ("fit_on_texts", "texts"), ("texts_to_sequences", "texts"), ("texts_to_matrix", "texts"),
+        ("fit_on_sequences", "sequences"), ("sequences_to_texts", "sequences"),
+        ("sequences_to_matrix", "sequences"),
+    ],
+)  # fmt: skip
+def test_what_is_no_list_is_refused(method, argument):
+    for bad in (5, None):
+        with pytest.raises(TypeError, match=f"`{argument}` must be a list of .*{argument}={bad}"):
+            getattr(text.Tokenizer(num_words=5), method)(bad)
