@@ -93,7 +93,7 @@ def check_loss_weights(weights: Any) -> None:
         elif one is not None and not _is_number(one):
             raise TypeError(
                 "`loss_weights` must be numbers: a list with one for each output, or a dict by "
-                f"their names. Received: loss_weights={weights!r}"
+                f"their names; metrics go with metrics=…. Received: loss_weights={weights!r}"
             )
 
 

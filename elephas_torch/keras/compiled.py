@@ -123,7 +123,7 @@ def in_old_order(loss_weights: Any, metrics: Any) -> tuple[Any, Any]:
         and bool(loss_weights)
         and all(map(is_metric, loss_weights))
     )
-    if not names or metrics is not None:
+    if not names or metrics is not None or _is_unknown(loss_weights):
         return loss_weights, metrics
     warnings.warn(
         "compile(optimizer, loss, metrics) by position is Keras 2's order: use metrics=….",
@@ -131,6 +131,13 @@ def in_old_order(loss_weights: Any, metrics: Any) -> tuple[Any, Any]:
         stacklevel=3,
     )
     return None, loss_weights
+
+
+def _is_unknown(name: Any) -> bool:
+    try:
+        return isinstance(name, str) and _known_metric(name) is None
+    except ValueError:
+        return True
 
 
 def scaling(optimizer: Optimizer) -> Optimizer:

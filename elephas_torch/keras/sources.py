@@ -297,9 +297,13 @@ def length(thing: Any) -> int | None:
         return None  # what torch's iterable datasets and samplers without a length raise
 
 
+#: What can be iterated over and is never taken for batches.
+_NO_STREAMS = (list, tuple, dict, set, frozenset, str, bytes, type)
+
+
 def is_stream(x: Any) -> bool:
     """Whether data comes in batches (or by samples, one at a time) and not as arrays."""
-    if x is None or has_rows(x) or isinstance(x, list | tuple | dict | str | bytes | type):
+    if x is None or has_rows(x) or isinstance(x, _NO_STREAMS):
         return False
     return isinstance(x, Dataset) or is_indexed(x) or isinstance(x, Iterable)
 

@@ -261,3 +261,24 @@ def test_a_deferred_model_and_data_that_does_not_fit():
         made.fit(X, X[:, 0], verbose=0)
     images = np.ones((4, 5, 5, 1))
     made.fit(images, np.ones(4), verbose=0)
+
+
+def test_sets_are_no_batches():
+    fitted = model()
+    for x in ({1, 2}, frozenset({1})):
+        with pytest.raises(ValueError, match="`x` must "):
+            fitted.fit(x, np.ones((2, 1)), verbose=0)
+        with pytest.raises(ValueError, match="`x` must "):
+            fitted.predict(x, verbose=0)
+
+
+def test_names_are_no_loss_weights():
+    for weights in ("a", "mae"):
+        with pytest.raises(TypeError, match=r"`loss_weights` must be numbers.*loss_weights='"):
+            model().compile("sgd", "mse", loss_weights=weights, metrics=["mae"])
+    with pytest.raises(TypeError, match=r"metrics go with metrics=…. Received: loss_weights='a'"):
+        model().compile("sgd", "mse", loss_weights="a")
+    with pytest.warns(DeprecationWarning, match="Keras 2's order"):
+        compiled = model()
+        compiled.compile("sgd", "mse", "mae")
+    assert compiled.metrics_names == ["loss", "mae"]
