@@ -104,7 +104,11 @@ class Head:
         found[self.probability] = np.concatenate([1 - p, p], 1) if alone else p
         if self.raw:
             raw = _double(scores) if scores is not None else self._scores(p)
-            found[self.raw] = np.concatenate([-raw, raw], 1) if alone else raw
+            if self.kind == "classification" and raw.shape[1] == 2:
+                # Spark's evaluators rank rows by the second of two: it must go with probability.
+                raw = raw[:, 1:] - raw[:, :1]
+            single = self.kind == "classification" and raw.shape[1] == 1
+            found[self.raw] = np.concatenate([-raw, raw], 1) if single else raw
         return found
 
     def _predicted(self, p: np.ndarray) -> np.ndarray:

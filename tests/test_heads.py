@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from elephas_torch.heads import head, numbers, output_shapes
+from elephas_torch.heads import Head, head, numbers, output_shapes
 from elephas_torch.keras import losses
 from elephas_torch.keras.layers import Activation, Concatenate, Dense, Input, Reshape
 from elephas_torch.keras.models import Model, Sequential
@@ -90,7 +90,7 @@ def test_scores_of_sure_probabilities_are_finite():
     assert one.link is None
     found = one.values(torch.tensor([[0.0, 1.0], [0.25, 0.75]]))
     assert np.isfinite(found["raw"]).all()
-    np.testing.assert_allclose(found["raw"][1], np.log([0.25, 0.75]))
+    np.testing.assert_allclose(found["raw"][1], [-np.log(3), np.log(3)])
 
 
 def test_thresholds_scale_probabilities():
@@ -174,3 +174,14 @@ def test_what_makes_no_classes():
         head(stack(4, None, "mse", [Reshape((2, 2))]), "classification")
     with pytest.raises(ValueError, match="Did you mean 'regression'"):
         head(stack(4, None, "mse"), "regresion")
+
+
+@pytest.mark.parametrize("link", ["softmax", None])
+def test_the_raw_score_of_two_classes_ranks_as_their_probability(link):
+    given = torch.tensor([[4.0, 5.0], [-3.0, 1.0], [0.0, -1.0]])
+    if link is None:
+        given = given.softmax(1)
+    found = Head("classification", (2,), probability="p", raw="r", link=link).values(given)
+    np.testing.assert_allclose(found["r"][:, 1], [1.0, 4.0, -1.0], atol=1e-5)
+    np.testing.assert_allclose(found["r"].sum(1), 0, atol=1e-12)
+    assert found["p"][:, 1].argsort().tolist() == found["r"][:, 1].argsort().tolist()
