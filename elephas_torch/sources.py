@@ -19,7 +19,14 @@ import numpy as np
 from pyspark import RDD, InheritableThread, SparkContext, TaskContext
 
 from elephas_torch import cluster
+from elephas_torch.arrow import Batches
 from elephas_torch.data import Blocks, Pairs, Reader
+
+#: Bytes of an Arrow batch. Spark's 10,000 wide rows are some dozens of MiB, beyond every cache of
+#: the processor: writing them takes the JVM two to three times as long.
+BATCH = 4 << 20
+
+ROWS = "spark.sql.execution.arrow.maxRecordsPerBatch"
 
 Task = Callable[[int, Iterable[Any]], Iterator[dict[str, Any]]]
 ArrayTask = Callable[[int, Iterable[Any]], Iterator[list[np.ndarray]]]
@@ -162,15 +169,41 @@ class FrameSource:
 
     def results(self, task: Task) -> list[dict[str, Any]]:
         """Runs a task on each partition; what all of them yielded."""
-        run = functools.partial(_on_batches, task)
-        rows = self.frame.mapInArrow(run, "result string").collect()
+        rows = self._run(functools.partial(_on_batches, task), "result string")
         return [json.loads(row[0]) for row in rows]
 
     def arrays(self, task: ArrayTask) -> Iterator[list[np.ndarray]]:
         """Runs a task on each partition; what they yielded, in the rows' order."""
-        run = functools.partial(_to_bytes, task)
-        for row in self.frame.mapInArrow(run, "arrays array<binary>").collect():
+        for row in self._run(functools.partial(_to_bytes, task), "arrays array<binary>"):
             yield [np.load(io.BytesIO(one), allow_pickle=False) for one in row[0]]
+
+    def _run(self, task: Callable[[Iterable[Any]], Iterator[Any]], schema: str) -> list[Any]:
+        frame = self.frame.mapInArrow(task, schema)
+        if isinstance(self.cluster, Classic) and isinstance(self.reader, Batches):
+            frame = _in_batches(frame, BATCH // max(self.reader.layout.row_bytes, 1))
+        return list(frame.collect())
+
+
+def _in_batches(frame: Any, rows: int) -> Any:
+    """A classic DataFrame that is run with at most so many rows in an Arrow batch.
+
+    Spark takes the number from the session when a job starts, maybe long after it was asked for
+    one: so the plan goes to a copy of the session, and the user's own stays as it is.
+    """
+    from py4j.protocol import Py4JError
+
+    now = int(frame.sparkSession.conf.get(ROWS))
+    if 0 < now <= rows:
+        return frame
+    try:
+        copy = frame._jdf.sparkSession().cloneSession()
+        copy.conf().set(ROWS, str(max(rows, 1)))
+        jvm = frame.sparkSession.sparkContext._jvm
+        dataset = functools.reduce(getattr, frame._jdf.getClass().getName().split("."), jvm)
+        moved = dataset.ofRows(copy, frame._jdf.queryExecution().logical())
+        return type(frame)(moved, frame.sparkSession)
+    except Py4JError:  # where Spark's inside is closed, batches are as large as they are
+        return frame
 
 
 def _to_bytes(task: ArrayTask, batches: Iterable[Any]) -> Iterator[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -49,6 +50,13 @@ class Field:
         dtype = np.dtype(self.dtype)
         exact = dtype.kind in "iu" or dtype.itemsize > 4
         return torch.float64 if exact else torch.float32
+
+    @property
+    def row_bytes(self) -> int:
+        """About what a row takes of an Arrow batch: dense, of doubles; of unknown axes nothing."""
+        numbers = math.prod(one or 1 for one in self.shape or ())
+        each = np.dtype(self.dtype or np.uint8).itemsize if self.kind == "binary" else 8
+        return max(numbers, len(self.columns)) * each
 
 
 class Odd(Exception):

@@ -57,6 +57,11 @@ class Layout:
         others = (one for one in (self.weight, self.validation) if one is not None)
         return (*self.x, *self.y, *others)
 
+    @property
+    def row_bytes(self) -> int:
+        """About what a row takes of an Arrow batch, as far as its fields tell."""
+        return sum(one.row_bytes for one in self.fields)
+
     def blocks(self, batches: Iterable[pa.RecordBatch]) -> Iterator[Block]:
         """The rows of a partition in blocks, a block a batch; none for a batch without rows.
 
