@@ -12,6 +12,7 @@ from elephas_torch.ml import (
     ElephasRegressor,
     ElephasTransformer,
 )
+from elephas_torch.ml.persistence import reader
 
 __all__ = [
     "ElephasClassificationModel",
@@ -25,25 +26,27 @@ __all__ = [
 ]
 
 
-def load_ml_estimator(file_name: str) -> Any:
+def load_ml_estimator(file_name: str, custom_objects: dict[str, Any] | None = None) -> Any:
     """Loads an estimator that `save` wrote: the class that it was saved from.
 
     Args:
         file_name: a path of any of Spark's file systems.
+        custom_objects: name -> class or function, for layers, losses and metrics of your own.
 
     Raises:
         ModelFileError: it isn't one.
     """
-    return ElephasEstimator.load(str(file_name))
+    return reader(ElephasEstimator).customObjects(custom_objects).load(str(file_name))
 
 
-def load_ml_transformer(file_name: str) -> Any:
+def load_ml_transformer(file_name: str, custom_objects: dict[str, Any] | None = None) -> Any:
     """Loads a fitted stage that `save` wrote: the class that it was saved from.
 
     Args:
         file_name: a path of any of Spark's file systems.
+        custom_objects: name -> class or function, for layers, losses and metrics of your own.
 
     Raises:
         ModelFileError: it isn't one.
     """
-    return ElephasTransformer.load(str(file_name))
+    return reader(ElephasTransformer).customObjects(custom_objects).load(str(file_name))

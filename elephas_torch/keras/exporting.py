@@ -71,7 +71,7 @@ def _no_states(model: Model) -> None:
     for one in model.modules():
         if getattr(one, "stateful", False) and hasattr(one, "reset_state"):
             raise ElephasError(
-                f"Model {model.name!r} can't be exported: {one._label} is stateful, and what is "  # type: ignore[operator]
+                f"Model {model.name!r} can't be exported: {one._label} is stateful, and what is "
                 "exported keeps nothing from call to call. Build the model with stateful=False, "
                 "and give it this one's weights: new.set_weights(model.get_weights())."
             )
