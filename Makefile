@@ -2,11 +2,13 @@
 #
 #   PYTHON        the Python to make the virtual environment with, default python3
 #   TORCH_INDEX   another package index for PyTorch, as for its CPU build
+#   JOBS          test files that run at once, default 2
 #   ARGS          more arguments for pytest, as in: make test ARGS="-k optimizers"
 
 PYTHON ?= python3
 VENV ?= .venv
 TORCH_INDEX ?=
+JOBS ?= 2
 ARGS ?=
 
 BIN := $(VENV)/bin
@@ -14,6 +16,8 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c const
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 PACKAGING := setup.cfg pyproject.toml constraints.txt elephas_torch/_version.py
 RUN := OMP_NUM_THREADS=1 $(BIN)/python
+# By whole files, which share Spark sessions and data; in their order, as the slow ones are spread.
+PYTEST := $(RUN) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-slow lint format bench docs parity java clean
@@ -36,10 +40,10 @@ demo: java $(VENV)/.installed-examples
 	@$(BIN)/python examples/mnist_mlp_spark.py
 
 test: java lint
-	@$(RUN) -m pytest -m "not slow" $(ARGS)
+	@$(PYTEST) -m "not slow" $(ARGS)
 
 test-slow: java $(VENV)/.installed-dev
-	@$(RUN) -m pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	@$(BIN)/ruff check .

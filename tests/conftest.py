@@ -3,11 +3,17 @@
 import gzip
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["PYSPARK_PYTHON"] = sys.executable
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Tests look for what is left among temporary files; those of other processes aren't theirs.
+    os.environ["TMPDIR"] = tempfile.mkdtemp(prefix=os.environ["PYTEST_XDIST_WORKER"])
+    tempfile.tempdir = None
 
 import numpy as np
 import pytest
