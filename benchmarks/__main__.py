@@ -1,12 +1,13 @@
 """`python -m benchmarks [names]`: samples per second, side by side in one run.
 
-Names: `facade` (fit, evaluate and predict of an MLP, a CNN and an LSTM against a hand-written
-loop and Keras 3 on torch and TensorFlow, one thread), `start` (imports, and building a deep
-model) and `spark` (SparkModel in each combination of mode and frequency, two workers, against two
-hand-written loops in two processes). Without names: all. Everything is measured in turn, round by
-round; what counts is the ratio within a round, of which the median is given with the smallest
-and the largest. SparkModel's figure is that of its workers from the second epoch on; how long
-the whole fit took stands beside it.
+Names: `facade` (fit, evaluate and predict of an MLP, a CNN and an LSTM against a hand-written loop
+and Keras 3 on torch and TensorFlow, one thread), `start` (imports, and building a deep model),
+`data` (rows of Spark into a worker's tensors by each route, `transform`, and the memory that a
+worker needs) and `spark` (SparkModel in each combination of mode and frequency, two workers,
+against two hand-written loops in two processes). Without names: all. Everything is measured in
+turn, round by round; what counts is the ratio within a round, of which the median is given with
+the smallest and the largest. SparkModel's figure is that of its workers from the second epoch on;
+how long the whole fit took stands beside it.
 """
 
 from __future__ import annotations
@@ -21,10 +22,14 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
-from benchmarks import measure, peers
+from benchmarks import frames, measure, peaks, peers, routes, scored
 
 #: What is to be reached, as a share of the peer's samples per second.
 GOALS = {"fit": 1.0, "epoch": 0.7, "batch": 0.4}
+#: The same of the routes into tensors, and of `transform`.
+ROUTES = {"pairs": 1.0, "to_simple_rdd": 1.0, "vector": 5.0, "array": 8.0, "transform": 1.0}
+#: A worker's peak over its start, as a share of its tensors, is to be at most this.
+PEAK = 1.3
 
 Measured = dict[str, list[dict[str, float]]]
 
@@ -79,6 +84,25 @@ def start(arguments: argparse.Namespace) -> Measured:
     return {}
 
 
+def data(arguments: argparse.Namespace) -> Measured:
+    """Rows into tensors by each route, `transform`, and the memory that a worker needs."""
+    results: Measured = {}
+    with frames.tables(arguments.rows) as tables:
+        groups = routes.all_of(tables, arguments.rows) | scored.all_of(tables, arguments.rows)
+        for title, measures in groups.items():
+            rounds = in_turn(measures, arguments.rounds)
+            results |= {f"{title}: {name}": taken for name, taken in rounds.items()}
+            table(title, rounds, next(iter(rounds)), ROUTES.get)
+    print(f"{'peak over the start':<24} {'of tensors':>10} {'MiB':>8} {'goal':>5}")
+    for name, one in peaks.all_of(arguments.rows).items():
+        goal = "" if name.endswith(peaks.STREAMED) else PEAK
+        print(
+            f"{name:<24} {one['peak'] / one['bytes']:>10.2f} {one['peak'] / 2**20:>8.0f} {goal:>5}"
+        )
+        results[f"peak: {name}"] = [one]
+    return results
+
+
 def spark(arguments: argparse.Namespace) -> Measured:
     """SparkModel in its nine combinations against two hand-written loops."""
     with measure.spark(arguments.rows, arguments.epochs) as measures:
@@ -126,6 +150,7 @@ def table(title: str, rounds: Measured, peer: str, goal: Callable[[str], float |
 SUITES: dict[str, Callable[[argparse.Namespace], Measured]] = {
     "start": start,
     "facade": facade,
+    "data": data,
     "spark": spark,
 }
 

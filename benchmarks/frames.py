@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,14 @@ PARTITIONS = 2
 
 
 @contextmanager
-def session() -> Iterator[Any]:
-    """A SparkSession of two slots."""
+def session(settings: Mapping[str, str]) -> Iterator[Any]:
+    """A SparkSession of two slots, with some more settings."""
     from pyspark import SparkConf
     from pyspark.sql import SparkSession
 
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     settings = {
+        **settings,
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.driver.memory": "4g",
@@ -127,7 +128,11 @@ def _columns(features: np.ndarray, labels: np.ndarray) -> Any:
 
 
 @contextmanager
-def tables(rows: int) -> Iterator[Tables]:
-    """A session with its tables."""
-    with tempfile.TemporaryDirectory() as folder, session() as spark:
+def tables(rows: int, settings: Mapping[str, str] | None = None) -> Iterator[Tables]:
+    """A session with its tables.
+
+    Args:
+        settings: more of Spark's.
+    """
+    with tempfile.TemporaryDirectory() as folder, session(settings or {}) as spark:
         yield Tables(spark, rows, Path(folder))

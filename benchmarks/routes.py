@@ -6,7 +6,6 @@ import functools
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +16,8 @@ from benchmarks import frames, workload
 
 Measure = Callable[[], dict[str, float]]
 
-BY_HAND = "pairs, np.stack by hand"
+BY_HAND = "np.stack by hand"
 ELEPHAS = "elephas's way"
-#: Of a DataFrame that isn't persisted.
-FILES = ", Parquet"
 
 
 @dataclass(frozen=True)
@@ -88,39 +85,44 @@ def timed(rows: int, run: Callable[[], int]) -> dict[str, float]:
     return {"rate": rows / seconds}
 
 
-@contextmanager
-def all_of(rows: int) -> Iterator[dict[str, Measure]]:
-    """The routes: of RDDs, of persisted DataFrames, and of some read from Parquet files."""
-    with frames.tables(rows) as tables:
-        measures = _of_rdds(tables.spark, rows)
-        for kind in frames.KINDS:
-            measures[kind] = _route(rows, tables.persisted(kind), kind)
-            if kind == "vector":
-                measures[ELEPHAS] = _peer(rows, tables.persisted(kind))
-        for kind in ("array", "vector"):
-            measures[kind + FILES] = _route(rows, tables.stored(kind), kind)
-        measures[ELEPHAS + FILES] = _peer(rows, tables.stored("vector"))
-        yield measures
+def all_of(tables: frames.Tables, rows: int) -> dict[str, dict[str, Measure]]:
+    """The routes: of RDDs, of DataFrames in Spark's memory, and of DataFrames in Parquet files."""
+    there, files = tables.persisted, tables.stored
+    return {
+        "RDD": _of_rdds(tables.spark, rows),
+        "DataFrame, persisted": {
+            ELEPHAS: _peer(rows, there("vector")),
+            **{kind: _route(rows, there(kind), kind) for kind in frames.KINDS},
+        },
+        "DataFrame, Parquet": {
+            ELEPHAS: _peer(rows, files("vector")),
+            **{kind: _route(rows, files(kind), kind) for kind in ("array", "vector")},
+        },
+    }
 
 
 def _of_rdds(spark: Any, rows: int) -> dict[str, Measure]:
     from elephas_torch import sources
-    from elephas_torch.utils.rdd_utils import to_simple_rdd
 
-    simple = to_simple_rdd(spark.sparkContext, *workload.rows(rows), num_slices=frames.PARTITIONS)
-    pairs = simple.map(_same).persist()
-    pairs.count()
-    simple._elephas_blocks.persist().count()
-    loaded = {"pairs": pairs, "to_simple_rdd": simple}
+    pairs, simple = rdds(spark, rows)
     return {
         BY_HAND: functools.partial(
             timed, rows, lambda: sum(pairs.mapPartitions(by_hand).collect())
         ),
-        **{
-            name: functools.partial(timed, rows, _loading(sources.of_rdd(rdd, None)))
-            for name, rdd in loaded.items()
-        },
+        "pairs": functools.partial(timed, rows, _loading(sources.of_rdd(pairs, None))),
+        "to_simple_rdd": functools.partial(timed, rows, _loading(sources.of_rdd(simple, None))),
     }
+
+
+def rdds(spark: Any, rows: int) -> tuple[Any, Any]:
+    """An RDD of pickled pairs, and what `to_simple_rdd` makes: blocks; in Spark's memory."""
+    from elephas_torch.utils.rdd_utils import to_simple_rdd
+
+    simple = to_simple_rdd(spark.sparkContext, *workload.rows(rows), num_slices=frames.PARTITIONS)
+    pairs = simple.map(_same).persist()
+    for one in (pairs, simple._elephas_blocks.persist()):
+        one.count()
+    return pairs, simple
 
 
 def _route(rows: int, frame: Any, kind: str) -> Measure:
