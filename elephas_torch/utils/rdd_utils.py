@@ -118,7 +118,9 @@ def _parallelize(sc: SparkContext, x: Any, y: Any, num_slices: int | None) -> RD
     slices = slices_of(sc, _bytes(x, y)) if num_slices is None else num_slices
     if slices < 1:
         raise ValueError(f"`num_slices` must be 1 or more. Received: num_slices={num_slices}")
-    return sc.parallelize(list(_blocks(x, y, slices)), slices)
+    blocks = list(_blocks(x, y, slices))
+    # Spark pickles a slice as one: with a slice each, a worker holds a block at a time.
+    return sc.parallelize(blocks, max(len(blocks), slices)).coalesce(slices)
 
 
 def slices_of(sc: SparkContext, size: int) -> int:
