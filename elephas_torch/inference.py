@@ -9,6 +9,8 @@ import math
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Any, Tuple, Union  # noqa: UP035
 
 from elephas_torch import arrow, preflight, worker
@@ -94,15 +96,17 @@ def added(
     column: Column,
     heads: Sequence[Head],
     metadata: Mapping[str, Mapping[str, Any]] | None = None,
+    names: Sequence[str] = (),
 ) -> DataFrame:
     """The DataFrame with each field of `outputs` as a column of its own behind its columns.
 
     Args:
+        names: of the columns that `outputs` reads.
         metadata: of fields, by their names: `{"prediction": {"ml_attr": …}}`.
     """
     name = f"_elephas_{uuid.uuid4().hex[:8]}"
     makes = any(kind == "vector" for head in heads for kind in head.fields.values())
-    whole = _by_rows(frame, makes).withColumn(name, column)
+    whole = _by_rows(frame, makes, names).withColumn(name, column)
     several = [
         whole[name].getField(one).alias(one, metadata=dict((metadata or {}).get(one, {})))
         for head in heads
@@ -111,11 +115,13 @@ def added(
     return whole.select("*", *several).drop(name)
 
 
-def _by_rows(frame: DataFrame, makes_vectors: bool) -> DataFrame:
+def _by_rows(frame: DataFrame, makes_vectors: bool, read: Sequence[str]) -> DataFrame:
     """The same rows, that Spark can give to Python wherever they come from.
 
     Spark 4.3 hands a file's columns to Python functions as they lie, and fails where one of them
-    is a vector, used or not, or where vectors come back. Behind a filter it goes by rows.
+    is a vector, used or not, or where vectors come back. Behind a filter it goes by rows. It is
+    one on the vectors that are read: where they are made of another model's outputs, Spark would
+    else compute those once more.
     """
     from pyspark.sql import functions as F
 
@@ -125,12 +131,14 @@ def _by_rows(frame: DataFrame, makes_vectors: bool) -> DataFrame:
         return frame
     if str(columnar).lower() != "true":
         return frame
-    names = [one.name for one in frame.schema if makes_vectors or '"udt"' in one.json()]
+    vectors = [one.name for one in frame.schema if '"udt"' in one.json()]
+    names = frame.columns if makes_vectors else vectors
     alone = [name for name in names if frame.columns.count(name) == 1]
     if not alone:
         return frame
-    column = F.col(_quoted(alone[0]))
-    return frame.where(column.isNull() | column.isNotNull())
+    chosen = [name for name in read if name in vectors] or alone[:1]
+    columns = [F.col(_quoted(name)) for name in chosen]
+    return frame.where(reduce(or_, [one.isNull() | one.isNotNull() for one in columns]))
 
 
 def _quoted(name: str) -> str:

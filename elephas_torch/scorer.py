@@ -114,8 +114,8 @@ def computed(plan: Plan, batches: Iterable[Any]) -> Iterator[pa.Array]:
             yield scorer.array(group)
         except _Invalid as found:
             raise _invalid(found, groups, scorer) from None
-        except ElephasError:
-            raise
+        except ElephasError as error:
+            raise error.with_traceback(None) from None
         except Exception as error:
             raise worker.as_error("A task", worker.described(error)) from None
 

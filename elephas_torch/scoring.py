@@ -19,7 +19,7 @@ from elephas_torch.keras.models import Model
 from elephas_torch.keras.results import empty
 from elephas_torch.sources import Classic, FrameSource, Source
 from elephas_torch.stepping import step_of
-from elephas_torch.worker import as_error, described, drain, load_model, packed
+from elephas_torch.worker import RowsCut, as_error, described, drain, load_model, packed
 
 #: What a failure is called among the results.
 _FAILED = "elephas_torch failure"
@@ -138,6 +138,8 @@ def _predicted_arrays(
                 x = form.x.structure.pack(block.features)
                 found = model.predict(x, batch_size=scoring.batch_size, verbose=0)
                 yield trees.leaves(found)
+    except RowsCut:
+        raise
     except Exception as error:
         yield [np.array(json.dumps(_failed(partition, error)))]
     drain(batches)
@@ -152,6 +154,8 @@ def _evaluated(scoring: Scoring, partition: int, rows: Iterable[Any]) -> Iterato
             step.evaluate(batch)
         if step.sums()["rows"]:
             yield step.sums()
+    except RowsCut:
+        raise
     except Exception as error:
         yield _failed(partition, error)
     drain(rows)

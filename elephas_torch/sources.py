@@ -21,6 +21,7 @@ from pyspark import RDD, InheritableThread, SparkContext, TaskContext
 from elephas_torch import cluster
 from elephas_torch.arrow import Batches
 from elephas_torch.data import Blocks, Pairs, Reader
+from elephas_torch.worker import RowsCut
 
 #: Bytes of an Arrow batch. Spark's 10,000 wide rows are some dozens of MiB, beyond every cache of
 #: the processor: writing them takes the JVM two to three times as long.
@@ -209,12 +210,20 @@ def _in_batches(frame: Any, rows: int) -> Any:
 def _to_bytes(task: ArrayTask, batches: Iterable[Any]) -> Iterator[Any]:
     import pyarrow as pa
 
-    for arrays in task(_partition(), batches):
+    for arrays in task(_partition(), _whole(batches)):
         files = [io.BytesIO() for _ in arrays]
         for file, array in zip(files, arrays, strict=True):
             np.save(file, array, allow_pickle=False)
         found = pa.array([[file.getvalue() for file in files]], pa.list_(pa.binary()))
         yield pa.RecordBatch.from_arrays([found], ["arrays"])
+
+
+def _whole(batches: Iterable[Any]) -> Iterator[Any]:
+    """The batches; where the JVM ends them with an error, its own is to be told, not Arrow's."""
+    try:
+        yield from batches
+    except Exception as error:
+        raise RowsCut(str(error)) from error
 
 
 def _partition() -> int:
@@ -226,7 +235,7 @@ def _partition() -> int:
 def _on_batches(task: Task, batches: Iterable[Any]) -> Iterator[Any]:
     import pyarrow as pa
 
-    found = [json.dumps(one) for one in task(_partition(), batches)]
+    found = [json.dumps(one) for one in task(_partition(), _whole(batches))]
     yield pa.RecordBatch.from_arrays([pa.array(found, pa.string())], ["result"])
 
 

@@ -76,6 +76,10 @@ class Job:
     memory: int | None = None
 
 
+class RowsCut(Exception):
+    """Spark broke off a partition's rows: what they are made of has failed, and Spark says how."""
+
+
 def train(job: Job, partition: int, rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
     """Trains on one partition; run by Spark with `mapPartitionsWithIndex`.
 
@@ -94,6 +98,8 @@ def train(job: Job, partition: int, rows: Iterable[Any]) -> Iterator[dict[str, A
     except Fenced:
         # Another attempt of this partition trains on; this one has nothing to say.
         yield {"worker": partition, "rows": 0, "history": {}}
+    except RowsCut:
+        raise
     except Exception as error:
         failure = described(error)
         with contextlib.suppress(ElephasError):  # a server that is gone; the result tells too

@@ -212,15 +212,17 @@ class Fitted(Features, SparkModelStage, MLWritable, MLReadable[Any]):
     def _transform(self, dataset: DataFrame) -> DataFrame:
         self.transformSchema(dataset.schema)
         head, invalid = self.head(), self.getOrDefault(self.handleInvalid)
+        fields = frames.features(dataset.schema, self.features(), self._model)
         column = inference.outputs(
             self._sent_to(dataset.sparkSession),
-            frames.features(dataset.schema, self.features(), self._model),
+            fields,
             [head],
             batch_size=self.getOrDefault(self.inferenceBatchSize),
             invalid=invalid,
         )
         about = {name: self._metadata(name) for name in head.fields}
-        found = inference.added(dataset, column, [head], about)
+        names = [name for one in fields for name in one.sources]
+        found = inference.added(dataset, column, [head], about, names)
         if invalid != "skip":
             return found
         return found.where(found[next(iter(head.fields))].isNotNull())
@@ -267,7 +269,8 @@ class Fitted(Features, SparkModelStage, MLWritable, MLReadable[Any]):
             return self._sent[key]
 
     def predict(self, value: Any) -> Any:
-        """The prediction for one row of features: a Vector, or anything array-like.
+        """The prediction for one row of features: a Vector, or anything array-like; for a model of
+        several inputs a list of them, in the order of the inputs.
 
         Returns:
             A float; a DenseVector for several targets, a list of labels' numbers for several
@@ -283,13 +286,24 @@ class Fitted(Features, SparkModelStage, MLWritable, MLReadable[Any]):
 
     def _of(self, value: Any) -> dict[str, np.ndarray]:
         """All fields for one row."""
-        row = value.toArray() if isinstance(value, Vector) else np.asarray(value)
-        shape = [1 if one is None else one for one in self._model.input_shape[1:]]
-        given = self._model.predict(row.reshape(1, *shape), verbose=0)
+        given = self._model.predict(self._one_row(value), verbose=0)
         head = self.head()
         # `predict` has gone through the activation already.
         head = replace(head, link=None, fused=False) if head.fused else head
         return {name: one[0] for name, one in head.values(torch.as_tensor(given)).items()}
+
+    def _one_row(self, value: Any) -> Any:
+        """One row of features as a batch."""
+        inputs = self._model.input_structure
+        shapes = inputs.leaves(self._model.input_shape)
+        values = [value] if len(shapes) == 1 else list(value)
+        if len(values) != len(shapes):
+            raise ValueError(
+                f"The model has {len(shapes)} inputs ({inputs.labels()}): give a value for each. "
+                f"Received: {len(values)} values"
+            )
+        several = [_batch(one, shape[1:]) for one, shape in zip(values, shapes, strict=True)]
+        return inputs.pack(several)
 
     def write(self) -> MLWriter:
         """What writes the stage to a path of any of Spark's file systems."""
@@ -402,6 +416,18 @@ def _given_task(state: Mapping[str, Any], model: Model) -> Task:
     if isinstance(model_type, str):
         model_type = ModelType[model_type.rsplit(".", 1)[-1].upper()]
     return tasks.task_of_outputs(model, model_type)
+
+
+def _batch(value: Any, shape: Sequence[int | None]) -> np.ndarray:
+    row = value.toArray() if isinstance(value, Vector) else np.asarray(value)
+    free = None in shape and row.ndim == len(shape)
+    known = row.shape if free else tuple(1 if one is None else one for one in shape)
+    if row.size != np.prod(known, dtype=int):
+        raise ValueError(
+            f"A row of features has {np.prod(known, dtype=int)} numbers (in the shape "
+            f"{tuple(shape)}). Received: {row.size} of shape {row.shape}"
+        )
+    return row.reshape(1, *known)
 
 
 def _size(shape: Sequence[int | None]) -> int | None:
