@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from elephas_torch.errors import DataError
-from elephas_torch.keras import trees
+from elephas_torch.keras import not_numbers, trees
 from elephas_torch.keras.arguments import check_class_weight
 from elephas_torch.keras.sparse import Sparse, dense, is_sparse
 
@@ -153,7 +153,8 @@ def _from_array(data: Any, argument: str) -> Tensor:
     if array.dtype == object or array.dtype.kind not in "biuf":
         raise DataError(
             f"`{argument}` must be numbers: a NumPy array, a tensor or nested lists with rows of "
-            f"one shape. Received: {type(data).__name__} with dtype {array.dtype}"
+            f"one shape. Received: {type(data).__name__} with dtype {array.dtype}. "
+            f"{not_numbers.advice(array)}"
         )
     if not array.flags.writeable or not array.dtype.isnative or not array.flags.c_contiguous:
         array = np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
