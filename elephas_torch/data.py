@@ -25,7 +25,7 @@ from elephas_torch.keras.sparse import Sparse
 from elephas_torch.pile import Pile
 
 #: Rows that are stacked at once: enough to make stacking cheap, little beside a partition.
-CHUNK = 1024
+CHUNK = 512
 
 
 class Reader(Protocol):
