@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from elephas_torch.errors import WorkerError
+from elephas_torch.errors import DataError, WorkerError
 from elephas_torch.keras.sparse import Sparse, dense
 
 #: (first row, number of rows) of rows that lie one after the other.
@@ -69,8 +69,15 @@ class DenseColumn:
 
         Raises:
             WorkerError: the disk is full.
+            DataError: they are floats, and the rows before them whole numbers.
         """
-        self._file.write(dense(rows).to(self._dtype))
+        found: Tensor = dense(rows)
+        if not torch.can_cast(found.dtype, self._dtype):
+            raise DataError(
+                f"the first rows have {self._dtype} and later ones {found.dtype}, which would be "
+                "cut: give numbers of one type, such as float32"
+            )
+        self._file.write(found.to(self._dtype))
 
     def buffer(self, rows: int) -> Tensor:
         """What `read` can read so many rows into."""

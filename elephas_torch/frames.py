@@ -144,9 +144,7 @@ def _single(schema: StructType, name: str | None, argument: str, alias: str) -> 
     return field
 
 
-def field_of(
-    schema: StructType, names: Any, argument: str, alias: str, shape: Any
-) -> arrow.Field:
+def field_of(schema: StructType, names: Any, argument: str, alias: str, shape: Any) -> arrow.Field:
     """The field of a column, or of several of numbers.
 
     Args:
@@ -210,6 +208,11 @@ def _kind(kind: DataType, name: str, argument: str) -> str:
     )
 
 
+def quoted(name: str) -> str:
+    """A column's name as SQL takes it, whatever is in it."""
+    return "`" + name.replace("`", "``") + "`"
+
+
 def selected(frame: DataFrame, shape: arrow.Layout) -> DataFrame:
     """The columns of a layout under its names, vectors as the struct that they are."""
     from pyspark.sql import functions as F
@@ -217,7 +220,7 @@ def selected(frame: DataFrame, shape: arrow.Layout) -> DataFrame:
     columns = []
     for field in shape.fields:
         for name, alias in zip(field.sources, field.columns, strict=True):
-            column = F.col(f"`{name}`")
+            column = F.col(quoted(name))
             column = F.unwrap_udt(column) if field.kind == "vector" else column
             columns.append(column.alias(alias))
     return frame.select(*columns)

@@ -14,6 +14,7 @@ from operator import or_
 from typing import TYPE_CHECKING, Any, Tuple, Union  # noqa: UP035
 
 from elephas_torch import arrow, preflight, worker
+from elephas_torch.frames import quoted
 from elephas_torch.heads import Head
 from elephas_torch.keras.models import Model
 from elephas_torch.scorer import Held, Plan, Sent, computed
@@ -137,12 +138,11 @@ def _by_rows(frame: DataFrame, makes_vectors: bool, read: Sequence[str]) -> Data
     if not alone:
         return frame
     chosen = [name for name in read if name in vectors] or alone[:1]
-    columns = [F.col(_quoted(name)) for name in chosen]
-    return frame.where(reduce(or_, [one.isNull() | one.isNotNull() for one in columns]))
-
-
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
+    columns = [F.col(quoted(name)) for name in chosen]
+    if all(frame.schema[name].nullable for name in chosen):
+        return frame.where(reduce(or_, [one.isNull() | one.isNotNull() for one in columns]))
+    # Of what is never null Spark would see that it is always true.
+    return frame.where(F.hash(columns[0]).bitwiseAND(1) < 2)
 
 
 def udf(
@@ -188,7 +188,7 @@ def _argument(one: arrow.Field, model: Model) -> tuple[Column, arrow.Field]:
     from pyspark.sql import functions as F
 
     names = one.sources or (one.name,)
-    columns = [F.col(_quoted(name)) for name in names]
+    columns = [F.col(quoted(name)) for name in names]
     if len(columns) > 1:
         struct = [column.alias(f"c{number}") for number, column in enumerate(columns)]
         return F.struct(*struct), one

@@ -86,11 +86,20 @@ class _Grown:
         self._rows += len(rows)
         if not rows.numel():
             return
+        if rows.is_floating_point() and not self._dtype.is_floating_point:
+            self._become(rows.dtype)
         new = rows.to(self._dtype).contiguous().reshape(-1).view(torch.uint8).numpy()
         size = len(self._bytes)
         # The system moves a large array's pages, and copies nothing. Nobody else has seen it yet.
         self._bytes.resize(size + len(new), refcheck=False)
         self._bytes[size:] = new
+
+    def _become(self, dtype: torch.dtype) -> None:
+        """Takes floats from now on: the first rows had whole numbers by chance."""
+        if len(self._bytes):
+            before = torch.from_numpy(self._bytes).view(self._dtype)
+            self._bytes = before.to(dtype).view(torch.uint8).numpy().copy()
+        self._dtype = dtype
 
     def tensor(self) -> Tensor:
         if not len(self._bytes):

@@ -25,7 +25,7 @@ from elephas_torch.worker import RowsCut
 
 #: Bytes of an Arrow batch. Spark's 10,000 wide rows are some dozens of MiB, beyond every cache of
 #: the processor: writing them takes the JVM two to three times as long.
-BATCH = 4 << 20
+BATCH = 3 << 20
 
 ROWS = "spark.sql.execution.arrow.maxRecordsPerBatch"
 

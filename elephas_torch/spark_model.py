@@ -319,7 +319,8 @@ class SparkModel:
             features_col, handle_invalid: of a DataFrame, as in `fit`.
 
         Returns:
-            A NumPy array, shape (rows, ...), in the order of the rows.
+            A NumPy array, shape (rows, ...), in the order of the rows; without those that
+            `handle_invalid="skip"` leaves out.
         """
         kwargs.pop("verbose", None)
         check_known(SparkModel.predict, kwargs)

@@ -11,7 +11,7 @@ pytest.importorskip("grpc_status", reason="needs pyspark[connect]")
 
 ROOT = Path(__file__).parent.parent
 
-SCRIPT = '''
+SCRIPT = """
 import json, os, sys
 from pyspark.sql import SparkSession, functions as F
 from pyspark.ml.functions import array_to_vector
@@ -71,7 +71,7 @@ found["rdd"] = said(lambda: frame.rdd)
 found["toobig"] = said(lambda: SparkModel(network(), mode="synchronous", num_workers=9).fit(frame))
 print("FOUND", json.dumps(found))
 spark.stop()
-'''
+"""
 
 
 @pytest.fixture(scope="module")

@@ -80,3 +80,11 @@ def test_sparse_rows_and_dense_ones_between_them(kinds):
     (found,), *_ = pile.taken()
     assert isinstance(found, Sparse)
     assert torch.equal(found.dense(), rows)
+
+
+def test_floats_below_whole_numbers_are_not_cut():
+    pile = Pile()
+    pile.add(Block([torch.ones(3, 2)], [torch.tensor([1, 2, 3])]))
+    pile.add(Block([torch.ones(2, 2)], [torch.tensor([0.5, 1.5])]))
+    block = pile.taken()
+    assert block.labels[0].tolist() == [1.0, 2.0, 3.0, 0.5, 1.5]

@@ -311,7 +311,7 @@ def df_to_simple_rdd(
 def _classes(df: DataFrame, label_col: str) -> int:
     from pyspark.sql import functions as F
 
-    largest = df.agg(F.max(F.col(f"`{label_col}`"))).first()
+    largest = df.agg(F.max(F.col(frames.quoted(label_col)))).first()
     if largest is None or largest[0] is None:
         raise DataError(f"The DataFrame has no rows with a label in {label_col!r}.")
     return int(largest[0]) + 1

@@ -92,6 +92,10 @@ class Trainer(Training, Estimator[Any], MLWritable, MLReadable[Any]):
         )
         return self._fitted(trained, task or self._task(model, label), label)
 
+    def get_config(self) -> dict[str, Any]:
+        """Params that are set or have a default, by their names in snake_case, as elephas's."""
+        return {snake(param.name): value for param, value in self.extractParamMap().items()}
+
     def _start(self) -> Model:
         """The model as training starts: a copy, compiled, with its first weights."""
         model = models.compiled(

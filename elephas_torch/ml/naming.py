@@ -18,6 +18,7 @@ from elephas_torch.errors import unknown_arguments
 #: Besides, each param has its name in snake_case.
 OTHER_NAMES = {
     "categorical": "categoricalLabels",
+    "elephas_optimizer_config": "optimizer",
     "nb_epoch": "epochs",
     "maxIter": "epochs",
     "max_iter": "epochs",
@@ -151,11 +152,22 @@ def _define(cls: type, names: list[str], make: Callable[[str, Param[Any]], Any],
 
 
 def _setter(name: str, param: Param[Any]) -> Any:
-    def setter(self: Any, value: Any) -> Any:
-        return self._set(**{name: value})
+    def setter(self: Any, *value: Any, **named: Any) -> Any:
+        given = [*value, *named.values()]
+        if len(given) != 1 or not set(named) <= {"value", *_names(name)}:
+            raise TypeError(f"A setter of {name!r} takes one value. Received: {value}, {named}")
+        if given[0] is None and name not in _NONE_COUNTS:
+            return _cleared(self, name)
+        return self._set(**{name: given[0]})
 
     setter.__doc__ = f"Sets `{name}`: {param.doc}"
     return setter
+
+
+def _cleared(stage: Any, name: str) -> Any:
+    """The stage with a param as nobody had set it."""
+    stage.clear(stage.getParam(name))
+    return stage
 
 
 def _getter(name: str, param: Param[Any]) -> Any:

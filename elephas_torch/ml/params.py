@@ -172,12 +172,20 @@ def _model_json(value: Any) -> str:
 
 
 def _server_optimizer(value: Any) -> Optimizer | None:
-    return arguments.checked_optimizer(value)
+    return arguments.checked_optimizer(_whole_config(value))
 
 
 def _compiled_optimizer(value: Any) -> Any:
+    value = _whole_config(value)
     keras_optimizers.get(value)  # raises where there is no such
     return value
+
+
+def _whole_config(value: Any) -> Any:
+    """A description of an optimizer; of elephas's time `optimizer.get_config()`, with its name."""
+    if not isinstance(value, Mapping) or "class_name" in value or "name" not in value:
+        return value
+    return {"class_name": value["name"], "config": {k: v for k, v in value.items() if k != "name"}}
 
 
 def _class_weight(value: Any) -> dict[int, float]:
@@ -349,7 +357,7 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
     nbClasses = _param(
         "nbClasses",
         "number of classes. Default: the model's outputs.",
-        partial(_whole, "nbClasses", least=2),
+        partial(_whole, "nbClasses"),
     )
     callbacks = _param(
         "callbacks", "callbacks; they run on the driver at the ends of epochs.", _callbacks

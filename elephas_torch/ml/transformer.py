@@ -23,7 +23,7 @@ from elephas_torch.keras.models import Model
 from elephas_torch.ml import models, tasks
 from elephas_torch.ml.params import Classes, Features
 from elephas_torch.ml.tasks import Task
-from elephas_torch.utils.model_utils import ModelType
+from elephas_torch.utils.model_utils import ModelType, as_model_type
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -69,7 +69,8 @@ class Fitted(Features, SparkModelStage, MLWritable, MLReadable[Any]):
     def _given_model(self, state: Mapping[str, Any]) -> Model:
         model, text = state["model"], state["keras_model_config"] or state["kerasModelConfig"]
         if isinstance(model, Model):
-            return model
+            # Executors get its weights once; what somebody else holds may change.
+            return models.copied(model)
         if model is not None or text is None:
             raise TypeError(
                 f"{type(self).__name__} needs `model`, a model of elephas_torch.keras, or "
@@ -181,6 +182,7 @@ class Fitted(Features, SparkModelStage, MLWritable, MLReadable[Any]):
                 f"{type(self).__name__} is to make no column: predictionCol and the others are "
                 "empty."
             )
+        self._check_names()
         there = {name.lower(): name for name in schema.names}
         for name in made:
             if name.lower() in there:
@@ -193,10 +195,22 @@ class Fitted(Features, SparkModelStage, MLWritable, MLReadable[Any]):
                   for name, kind in made.items()]  # fmt: skip
         return StructType([*schema.fields, *fields])
 
-    def _param_of(self, column: str) -> str:
+    def _columns(self) -> dict[str, str]:
+        """Params of columns that are made, and their names."""
         several = ("predictionCol", "probabilityCol", "rawPredictionCol")
-        mine = [one for one in several if self.hasParam(one)]
-        return next((one for one in mine if self.getOrDefault(one) == column), "predictionCol")
+        return {one: self.getOrDefault(one) or "" for one in several if self.hasParam(one)}
+
+    def _check_names(self) -> None:
+        made = [name.lower() for name in self._columns().values() if name]
+        if len(set(made)) < len(made):
+            raise ValueError(
+                f"{type(self).__name__} is to make columns of different names. Received: "
+                + ", ".join(f"{param}={name!r}" for param, name in self._columns().items())
+            )
+
+    def _param_of(self, column: str) -> str:
+        found = (param for param, name in self._columns().items() if name == column)
+        return next(found, "predictionCol")
 
     def _metadata(self, column: str) -> dict[str, Any]:
         """What Spark's other stages read of a column."""
@@ -225,7 +239,7 @@ class Fitted(Features, SparkModelStage, MLWritable, MLReadable[Any]):
         found = inference.added(dataset, column, [head], about, names)
         if invalid != "skip":
             return found
-        return found.where(found[next(iter(head.fields))].isNotNull())
+        return found.where(found[frames.quoted(next(iter(head.fields)))].isNotNull())
 
     def udf(self, only: str | None = None, session: SparkSession | None = None) -> Any:
         """A function for SQL, which takes the features: `spark.udf.register("score", f.udf())`.
@@ -414,7 +428,7 @@ def _given_task(state: Mapping[str, Any], model: Model) -> Task:
     if task is not None:
         return Task(**task)
     if isinstance(model_type, str):
-        model_type = ModelType[model_type.rsplit(".", 1)[-1].upper()]
+        model_type = as_model_type(model_type)
     return tasks.task_of_outputs(model, model_type)
 
 

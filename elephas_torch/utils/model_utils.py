@@ -81,7 +81,7 @@ class LossModelTypeMapper:
             TypeError: `loss` is none of these.
             ValueError: there is no such type.
         """
-        self._registered[_name(loss)] = _model_type(model_type)
+        self._registered[_name(loss)] = as_model_type(model_type)
 
     def get_model_type(self, loss: Any) -> ModelType | None:
         """Returns what a loss is for; None where nobody knows (see `register_loss`).
@@ -129,7 +129,7 @@ def _class(loss: Any) -> type | None:
     return None if found.fn is loss else _class(found.fn)
 
 
-def _model_type(model_type: ModelType | str) -> ModelType:
+def as_model_type(model_type: ModelType | str) -> ModelType:
     if isinstance(model_type, ModelType):
         return model_type
     names = ModelType.__members__
@@ -152,4 +152,4 @@ def as_enum(d: dict[str, Any]) -> Any:
     Raises:
         ValueError: there is no such type.
     """
-    return _model_type(str(d[_ENUM]).rpartition(".")[2]) if _ENUM in d else d
+    return as_model_type(str(d[_ENUM]).rpartition(".")[2]) if _ENUM in d else d

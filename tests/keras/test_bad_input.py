@@ -287,5 +287,5 @@ def test_names_are_no_loss_weights():
 def test_fit_says_how_to_make_numbers_of_strings():
     model = Sequential([Dense(1, input_dim=1)])
     model.compile("sgd", "mse")
-    with pytest.raises(DataError, match="`y` must be numbers.*np.unique"):
+    with pytest.raises(DataError, match=r"`y` must be numbers.*np.unique"):
         model.fit([[1.0], [2.0]], ["no", "yes"], verbose=0)

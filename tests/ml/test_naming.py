@@ -108,3 +108,13 @@ def test_help_shows_params():
 def test_transformers_have_elephas_setters_too():
     for name in ("set_inference_batch_size", "setOutputCol", "set_custom_objects", "setLabelCol"):
         assert callable(getattr(ElephasTransformer, name))
+
+
+def test_setters_take_names_and_none():
+    estimator = ElephasEstimator()
+    assert estimator.set_epochs(epochs=3).getEpochs() == 3
+    assert estimator.setEpochs(None).getEpochs() == 10
+    assert estimator.set_staleness(None).get_staleness() is None
+    with pytest.raises(TypeError, match="'epochs' takes one value"):
+        estimator.set_epochs(epoch=3)
+    assert estimator.get_config()["batch_size"] == 32

@@ -87,7 +87,7 @@ def test_each_param_has_a_text_and_explains_itself():
         ("featuresCols", [1], TypeError, "a list of columns' names"),
         ("staleness", "some", ValueError, "'scale'"),
         ("modelParams", [3], TypeError, "a dict by names"),
-        ("nbClasses", 1, ValueError, "2 or more"),
+        ("nbClasses", 0, ValueError, "1 or more"),
         ("memory", "lots", ValueError, "as '512m' or '2g'"),
         ("joinTimeout", 0, ValueError, "joinTimeout"),
         ("customObjects", ["x"], TypeError, "custom_objects"),
@@ -147,3 +147,13 @@ def test_estimators_can_be_pickled():
     assert (estimator.getEpochs(), estimator.getSeed()) == (4, -3)
     with pytest.raises(ValueError, match=r"`epochs`"):
         estimator.setEpochs(0)
+
+
+def test_optimizers_may_be_given_as_their_old_configs():
+    estimator = ElephasEstimator()
+    config = estimator.set_optimizer_config({"name": "sgd", "learning_rate": 0.5})
+    assert config.get_optimizer_config() == {
+        "class_name": "sgd", "config": {"learning_rate": 0.5}
+    }  # fmt: skip
+    estimator.set_elephas_optimizer_config(SGD(0.5).get_config())
+    assert estimator.getOptimizer().learning_rate == 0.5

@@ -149,3 +149,34 @@ def test_state_makes_it_again(classified):
     assert again.state() == state
     assert again.task == classified.task
     assert pickle.loads(pickle.dumps(again)).history == classified.history
+
+
+def test_columns_of_numbers_that_are_never_null(spark):
+    # What is cached comes in columns, which Spark 4.2 and 4.3 can't give to Python with vectors.
+    numbers = ["coalesce(cast(id as double), 0d) a", "coalesce(cast(id % 3 as double), 0d) `b c`"]
+    cached = spark.range(20).selectExpr(*numbers).persist()
+    assert cached.count() == 20
+    model = Sequential([layers.Dense(3, activation="softmax", input_shape=(2,))])
+    stage = ElephasTransformer(
+        model=model, featuresCols=["a", "b c"], predictionCol="my.class", handleInvalid="skip"
+    )
+    found = stage.transform(cached)
+    assert found.columns[-3:] == ["my.class", "probability", "rawPrediction"]
+    assert found.count() == 20
+    cached.unpersist()
+
+
+def test_columns_of_one_name_are_refused(rows, make):
+    stage = ElephasTransformer(model=make(3, "softmax", "categorical_crossentropy"))
+    with pytest.raises(ValueError, match=r"different names.*predictionCol='probability'"):
+        stage.setPredictionCol("probability").transform(rows)
+
+
+def test_it_keeps_the_weights_that_it_was_made_with(make):
+    model = make(3, "softmax", "categorical_crossentropy")
+    stage = ElephasTransformer(model=model)
+    before = stage.predictProbability(np.ones(4))
+    model.set_weights([one * 0 for one in model.get_weights()])
+    assert stage.predictProbability(np.ones(4)) == before
+    with pytest.raises(ValueError, match="Unknown model type: 'bogus'"):
+        ElephasTransformer(model=model, model_type="bogus")
