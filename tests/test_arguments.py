@@ -150,7 +150,7 @@ def test_predict_and_evaluate(spark_context):
         spark_model.predict(np.zeros((2, 4)))
     with pytest.raises(DataError, match=r"Partition 0.*shape \(5,\)"):
         spark_model.predict(spark_context.parallelize([np.zeros(4)], 1))
-    with pytest.raises(DataError, match="empty"):
+    with pytest.raises(DataError, match="no rows"):
         spark_model.evaluate(spark_context.parallelize([], 1))
     with pytest.raises(TypeError, match=r"'batchsize'\. Did you mean 'batch_size'"):
         spark_model.predict(np.zeros((2, 5)), batchsize=3)
