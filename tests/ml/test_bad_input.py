@@ -132,8 +132,9 @@ def test_models_that_do_not_fit(small, make):
     [
         ("array(1D, 2D)", r"Row \d+ .* 'features' of length 2, .* 4"),
         ("null", r"2 of 20 rows .* null in 'features'.*'skip'.*'keep'"),
-        (HOLE, r"2 of 20 rows .* null in 'features'.*'skip'.*'keep'"),
-        (NAN, r"2 of 20 rows .* NaN in 'features'.*'skip'.*'keep'"),
+        # Spark before 4.1 goes by way of pandas, which takes the one for the other.
+        (HOLE, r"2 of 20 rows .* (null|NaN) in 'features'.*'skip'.*'keep'"),
+        (NAN, r"2 of 20 rows .* (null|NaN) in 'features'.*'skip'.*'keep'"),
     ],
 )
 def test_odd_rows_when_scoring(small, make, expression, message):

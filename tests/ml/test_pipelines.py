@@ -187,8 +187,11 @@ def test_each_row_is_computed_once_and_keeps_its_place(rows, tmp_path, invalid):
     assert all((row.prediction is None) == (row.features is None) for row in got)
     assert all(row.prediction in (None, row.label) for row in got)
     # A filter behind it, on what it gives and on what was there.
-    assert found.where("prediction = 1 and id > 20").select("id", "probability").collect()
-    assert counted(tmp_path) <= whole
+    passed = found.where("prediction = 1 and id > 20").select("id", "probability").collect()
+    assert passed
+    # Spark before 4.1 computes what passes a filter on a function's outputs once more.
+    again = 0 if hasattr(F, "arrow_udf") else len(passed)
+    assert counted(tmp_path) <= whole + again
     assert found.count() == len(got)
     assert counted(tmp_path) <= (whole if invalid == "skip" else 0)
 
