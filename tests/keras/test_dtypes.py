@@ -36,7 +36,7 @@ def test_long_types_stay_long():
     assert dtypes.result_type("int64", float) == "float32"
 
 
-@pytest.mark.parametrize("dtype", ["flaot32", object(), "string", np.dtype("U3")], ids=["misspelt", "object", "string", "U3"])
+@pytest.mark.parametrize("dtype", ["flaot32", object(), "string", np.dtype("U3")], ids=type)
 def test_what_is_no_dtype(dtype):
     with pytest.raises(ValueError, match="Unknown dtype"):
         dtypes.name(dtype)
