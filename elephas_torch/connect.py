@@ -15,6 +15,7 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,11 @@ from typing import Any
 CLOSURE_BYTES = 32 * 2**20
 
 _PORT = 15002
+
+
+def is_connect(session: Any) -> bool:
+    """Whether a session is one of Spark Connect."""
+    return ".connect." in type(session).__module__
 
 
 class Connect:
@@ -74,18 +80,21 @@ class Connect:
         value = self.session.conf.get(f"spark.elephas.{name}", None)
         return None if value is None else str(value)
 
-    @contextlib.contextmanager
-    def share(self, payload: bytes) -> Iterator[Any]:
+    def hold(self, payload: bytes) -> Within | File:
         """The bytes within the task, or in a file of the session."""
         if len(payload) <= CLOSURE_BYTES:
-            yield Within(payload)
-            return
+            return Within(payload)
         name = f"elephas-{uuid.uuid4().hex}"
         with tempfile.TemporaryDirectory(prefix="elephas-") as folder:
             path = Path(folder) / name
             path.write_bytes(payload)
             self.session.addArtifact(str(path), file=True)
-        yield File(name)
+        return File(name)
+
+    @contextlib.contextmanager
+    def share(self, payload: bytes) -> Iterator[Any]:
+        """The same: nothing of it is to be taken away."""
+        yield self.hold(payload)
 
     def thread(self, target: Callable[..., None], args: tuple[Any, ...]) -> threading.Thread:
         """A thread for a Spark job."""
@@ -100,18 +109,18 @@ class Connect:
         self.session.interruptTag(group)
 
 
+@dataclass(frozen=True)
 class Within:
     """Bytes that travel with the task."""
 
-    def __init__(self, value: bytes) -> None:
-        self.value = value
+    value: bytes = field(repr=False)
 
 
+@dataclass(frozen=True)
 class File:
     """Bytes in a file of the session."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    name: str
 
     @property
     def value(self) -> bytes:

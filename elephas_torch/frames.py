@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from elephas_torch import arrow, cluster, data
-from elephas_torch.connect import Connect
+from elephas_torch.connect import Connect, is_connect
 from elephas_torch.errors import DataError, nearest
 from elephas_torch.keras.models import Model
 from elephas_torch.keras.structure import Structure
 from elephas_torch.sources import Classic, Cluster, FrameSource
 
 if TYPE_CHECKING:  # importing Spark SQL takes a while, and RDDs don't need it
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import DataType, StructType
 
 INVALID = ("error", "skip", "keep")
@@ -172,13 +172,25 @@ def field_of(schema: StructType, names: Any, argument: str, alias: str, shape: A
     return arrow.Field(", ".join(several), aliases, "number", shape, sources=tuple(several))
 
 
-def _type(schema: StructType, name: str, argument: str) -> DataType:
+def checked_name(schema: StructType, name: str, argument: str) -> str:
+    """Returns a column's name.
+
+    Args:
+        argument: what the user named it with, for messages.
+
+    Raises:
+        ValueError: there is no such column; the message has those that there are.
+    """
     if name not in schema.names:
         raise ValueError(
             f"The DataFrame has no column {name!r} ({argument}).{nearest(name, schema.names)} "
             f"It has: {', '.join(schema.names)}."
         )
-    return schema[name].dataType
+    return name
+
+
+def _type(schema: StructType, name: str, argument: str) -> DataType:
+    return schema[checked_name(schema, name, argument)].dataType
 
 
 def _kind(kind: DataType, name: str, argument: str) -> str:
@@ -237,7 +249,7 @@ def source(
     Raises:
         ValueError: see `layout`.
     """
-    where = cluster_of(frame)
+    where = cluster_of(frame.sparkSession)
     if not model.built and model.has_call:
         build(model, frame, columns, where)
     found = layout(frame.schema, columns, model)
@@ -254,7 +266,9 @@ def scored(frame: DataFrame, columns: Columns, model: Model) -> FrameSource:
         ValueError: see `layout`.
     """
     found = layout(frame.schema, columns, model)
-    return FrameSource(selected(frame, found), arrow.Batches(found), 0, cluster_of(frame))
+    return FrameSource(
+        selected(frame, found), arrow.Batches(found), 0, cluster_of(frame.sparkSession)
+    )
 
 
 def build(model: Model, frame: DataFrame, columns: Columns, where: Cluster) -> None:
@@ -329,10 +343,9 @@ def _shuffles(plan: str) -> bool:
     return False
 
 
-def cluster_of(frame: DataFrame) -> Cluster:
-    """Where a DataFrame is."""
-    session = frame.sparkSession
-    if type(session).__module__.startswith("pyspark.sql.connect"):
+def cluster_of(session: SparkSession) -> Cluster:
+    """Where a session's DataFrames are."""
+    if is_connect(session):
         return Connect(session)
     cluster.prepare_python(session.sparkContext)
     return Classic(session.sparkContext)

@@ -14,17 +14,16 @@ from operator import or_
 from typing import TYPE_CHECKING, Any, Tuple, Union  # noqa: UP035
 
 from elephas_torch import arrow, preflight, worker
-from elephas_torch.frames import quoted
+from elephas_torch.frames import cluster_of, quoted
 from elephas_torch.heads import Head
 from elephas_torch.keras.models import Model
-from elephas_torch.scorer import Held, Plan, Sent, computed
+from elephas_torch.scorer import Plan, Sent, computed
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql.types import DataType
 
-#: What Spark Connect takes in one message, less some room for the rest of it.
-_LARGEST = 120 * 2**20
 _COLUMNAR = "spark.sql.execution.arrow.pythonUDF.columnarInput.enabled"
 #: Vectors up to this length go to Python with their zeros, as float32: that takes less time than
 #: Spark takes for writing doubles.
@@ -40,28 +39,16 @@ def send(session: SparkSession, model: Model, weights: Any = None) -> Sent:
         session: a SparkSession, classic or of Spark Connect.
         weights: all of the model's tensors, as safetensors, in the `value` of something that
             comes along. Default: a broadcast, which lives for as long as a column uses it; on
-            Spark Connect they travel with the column.
+            Spark Connect they travel with the column, or as a file of the session.
 
     Raises:
-        ValueError: the model isn't built, or a layer is stateful, or it is too large for Spark
-            Connect.
+        ValueError: the model isn't built, or a layer is stateful.
     """
     preflight.check_stateless(model)
     model._needs_build()
     if weights is None:
-        weights = _held(session, worker.packed(model))
+        weights = cluster_of(session).hold(worker.packed(model))
     return Sent(uuid.uuid4().hex, model.skeleton(), weights)
-
-
-def _held(session: SparkSession, data: bytes) -> Any:
-    if "connect" not in type(session).__module__:
-        return session.sparkContext.broadcast(data)
-    if len(data) > _LARGEST:
-        raise ValueError(
-            f"The model's weights have {len(data) / 2**20:.0f} MiB; on Spark Connect a column can "
-            f"bring {_LARGEST / 2**20:.0f} MiB. Score it on a classic session."
-        )
-    return Held(data)
 
 
 def outputs(
@@ -251,24 +238,35 @@ def _pandas_function(plan: Plan) -> Any:
 
 
 def _spark_type(plan: Plan) -> Any:
+    from pyspark.sql import types
+
+    if plan.only:
+        return field_type(plan.kinds[plan.only], plan.vectors)
+    return types.StructType(
+        [types.StructField(name, field_type(one, plan.vectors)) for name, one in plan.kinds.items()]
+    )
+
+
+def field_type(kind: int | str, vectors: bool = True) -> DataType:
+    """Spark's type of a head's field.
+
+    Args:
+        kind: see `Head.fields`.
+        vectors: False: vectors are arrays of doubles.
+    """
     from pyspark.ml.linalg import VectorUDT
     from pyspark.sql import types
 
-    def of(kind: int | str) -> Any:
-        if kind == "double":
-            return types.DoubleType()
-        if kind == "vector":
-            return VectorUDT() if plan.vectors else types.ArrayType(types.DoubleType())
-        if kind == "labels":
-            return types.ArrayType(types.DoubleType())
-        found: Any = types.FloatType()
-        for _ in range(int(kind)):
-            found = types.ArrayType(found)
-        return found
-
-    if plan.only:
-        return of(plan.kinds[plan.only])
-    return types.StructType([types.StructField(name, of(one)) for name, one in plan.kinds.items()])
+    if kind == "double":
+        return types.DoubleType()
+    if kind == "vector" and vectors:
+        return VectorUDT()
+    if kind in ("vector", "labels"):
+        return types.ArrayType(types.DoubleType())
+    found: Any = types.FloatType()
+    for _ in range(int(kind)):
+        found = types.ArrayType(found)
+    return found
 
 
 def _with_vectors(column: Column, plan: Plan) -> Column:

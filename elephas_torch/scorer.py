@@ -34,13 +34,6 @@ _models: OrderedDict[str, Model] = OrderedDict()
 
 
 @dataclass(frozen=True)
-class Held:
-    """What is sent along with each task, where there are no broadcasts."""
-
-    value: bytes = field(repr=False)
-
-
-@dataclass(frozen=True)
 class Sent:
     """A built model on its way to the executors.
 

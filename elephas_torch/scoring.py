@@ -57,8 +57,7 @@ def predict(model: Model, rdd: RDD[Any], batch_size: int, collect: bool = True) 
     """
     _check(model)
     if not collect:
-        # Kept for as long as the RDD is: Spark's cleaner takes it away.
-        weights = rdd.context.broadcast(packed(model))
+        weights = Classic(rdd.context).hold(packed(model))
         return _outputs(Scoring(model.skeleton(), weights, batch_size), rdd).flatMap(_rows)
     with Classic(rdd.context).share(packed(model)) as weights:
         parts = _collected(_outputs(Scoring(model.skeleton(), weights, batch_size), rdd).collect)

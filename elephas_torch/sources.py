@@ -58,8 +58,12 @@ class Cluster(Protocol):
         """The Spark setting `spark.elephas.<name>`."""
         ...
 
+    def hold(self, payload: bytes) -> Any:
+        """Something that tasks find the bytes in, as `.value`, for as long as it is kept."""
+        ...
+
     def share(self, payload: bytes) -> contextlib.AbstractContextManager[Any]:
-        """Something that tasks find the bytes in, as `.value`."""
+        """The same, taken away in the end."""
         ...
 
     def thread(self, target: Callable[..., None], args: tuple[Any, ...]) -> Thread:
@@ -98,10 +102,14 @@ class Classic:
         """The Spark setting `spark.elephas.<name>`."""
         return cluster.setting(self.sc, name)
 
+    def hold(self, payload: bytes) -> Any:
+        """A broadcast, which Spark's cleaner takes away."""
+        return self.sc.broadcast(payload)
+
     @contextlib.contextmanager
     def share(self, payload: bytes) -> Iterator[Any]:
         """A broadcast that leaves no file behind."""
-        broadcast = self.sc.broadcast(payload)
+        broadcast = self.hold(payload)
         try:
             yield broadcast
         finally:

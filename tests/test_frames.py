@@ -227,7 +227,7 @@ def test_rows_that_do_not_fit_name_the_partition(spark, frame):
 
 
 def counted(frame, workers, mixed=False):
-    narrow, count = frames.partitioned(frame, workers, frames.cluster_of(frame), mixed)
+    narrow, count = frames.partitioned(frame, workers, frames.cluster_of(frame.sparkSession), mixed)
     return count, narrow.rdd.glom().map(len).collect()
 
 
@@ -244,7 +244,7 @@ def test_marked_rows_are_mixed_among_workers(spark):
     from pyspark.sql import functions as F
 
     both = spark.range(0, 40, 1, 2).withColumn("mark", F.col("id") >= 20)
-    narrow, _ = frames.partitioned(both, None, frames.cluster_of(both), mixed=True)
+    narrow, _ = frames.partitioned(both, None, frames.cluster_of(both.sparkSession), mixed=True)
     marks = narrow.rdd.map(lambda row: row.mark).glom().collect()
     assert [set(some) for some in marks] == [{True, False}] * 2
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from elephas_torch import scorer, worker
+from elephas_torch import connect, scorer, worker
 from elephas_torch.errors import DataError, WorkerError
 from elephas_torch.heads import head
 from elephas_torch.keras.layers import Dense, Flatten, Input, Layer, Reshape
@@ -40,7 +40,7 @@ def model():
 
 
 def sent(model):
-    return scorer.Sent(f"of {id(model)}", model.skeleton(), scorer.Held(worker.packed(model)))
+    return scorer.Sent(f"of {id(model)}", model.skeleton(), connect.Within(worker.packed(model)))
 
 
 def plan(model, kind="classification", only=None, vectors=True, invalid="error", rows=16, **names):

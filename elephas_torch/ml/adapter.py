@@ -17,10 +17,10 @@ from pyspark import RDD, SparkContext
 
 from elephas_torch import arrow, frames
 from elephas_torch.cluster import prepare_python
+from elephas_torch.connect import is_connect
 from elephas_torch.errors import DataError
 from elephas_torch.keras.arguments import check_whole
 from elephas_torch.keras.sparse import dense
-from elephas_torch.ml.files import is_connect
 from elephas_torch.utils import rdd_utils
 
 if TYPE_CHECKING:  # importing these takes a while, and RDDs don't need them

@@ -68,11 +68,11 @@ class Trainer(Training, Estimator[Any], MLWritable, MLReadable[Any]):
         schema = dataset.schema
         label = Label.of(schema, self.getLabelCol(), self.features())
         for name in _listed(self.features()):
-            tasks.checked_name(schema, name, "featuresCol")
+            frames.checked_name(schema, name, "featuresCol")
         model = self._start()
         if not model.built and model.has_call:
             columns = frames.Columns(self.features(), None, invalid=self.getHandleInvalid())
-            frames.build(model, dataset, columns, frames.cluster_of(dataset))
+            frames.build(model, dataset, columns, frames.cluster_of(dataset.sparkSession))
         task = self._task(model, label) if model.built else None
         rows, label_col = self._one_hot(dataset, task)
         trained = self._spark_model(model)

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlparse
 
+from elephas_torch.connect import is_connect
+
 #: Bytes of a file that one row of Spark Connect's answers may hold: below its 128 MiB.
 CHUNK = 32 * 2**20
 
@@ -51,11 +53,6 @@ def folder(session: Any, path: Any) -> Folder:
         return HadoopFolder(session, path)
     local = _shared(session, path)
     return LocalFolder(local) if local is not None else RemoteFolder(session, path)
-
-
-def is_connect(session: Any) -> bool:
-    """Whether a session is one of Spark Connect."""
-    return ".connect." in type(session).__module__
 
 
 class HadoopFolder:

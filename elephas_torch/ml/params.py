@@ -26,6 +26,7 @@ from pyspark.ml.param.shared import (
 
 from elephas_torch import arguments, memory
 from elephas_torch.errors import unknown
+from elephas_torch.frames import INVALID
 from elephas_torch.keras import optimizers as keras_optimizers
 from elephas_torch.keras.arguments import (
     check_class_weight,
@@ -40,7 +41,6 @@ from elephas_torch.ml.naming import Named
 from elephas_torch.optimizers import Optimizer
 from elephas_torch.optimizers.base import not_negative, positive
 
-INVALID = ("error", "skip", "keep")
 #: Params whose values are Python code or hold it: no file can keep them.
 CODE = ("callbacks", "customObjects", "initialModel", "modelBuilder")
 #: Params whose values are objects of this package, that have a config.

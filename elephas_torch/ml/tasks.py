@@ -10,7 +10,7 @@ from typing import Any
 
 from pyspark.sql.types import ArrayType, DataType, NumericType, StringType, StructType
 
-from elephas_torch.errors import nearest
+from elephas_torch.frames import checked_name
 from elephas_torch.keras import losses
 from elephas_torch.keras.models import Model
 from elephas_torch.utils.model_utils import LossModelTypeMapper, ModelType
@@ -93,20 +93,6 @@ class Label:
 def is_number(kind: DataType) -> bool:
     """Whether a column has one number a row."""
     return isinstance(kind, NumericType) or kind.typeName() == "boolean"
-
-
-def checked_name(schema: StructType, name: str, param: str) -> str:
-    """Returns a column's name.
-
-    Raises:
-        ValueError: there is no such column; the message has those that there are.
-    """
-    if name not in schema.names:
-        raise ValueError(
-            f"The DataFrame has no column {name!r} ({param}).{nearest(name, schema.names)} "
-            f"It has: {', '.join(schema.names)}."
-        )
-    return name
 
 
 def task_of(

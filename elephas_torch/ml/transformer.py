@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from pyspark.ml import Model as SparkModelStage
 from pyspark.ml.classification import ProbabilisticClassificationModel
-from pyspark.ml.linalg import DenseVector, Vector, VectorUDT
+from pyspark.ml.linalg import DenseVector, Vector
 from pyspark.ml.regression import RegressionModel
 from pyspark.ml.util import MLReadable, MLReader, MLWritable, MLWriter
-from pyspark.sql.types import ArrayType, DataType, DoubleType, FloatType, StructField, StructType
+from pyspark.sql.types import StructField, StructType
 
-from elephas_torch import cluster, frames, heads, inference
+from elephas_torch import frames, heads, inference
+from elephas_torch.connect import is_connect
 from elephas_torch.heads import Head
 from elephas_torch.keras.models import Model
 from elephas_torch.ml import models, tasks
@@ -191,7 +192,7 @@ class Fitted(Features, SparkModelStage, MLWritable, MLReadable[Any]):
                     f"{type(self).__name__} is to make: drop or rename it, or set "
                     f"{self._param_of(name)} to another name."
                 )
-        fields = [StructField(name, _type(kind), True, self._metadata(name))
+        fields = [StructField(name, inference.field_type(kind), True, self._metadata(name))
                   for name, kind in made.items()]  # fmt: skip
         return StructType([*schema.fields, *fields])
 
@@ -272,11 +273,8 @@ class Fitted(Features, SparkModelStage, MLWritable, MLReadable[Any]):
             invalid=self.getOrDefault(self.handleInvalid),
         )
 
-    def _sent_to(self, session: SparkSession) -> inference.Sent:
-        connect = "connect" in type(session).__module__
-        if not connect:
-            cluster.prepare_python(session.sparkContext)
-        key = id(session) if connect else session.sparkContext.applicationId
+    def _sent_to(self, session: Any) -> inference.Sent:
+        key = session.session_id if is_connect(session) else session.sparkContext.applicationId
         with _LOCK:
             if key not in self._sent:
                 self._sent[key] = inference.send(session, self._model)
@@ -447,19 +445,6 @@ def _batch(value: Any, shape: Sequence[int | None]) -> np.ndarray:
 def _size(shape: Sequence[int | None]) -> int | None:
     known = [one for one in shape[1:] if one is not None]
     return None if len(known) < len(shape) - 1 else int(np.prod(known, dtype=int))
-
-
-def _type(kind: int | str) -> DataType:
-    if kind == "double":
-        return DoubleType()
-    if kind == "vector":
-        return VectorUDT()
-    if kind == "labels":
-        return ArrayType(DoubleType())
-    found: DataType = FloatType()
-    for _ in range(int(kind)):
-        found = ArrayType(found)
-    return found
 
 
 def _plain(value: Any) -> Any:
