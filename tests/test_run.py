@@ -226,7 +226,7 @@ def test_data_that_does_not_fit(spark_context, nothing_left, x, y, loss, message
     ("rows", "message"),
     [
         ([np.zeros(5)] * 8, "is no .*pair, but of type ndarray"),
-        ([(np.zeros(5), 1, 2)] * 8, "is no .*pair, but of type tuple"),
+        ([(np.zeros(5), 1, 2, 3)] * 8, "is no .*pair, but of type tuple"),
         ([(np.zeros(5), np.eye(3)[0]), (np.zeros(4), np.eye(3)[0])], r"shape \(4,\), the rows"),
         ([("text", np.eye(3)[0])], "must be numbers"),
     ],
@@ -238,7 +238,7 @@ def test_rows_that_do_not_fit(spark_context, nothing_left, rows, message):
 
 def test_an_rdd_without_rows(spark_context, nothing_left):
     for empty in (spark_context.parallelize([], 2), spark_context.emptyRDD()):
-        with pytest.raises(ValueError, match="The RDD is empty"):
+        with pytest.raises(ValueError, match="RDD is empty|no rows"):
             SparkModel(network()).fit(empty, verbose=0)
 
 

@@ -38,7 +38,7 @@ from elephas_torch.keras.layers import Layer
 from elephas_torch.keras.saving import register_keras_serializable
 
 @register_keras_serializable(package="tests")
-class Scale(Layer):
+class Stretch(Layer):
     def __init__(self, by=2.0, **kwargs):
         super().__init__(**kwargs)
         self.by = by
@@ -138,7 +138,7 @@ def test_estimator(spark, path):
         optimizerConfig=optimizers.SGD(0.3, momentum=0.5),
         initialModel=fitted(),
         callbacks=[Callback()],
-        customObjects={"tests>Scale": Scale},  # noqa: F821
+        customObjects={"tests>Stretch": Stretch},  # noqa: F821
         seed=4,
     )
     with pytest.warns(UserWarning, match="saved without callbacks"):
@@ -326,7 +326,7 @@ def test_code_is_refused(spark, path, tmp_path):
 
 
 def test_pipelines_in_a_fresh_process(spark, tmp_path):
-    stage, first = fitted(network(Scale(3.0))), Binarizer(inputCol="a", outputCol="b")  # noqa: F821
+    stage, first = fitted(network(Stretch(3.0))), Binarizer(inputCol="a", outputCol="b")  # noqa: F821
     PipelineModel(stages=[first, stage]).save(str(tmp_path / "fitted"))
     best = CrossValidatorModel(PipelineModel(stages=[stage]), [0.5, 0.75], stdMetrics=[0.1, 0.1])
     estimator = ElephasEstimator(model=network(), epochs=4)

@@ -174,7 +174,7 @@ def test_columns_of_one_name_are_refused(rows, make):
 
 def test_it_keeps_the_weights_that_it_was_made_with(make):
     model = make(3, "softmax", "categorical_crossentropy")
-    stage = ElephasTransformer(model=model)
+    stage = ElephasClassificationModel(model=model)
     before = stage.predictProbability(np.ones(4))
     model.set_weights([one * 0 for one in model.get_weights()])
     assert stage.predictProbability(np.ones(4)) == before
