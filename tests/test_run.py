@@ -238,7 +238,7 @@ def test_rows_that_do_not_fit(spark_context, nothing_left, rows, message):
 
 def test_an_rdd_without_rows(spark_context, nothing_left):
     for empty in (spark_context.parallelize([], 2), spark_context.emptyRDD()):
-        with pytest.raises(ValueError, match="RDD is empty|no rows"):
+        with pytest.raises(ValueError, match=r"RDD is empty|no rows"):
             SparkModel(network()).fit(empty, verbose=0)
 
 

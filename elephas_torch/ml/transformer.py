@@ -70,8 +70,9 @@ class Fitted(Features, SparkModelStage, MLWritable, MLReadable[Any]):
     def _given_model(self, state: Mapping[str, Any]) -> Model:
         model, text = state["model"], state["keras_model_config"] or state["kerasModelConfig"]
         if isinstance(model, Model):
-            # Executors get its weights once; what somebody else holds may change.
-            return models.copied(model)
+            # Executors get its weights once, so a user's model, which may change, is copied.
+            # Whoever tells the task as well, an estimator or a reader, made the model for this.
+            return model if state["task"] is not None else models.copied(model)
         if model is not None or text is None:
             raise TypeError(
                 f"{type(self).__name__} needs `model`, a model of elephas_torch.keras, or "
