@@ -22,7 +22,6 @@ from elephas_torch.keras import batches, intake
 from elephas_torch.keras.batches import Samples
 from elephas_torch.keras.models import Model
 from elephas_torch.keras.sparse import Sparse
-from elephas_torch.pile import Pile
 
 #: Rows that are stacked at once: enough to make stacking cheap, little beside a partition.
 CHUNK = 512
@@ -186,23 +185,6 @@ def _first_row(block: Block) -> Block:
     """Enough to know the shape of the rows, without holding on to them."""
     shapes = ([None if one is None else one[:1] for one in column] for column in block[:2])
     return Block(*shapes)
-
-
-def to_tensors(blocks: Iterable[Block], form: Form) -> Block | None:
-    """Joins blocks to one contiguous tensor for each column.
-
-    The tensors grow as the blocks come, so the peak is little over one copy.
-
-    Returns:
-        A block of tensors; or None where there are no rows.
-
-    Raises:
-        DataError: blocks differ in shape, or hold NaN or infinite values.
-    """
-    pile = Pile()
-    for block in checked(blocks, form):
-        pile.add(block)
-    return pile.taken()
 
 
 def batches_of(

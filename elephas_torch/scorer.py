@@ -14,7 +14,7 @@ from torch import Tensor
 from elephas_torch import arrow, cluster, worker
 from elephas_torch.arrow.columns import decoded, shaped
 from elephas_torch.arrow.field import Odd
-from elephas_torch.arrow.nulls import kind_of, null_rows
+from elephas_torch.arrow.nulls import kind_of, mask, null_rows
 from elephas_torch.errors import DataError, ElephasError
 from elephas_torch.heads import Head, numbers, output_structure
 from elephas_torch.keras import trees
@@ -199,7 +199,7 @@ class _Scorer:
         if null is not None:
             self._refuse("null", null)
             where = where[~null]
-            group = [one.filter(_mask(~null)) for one in group]
+            group = [one.filter(mask(~null)) for one in group]
         several, bad = self._outputs(group, where + self.rows)
         if bad is not None:
             self._refuse("NaN", bad.numpy())
@@ -354,12 +354,6 @@ def _any_nan(tensors: Sequence[Tensor]) -> Tensor:
     return found
 
 
-def _mask(bools: np.ndarray) -> Any:
-    import pyarrow as pa
-
-    return pa.array(bools)
-
-
 def _doubles(values: np.ndarray, valid: np.ndarray | None) -> pa.Array:
     import pyarrow as pa
 
@@ -381,8 +375,8 @@ def _lists(values: np.ndarray, rows: int, valid: np.ndarray | None) -> pa.Array:
         found = pa.ListArray.from_arrays(pa.array(offsets), found)
     lengths = np.full(rows, values.shape[1]) if valid is None else values.shape[1] * valid
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    mask = None if valid is None else _mask(~valid)
-    return pa.ListArray.from_arrays(pa.array(offsets), found, mask=mask)
+    missing = None if valid is None else mask(~valid)
+    return pa.ListArray.from_arrays(pa.array(offsets), found, mask=missing)
 
 
 def _labels(values: np.ndarray, rows: int, valid: np.ndarray | None) -> pa.Array:
@@ -393,8 +387,8 @@ def _labels(values: np.ndarray, rows: int, valid: np.ndarray | None) -> pa.Array
     lengths = np.zeros(rows, np.int64)
     lengths[slice(None) if valid is None else valid] = counts
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    mask = None if valid is None else _mask(~valid)
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(found), mask=mask)
+    missing = None if valid is None else mask(~valid)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(found), mask=missing)
 
 
 def _vectors(values: np.ndarray, rows: int, valid: np.ndarray | None) -> pa.Array:
@@ -408,5 +402,5 @@ def _vectors(values: np.ndarray, rows: int, valid: np.ndarray | None) -> pa.Arra
         _lists(values, rows, valid),
     ]
     names = ["type", "size", "indices", "values"]
-    mask = None if valid is None else _mask(~valid)
-    return pa.StructArray.from_arrays(parts, names=names, mask=mask)
+    missing = None if valid is None else mask(~valid)
+    return pa.StructArray.from_arrays(parts, names=names, mask=missing)

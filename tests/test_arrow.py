@@ -1,6 +1,7 @@
 """Arrow batches as Spark sends them, made without Spark."""
 
 import decimal
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,7 @@ from elephas_torch.errors import DataError
 from elephas_torch.keras.layers import Dense, Input
 from elephas_torch.keras.models import Model, Sequential
 from elephas_torch.keras.sparse import Sparse
+from elephas_torch.pile import Pile
 
 VECTOR = pa.struct(
     [
@@ -49,6 +51,18 @@ def field(kind, name="features", columns=("x",), **more):
     return Field(name, columns, kind, **more)
 
 
+def column(array, one):
+    """The rows of one field, from its column or columns."""
+    arrays = [pa.array(range(len(array)))] if one.name == "label" else []
+    arrays += array if isinstance(array, list) else [array]
+    names = [f"c{number}" for number in range(len(arrays))]
+    layout = Layout((replace(one, columns=tuple(names)),))
+    if one.name == "label":
+        layout = Layout((field("number", columns=("c0",)),), (replace(one, columns=("c1",)),))
+    [block] = layout.blocks([pa.RecordBatch.from_arrays(arrays, names)])
+    return [*block.features, *block.labels][-1]
+
+
 def label(kind="number", **more):
     return Field("label", ("y",), kind, **more)
 
@@ -79,7 +93,7 @@ def lists(kind, rows=X):
 )
 def test_lists_of_floats_are_float32(array):
     for start, stop in ((0, 6), (2, 5), (5, 6)):
-        found = arrow.column(array.slice(start, stop - start), field("array"))
+        found = column(array.slice(start, stop - start), field("array"))
         assert found.dtype == torch.float32
         assert np.array_equal(found.numpy(), X[start:stop])
 
@@ -104,26 +118,26 @@ def test_lists_of_floats_are_float32(array):
 def test_numbers_of_every_type(kind, dtype):
     plain = [bool(n % 2) if kind == pa.bool_() else n for n in range(6)]
     array = pa.array(plain, kind)
-    found = arrow.column(array.slice(1), field("number"))
+    found = column(array.slice(1), field("number"))
     assert found.dtype == dtype and found.tolist() == plain[1:]
     listed = pa.array([plain[:3], plain[3:]], pa.list_(kind)).slice(1)
-    found = arrow.column(listed, field("array"))
+    found = column(listed, field("array"))
     assert found.dtype == dtype and found.tolist() == [plain[3:]]
 
 
 def test_doubles_that_are_to_be_whole_numbers_stay_exact():
     large = 2**40 + 1
     array = pa.array([float(large)])
-    assert arrow.column(array, field("number", dtype="int64")).to(torch.int64).item() == large
-    assert arrow.column(array, field("number", dtype=np.float64)).item() == large
-    assert arrow.column(array, field("number", dtype="float32")).dtype == torch.float32
+    assert column(array, field("number", dtype="int64")).to(torch.int64).item() == large
+    assert column(array, field("number", dtype=np.float64)).item() == large
+    assert column(array, field("number", dtype="float32")).dtype == torch.float32
 
 
 @pytest.mark.parametrize("kind", ["array", "number"])
 def test_float32_shares_the_batch_memory(kind):
     flat = pa.array(X.reshape(-1))
     array = pa.FixedSizeListArray.from_arrays(flat, 4) if kind == "array" else flat
-    found = arrow.column(array.slice(1), field(kind))
+    found = column(array.slice(1), field(kind))
     assert found.data_ptr() == flat.buffers()[1].address + (16 if kind == "array" else 4)
     kept = found.clone()
     del array, flat
@@ -139,12 +153,12 @@ def test_several_columns_of_numbers_make_a_row():
     }
     rows = [[1, 0.5, 1, 2.25], [2, 1.5, 0, 3.5]]
     several = field("number", "a, b, c, d", tuple(columns))
-    assert arrow.column(list(columns.values()), several).tolist() == rows
+    assert column(list(columns.values()), several).tolist() == rows
     (block,) = read(Layout((several,)), batch(**columns))
     assert block.features[0].tolist() == rows and block.features[0].dtype == torch.float32
     struct = pa.StructArray.from_arrays(list(columns.values()), list(columns))
-    assert arrow.column(struct.slice(1), several).tolist() == rows[1:]
-    whole = arrow.column([columns["a"], columns["c"]], field("number"))
+    assert column(struct.slice(1), several).tolist() == rows[1:]
+    whole = column([columns["a"], columns["c"]], field("number"))
     assert whole.tolist() == [[1, 1], [2, 0]] and not whole.dtype.is_floating_point
 
 
@@ -152,8 +166,8 @@ def test_several_columns_of_numbers_make_a_row():
 def test_nested_lists(inner):
     rows = np.arange(36, dtype=np.float64).reshape(3, 2, 3, 2)
     array = pa.array(rows.tolist(), pa.list_(pa.list_(inner(pa.float64()))))
-    assert np.array_equal(arrow.column(array, field("array")).numpy(), rows)
-    assert np.array_equal(arrow.column(array.slice(1, 1), field("array")).numpy(), rows[1:2])
+    assert np.array_equal(column(array, field("array")).numpy(), rows)
+    assert np.array_equal(column(array.slice(1, 1), field("array")).numpy(), rows[1:2])
 
 
 @pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary(12)], ids=str)
@@ -161,20 +175,20 @@ def test_images_of_bytes(kind):
     images = np.arange(60, dtype=np.uint8).reshape(5, 2, 2, 3)
     array = pa.array([image.tobytes() for image in images], kind)
     for start in (0, 2):
-        found = arrow.column(array.slice(start), field("binary", shape=(2, 2, 3)))
+        found = column(array.slice(start), field("binary", shape=(2, 2, 3)))
         assert found.dtype == torch.uint8
         assert np.array_equal(found.numpy(), images[start:])
-    flat = arrow.column(array.slice(1, 2), field("binary", dtype="float32"))
+    flat = column(array.slice(1, 2), field("binary", dtype="float32"))
     assert flat.shape == (2, 3)
     assert np.array_equal(flat.numpy(), images.reshape(5, 12).view(np.float32)[1:3])
-    big = arrow.column(array, field("binary", dtype=">i2"))
+    big = column(array, field("binary", dtype=">i2"))
     assert np.array_equal(big.numpy(), images.reshape(5, 12).view(">i2"))
     with pytest.raises(DataError, match=r"row 0 has 'features' of 12 bytes.*no whole number of"):
-        arrow.column(array, field("binary", dtype="float64"))
+        column(array, field("binary", dtype="float64"))
     if kind != pa.binary(12):
         odd = pa.array([b"123", b"123", b"12"], kind)
         with pytest.raises(DataError, match=r"row 2 has 'features' of length 2.* before it 3"):
-            arrow.column(odd, field("binary"))
+            column(odd, field("binary"))
 
 
 # Vectors
@@ -186,7 +200,7 @@ Z = X * (np.arange(24).reshape(6, 4) % 3 == 0)
 def test_vectors_dense_sparse_and_mixed(sparse):
     for start, stop in ((0, 6), (1, 4), (3, 6)):
         array = vectors(Z, sparse).slice(start, stop - start)
-        found = arrow.column(array, field("vector"))
+        found = column(array, field("vector"))
         assert isinstance(found, Sparse) == any(start <= n < stop for n in sparse)
         assert found.dtype == torch.float32 and found.shape == (stop - start, 4)
         whole = found.dense() if isinstance(found, Sparse) else found
@@ -194,13 +208,13 @@ def test_vectors_dense_sparse_and_mixed(sparse):
 
 
 def test_vectors_in_the_shape_of_the_model():
-    found = arrow.column(vectors(Z, range(6)), field("vector", shape=(2, 2)))
+    found = column(vectors(Z, range(6)), field("vector", shape=(2, 2)))
     assert found[1:3].dense().shape == (2, 2, 2)
     assert np.array_equal(found.dense().numpy(), Z.reshape(6, 2, 2))
 
 
 def test_vectors_without_a_value():
-    found = arrow.column(vectors([np.zeros(3), np.zeros(3)], (0, 1)), field("vector"))
+    found = column(vectors([np.zeros(3), np.zeros(3)], (0, 1)), field("vector"))
     assert found.dense().tolist() == [[0, 0, 0]] * 2
 
 
@@ -219,14 +233,14 @@ def broken(**changed):
         (broken(indices=None), "row 1 has 'features' of 2 values at 0 indices"),
         (broken(indices=[0, 3]), "row 1 has 'features' of length 3 with the index 3"),
         (broken(indices=[-1, 0]), "row 1 has 'features' of length 3 with the index -1"),
-        (broken(values=None), "row 1 has null in 'features'"),
-        (broken(values=[1.0, None]), "row 1 has null in 'features'"),
-        (broken(indices=[None, 1]), "row 1 has null in 'features'"),
+        (broken(values=None), "null: 1 in 'features'; the first is row 1"),
+        (broken(values=[1.0, None]), "null: 1 in 'features'; the first is row 1"),
+        (broken(indices=[None, 1]), "null: 1 in 'features'; the first is row 1"),
     ],
 )
 def test_vectors_that_are_none(array, message):
     with pytest.raises(DataError, match=message):
-        arrow.column(array, field("vector"))
+        column(array, field("vector"))
 
 
 # Shapes
@@ -249,7 +263,7 @@ def test_vectors_that_are_none(array, message):
 )
 def test_rows_take_the_shape_of_the_model(own, shape, wanted):
     array = pa.array(np.arange(8.0).reshape(2, *own).tolist())
-    assert arrow.column(array, field("array", shape=shape)).shape == (2, *wanted)
+    assert column(array, field("array", shape=shape)).shape == (2, *wanted)
 
 
 @pytest.mark.parametrize(
@@ -269,14 +283,14 @@ def test_rows_take_the_shape_of_the_model(own, shape, wanted):
 def test_rows_that_have_no_such_shape(own, shape, message):
     array = pa.array(np.ones((2, *own)).tolist())
     with pytest.raises(DataError, match=message):
-        arrow.column(array, field("array", shape=shape))
+        column(array, field("array", shape=shape))
 
 
 def test_a_number_a_row_takes_an_axis():
     array = pa.array([1.0, 2.0])
-    assert arrow.column(array, field("number", shape=(1,))).shape == (2, 1)
+    assert column(array, field("number", shape=(1,))).shape == (2, 1)
     with pytest.raises(DataError, match="of 1 number; the model takes 3"):
-        arrow.column(array, field("number", shape=(3,)))
+        column(array, field("number", shape=(3,)))
 
 
 @pytest.mark.parametrize(
@@ -286,16 +300,16 @@ def test_a_number_a_row_takes_an_axis():
         ([[], [1]], "row 1 has 'features' of length 1, the rows before it 0"),
         ([[[1], [2]], [[1]]], "row 1 has 'features' of length 1, the rows before it 2"),
         ([[[1], [2]], [[1], [2, 3]]], "row 1 has 'features' with lists of lengths 1 and 2 in it"),
-        ([[1, 2], [1, None]], "row 1 has null in 'features'"),
-        ([[[1], [2]], [[1], None]], "row 1 has null in 'features'"),
-        ([[[1, 2]], [[1, 2]], [[1, None]]], "row 2 has null in 'features'"),
+        ([[1, 2], [1, None]], "null: 1 in 'features'; the first is row 1"),
+        ([[[1], [2]], [[1], None]], "null: 1 in 'features'; the first is row 1"),
+        ([[[1, 2]], [[1, 2]], [[1, None]]], "null: 1 in 'features'; the first is row 2"),
     ],
 )
 def test_ragged_rows(rows, message):
     with pytest.raises(DataError, match=message):
-        arrow.column(pa.array(rows), field("array"))
+        column(pa.array(rows), field("array"))
     with pytest.raises(DataError, match=message):
-        arrow.column(pa.array([rows[0], *rows]).slice(1), field("array"))
+        column(pa.array([rows[0], *rows]).slice(1), field("array"))
 
 
 def test_rows_of_other_batches_have_the_same_shape():
@@ -324,7 +338,7 @@ def test_rows_of_other_batches_have_the_same_shape():
 )
 def test_columns_of_another_type(kind, array):
     with pytest.raises(DataError, match=f"the column 'features' is .*not what it is to be: {kind}"):
-        arrow.column(pa.array(array), field(kind))
+        column(pa.array(array), field(kind))
 
 
 # Labels, weights, flags
@@ -334,7 +348,7 @@ def test_columns_of_another_type(kind, array):
 def test_class_numbers_become_one_hot(kind):
     nested = pa.types.is_list(kind)
     array = pa.array([[n] if nested else n for n in (2, 0, 1)], kind)
-    found = arrow.column(array, label("array" if nested else "number", classes=3))
+    found = column(array, label("array" if nested else "number", classes=3))
     assert found.dtype == torch.float32
     assert found.tolist() == [[0, 0, 1], [1, 0, 0], [0, 1, 0]]
 
@@ -348,21 +362,21 @@ def test_labels_that_are_no_class(wrong):
 
 
 def test_one_hot_labels_become_class_numbers():
-    found = arrow.column(vectors([[0, 1, 0], [1, 0, 0]], (0,)), label("vector", one_hot=True))
+    found = column(vectors([[0, 1, 0], [1, 0, 0]], (0,)), label("vector", one_hot=True))
     assert found.tolist() == [1, 0] and found.dtype == torch.int64
     steps = pa.array([[[0, 1], [1, 0]], [[1, 0], [1, 0]]])
-    assert arrow.column(steps, label("array", one_hot=True)).tolist() == [[1, 0], [0, 0]]
-    assert arrow.column(pa.array([[2], [1]]), label("array", one_hot=True)).tolist() == [[2], [1]]
+    assert column(steps, label("array", one_hot=True)).tolist() == [[1, 0], [0, 0]]
+    assert column(pa.array([[2], [1]]), label("array", one_hot=True)).tolist() == [[2], [1]]
     for wrong in ([0.5, 0.5], [0, 0], [1, 1], [2, 0]):
         with pytest.raises(DataError, match="row 1 has 'label' that is not one-hot"):
-            arrow.column(vectors([[0, 1], wrong]), label("vector", one_hot=True))
+            column(vectors([[0, 1], wrong]), label("vector", one_hot=True))
     with pytest.raises(DataError, match="row 1 has 'label' that is not one-hot"):
-        arrow.column(pa.array([[[0, 1]] * 2, [[0, 1], [0, 3]]]), label("array", one_hot=True))
+        column(pa.array([[[0, 1]] * 2, [[0, 1], [0, 3]]]), label("array", one_hot=True))
 
 
 def test_rows_of_numbers_are_no_class_numbers():
     with pytest.raises(DataError, match=r"'label' has rows of shape \(2,\), where class numbers"):
-        arrow.column(pa.array([[0, 1]]), label("array", classes=2))
+        column(pa.array([[0, 1]]), label("array", classes=2))
 
 
 FULL = Layout(
@@ -598,6 +612,9 @@ def test_a_partition_of_vectors_as_one(sparse):
         batch(x=vectors(rows, sparse), y=vectors(X, sparse)).slice(start, 2) for start in (0, 2, 4)
     ]
     form, blocks = arrow.Batches(layout).arranged(model, batches)
-    whole = data.to_tensors(blocks, form)
+    pile = Pile()
+    for block in data.checked(blocks, form):
+        pile.add(block)
+    whole = pile.taken()
     x = whole.features[0].dense() if isinstance(whole.features[0], Sparse) else whole.features[0]
     assert same(x, [*Z[:5], [np.nan] * 4]) and torch.equal(whole.labels[0], torch.from_numpy(X))

@@ -8,9 +8,18 @@ from elephas_torch import data, forms
 from elephas_torch.errors import DataError
 from elephas_torch.keras.sparse import Sparse
 from elephas_torch.keras.structure import Structure
+from elephas_torch.pile import Pile
 
 F, L = torch.float32, torch.int64
 SINGLE = forms.Form.single(F, L)
+
+
+def to_tensors(blocks, form):
+    """All blocks as one of tensors, as a worker has them; None where there are no rows."""
+    pile = Pile()
+    for block in data.checked(blocks, form):
+        pile.add(block)
+    return pile.taken()
 
 
 def rows(count, shape=(3,)):
@@ -22,7 +31,7 @@ def rows(count, shape=(3,)):
 @pytest.mark.parametrize("shape", [(), (3,), (2, 3, 1)])
 def test_pairs_become_contiguous_tensors_in_order(count, shape):
     pairs = rows(count, shape)
-    (x,), (y,), *_ = data.to_tensors(data.blocks_of(iter(pairs)), SINGLE)
+    (x,), (y,), *_ = to_tensors(data.blocks_of(iter(pairs)), SINGLE)
     assert (x.dtype, y.dtype) == (F, L)
     assert x.is_contiguous()
     np.testing.assert_array_equal(x.numpy(), np.stack([p[0] for p in pairs]).astype(np.float32))
@@ -31,13 +40,13 @@ def test_pairs_become_contiguous_tensors_in_order(count, shape):
 
 def test_lists_and_tensors_are_rows_too():
     pairs = [([1, 2], [0.5]), (torch.ones(2), [1])]
-    (x,), (y,), *_ = data.to_tensors(data.blocks_of(pairs), forms.Form.single(F, F))
+    (x,), (y,), *_ = to_tensors(data.blocks_of(pairs), forms.Form.single(F, F))
     assert x.tolist() == [[1, 2], [1, 1]]
     assert y.tolist() == [[0.5], [1]]
 
 
 def test_no_rows_are_none():
-    assert data.to_tensors(data.blocks_of([]), SINGLE) is None
+    assert to_tensors(data.blocks_of([]), SINGLE) is None
     assert list(data.features_of([])) == []
 
 
@@ -71,7 +80,7 @@ def nan_at(row, count=2000):
 )
 def test_bad_rows_are_named(pairs, message):
     with pytest.raises(DataError, match=message):
-        data.to_tensors(data.blocks_of(pairs), SINGLE)
+        to_tensors(data.blocks_of(pairs), SINGLE)
 
 
 def test_labeled_points_get_a_hint():
@@ -103,7 +112,7 @@ def two_inputs():
     ],
 )
 def test_columns_of_rows(rows):
-    (a, b), (y,), *_ = data.to_tensors(data.blocks_of(rows, two_inputs()), two_inputs())
+    (a, b), (y,), *_ = to_tensors(data.blocks_of(rows, two_inputs()), two_inputs())
     assert (a.tolist(), b.tolist(), y.tolist()) == (A.tolist(), [0, 1, 2], [1.0] * 3)
     assert b.dtype == L
 
@@ -122,13 +131,13 @@ def test_columns_of_rows(rows):
 def test_bad_columns_are_named(row, message):
     rows = [((A[0], 1), 1.0), row]
     with pytest.raises(DataError, match=message):
-        data.to_tensors(data.blocks_of(rows, two_inputs()), two_inputs())
+        to_tensors(data.blocks_of(rows, two_inputs()), two_inputs())
 
 
 def test_rows_have_the_form_of_the_first():
     rows = [((A[0], {"c": B}), [1, 2]), ((A[1], {"c": B}), [3, 4])]
     form = forms.Form.like(*rows[0])
-    (a, c), (y,), *_ = data.to_tensors(data.blocks_of(rows), form)
+    (a, c), (y,), *_ = to_tensors(data.blocks_of(rows), form)
     assert (a.shape, c.shape, y.shape) == ((2, 2), (2, 3), (2, 2))
     assert form.x.structure.pack([a, c])[1]["c"] is c
     with pytest.raises(DataError, match="row 1: `features` must have the form of the first row's"):
@@ -156,7 +165,7 @@ def sparse_blocks(*rows):
 @pytest.mark.parametrize("dtype", [F, None])
 def test_sparse_features_stay_sparse(dtype):
     form = forms.Form.single(dtype, F)
-    (x,), (y,), *_ = data.to_tensors(sparse_blocks([0.0, 2.5], [1.0, 0.0], [0.0, 0.0]), form)
+    (x,), (y,), *_ = to_tensors(sparse_blocks([0.0, 2.5], [1.0, 0.0], [0.0, 0.0]), form)
     assert isinstance(x, Sparse)
     assert x.dense().tolist() == [[0, 0], [0, 2.5], [0, 0], [1, 0], [0, 0], [0, 0]]
     assert (x.dtype, len(y)) == (F, 6)
@@ -175,4 +184,4 @@ def test_bad_sparse_rows_are_named(bad, dtype, message):
     second = Sparse.from_dense(torch.tensor([[0.0] * len(bad), bad]))
     parts = [forms.Block([one], [np.zeros(2)]) for one in (good, second)]
     with pytest.raises(DataError, match=message):
-        data.to_tensors(parts, forms.Form.single(dtype, F))
+        to_tensors(parts, forms.Form.single(dtype, F))

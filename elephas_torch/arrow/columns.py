@@ -12,36 +12,12 @@ import torch
 from torch import Tensor
 
 from elephas_torch.arrow.field import Field, Odd, Rows
-from elephas_torch.arrow.labels import label
-from elephas_torch.arrow.nulls import is_vector, kind_of, null_rows, offsets_of, own_nulls
+from elephas_torch.arrow.nulls import is_vector, kind_of, offsets_of, own_nulls
 from elephas_torch.errors import DataError
 from elephas_torch.keras.sparse import Sparse, dense
 
 if TYPE_CHECKING:  # importing it takes a while, and RDDs don't need it
     import pyarrow as pa
-
-
-def column(array: pa.Array | Sequence[pa.Array], field: Field) -> Rows:
-    """The rows of one field: a tensor, or `Sparse` where vectors are sparse.
-
-    Args:
-        array: its column; for a row of several columns a list of them, or a struct.
-
-    Returns:
-        shape (rows, ...): of `field.shape` if it has one. Doubles become float32; whole numbers
-        stay. Float32 columns share the array's memory.
-
-    Raises:
-        DataError: rows are null, differ in shape, or don't fit the field.
-    """
-    arrays = list(array) if isinstance(array, list | tuple) else [array]
-    bad = null_rows(arrays, field)
-    try:
-        if bad is not None:
-            raise Odd(int(bad.argmax()), f"null in {field.name!r}")
-        return label(shaped(decoded(arrays, field), field), field)
-    except Odd as odd:
-        raise DataError(f"row {odd.row} has {odd}") from None
 
 
 def decoded(arrays: Sequence[pa.Array], field: Field, keep: bool = False) -> Rows:

@@ -74,6 +74,9 @@ class Trainer(Training, Estimator[Any], MLWritable, MLReadable[Any]):
             columns = frames.Columns(self.features(), None, invalid=self.getHandleInvalid())
             frames.build(model, dataset, columns, frames.cluster_of(dataset.sparkSession))
         task = self._task(model, label) if model.built else None
+        if task is not None:
+            # What it couldn't say afterwards isn't worth training for.
+            self._stage(model, task).check()
         rows, label_col = self._one_hot(dataset, task)
         trained = self._spark_model(model)
         trained.fit(
@@ -183,13 +186,16 @@ class Trainer(Training, Estimator[Any], MLWritable, MLReadable[Any]):
 
     def _fitted(self, trained: SparkModel, task: Task, label: Label) -> Any:
         model = trained.master_network
-        fitted = transformer.class_of(task)(
-            model=model,
-            task=task,
+        return self._stage(
+            model,
+            task,
             history=dict(model.history.history) if model.history is not None else {},
             training_histories=trained.training_histories,
             label_metadata=label.metadata,
         )
+
+    def _stage(self, model: Model, task: Task, **state: Any) -> Any:
+        fitted = transformer.class_of(task)(model=model, task=task, **state)
         fitted._resetUid(self.uid)
         return self._copyValues(fitted)
 

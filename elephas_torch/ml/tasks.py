@@ -5,6 +5,7 @@ Told by the loss, the model's outputs and the label column's type; Spark's colum
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -207,11 +208,15 @@ def _check_classes(task: Task, label: Label | None, nb_classes: int | None) -> N
             "last layer needs as many units."
         )
     values = None if label is None else label.values
-    if values is not None and task.kind != "multilabel" and len(values) > (task.classes or 0):
-        raise ValueError(
-            f"The label column has {len(values)} classes ({', '.join(values[:10])}), and the "
-            f"model tells {task.classes} apart: its last layer needs as many units."
-        )
+    if values is None or task.kind == "multilabel" or len(values) == task.classes:
+        return
+    text = (
+        f"The label column has {len(values)} classes ({', '.join(values[:10])}), and the model "
+        f"tells {task.classes} apart: its last layer needs as many units"
+    )
+    if len(values) > (task.classes or 0):
+        raise ValueError(f"{text}.")
+    warnings.warn(f"{text}, or some predictions have no name.", stacklevel=2)
 
 
 def task_of_outputs(model: Model, model_type: ModelType | None = None) -> Task:

@@ -178,13 +178,7 @@ class Fitted(Features, SparkModelStage, MLWritable, MLReadable[Any]):
                 be made is there already.
         """
         frames.features(schema, self.features(), self._model)
-        made = self.head().fields
-        if not made:
-            raise ValueError(
-                f"{type(self).__name__} is to make no column: predictionCol and the others are "
-                "empty."
-            )
-        self._check_names()
+        made = self.check().fields
         there = {name.lower(): name for name in schema.names}
         for name in made:
             if name.lower() in there:
@@ -196,6 +190,17 @@ class Fitted(Features, SparkModelStage, MLWritable, MLReadable[Any]):
         fields = [StructField(name, inference.field_type(kind), True, self._metadata(name))
                   for name, kind in made.items()]  # fmt: skip
         return StructType([*schema.fields, *fields])
+
+    def check(self) -> Head:
+        """Returns the head; raises ValueError where the params ask for what can't be made."""
+        self._check_names()
+        found = self.head()
+        if not found.fields:
+            raise ValueError(
+                f"{type(self).__name__} is to make no column: predictionCol and the others are "
+                "empty."
+            )
+        return found
 
     def _columns(self) -> dict[str, str]:
         """Params of columns that are made, and their names."""

@@ -7,6 +7,7 @@ from pyspark.sql import functions as F
 
 from elephas_torch.errors import DataError, WorkerError
 from elephas_torch.keras import Sequential, layers
+from elephas_torch.keras.callbacks import LambdaCallback
 from elephas_torch.ml import (
     ElephasClassificationModel,
     ElephasClassifier,
@@ -107,6 +108,23 @@ def test_labels_that_no_class_number_is(small, make):
     with pytest.raises(WorkerError, match=r"Spark job failed: .*no such label") as e:
         classifier(make).fit(frame)
     assert plain(str(e.value))
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"thresholds": [0.5, 0.5]}, r"thresholds=.0\.5, 0\.5"),
+        ({"predictionCol": "same", "probabilityCol": "same"}, r"same"),
+        ({"predictionCol": "", "probabilityCol": "", "rawPredictionCol": ""}, r"make no column"),
+    ],
+    ids=["thresholds", "names", "none"],
+)
+def test_what_a_fitted_model_could_not_say_is_not_trained(small, make, params, message):
+    seen = []
+    stage = classifier(make, callbacks=[LambdaCallback(on_train_begin=seen.append)], **params)
+    with pytest.raises(ValueError, match=message) as caught:
+        stage.fit(small)
+    assert plain(str(caught.value)) and not seen
 
 
 def test_models_that_do_not_fit(small, make):

@@ -89,6 +89,8 @@ def test_classes_must_fit_the_outputs():
         task_of(model, ONE, nb_classes=10)
     with pytest.raises(ValueError, match=r"has 4 classes \(a, b, c, d\), and the model tells 3"):
         task_of(model, Label(single=True, values=("a", "b", "c", "d")))
+    with pytest.warns(UserWarning, match=r"has 2 classes \(a, b\).*some predictions have no name"):
+        assert task_of(model, Label(single=True, values=("a", "b"))).classes == 3
 
 
 def test_several_outputs_are_for_spark_model():
