@@ -1,5 +1,8 @@
 """Blocks that are joined to one as they come."""
 
+import resource
+import sys
+
 import pytest
 import torch
 
@@ -28,6 +31,16 @@ def test_columns_are_joined_in_order(dtype, shape):
     (found,), *_ = piled(*(Block([part], [None]) for part in rows.split(3))).taken()
     assert torch.equal(found, rows)
     assert found.is_contiguous()
+
+
+def test_many_rows_are_held_once():
+    """The memory grows from pages of 4 KiB to large ones, and copies nothing."""
+    rows = torch.rand(24, 2**18)
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    (found,), *_ = piled(*(Block([row[None]], [None]) for row in rows)).taken()
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - held) * 1024
+    assert torch.equal(found, rows)
+    assert sys.platform != "linux" or grown <= 1.2 * rows.nbytes
 
 
 def test_all_columns_of_a_block():
