@@ -120,7 +120,7 @@ class _Bytes:
         self._pages = _pages(mmap.PAGESIZE)
 
     def add(self, rows: Tensor) -> None:
-        new = memoryview(rows.contiguous().reshape(-1).view(torch.uint8).numpy())
+        new = rows.contiguous().reshape(-1).view(torch.uint8).numpy().data
         end = self.size + len(new)
         if end > len(self._pages):
             self._grow(max(end, 2 * len(self._pages)))
