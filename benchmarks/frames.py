@@ -34,7 +34,7 @@ def session(settings: Mapping[str, str]) -> Iterator[Any]:
         **settings,
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        "spark.driver.memory": "4g",
+        "spark.driver.memory": "8g",
         # Each file is read as one partition.
         "spark.sql.files.maxPartitionBytes": "8g",
         "spark.sql.files.openCostInBytes": "8g",

@@ -8,7 +8,7 @@ import math
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Thread
 from typing import Any
 
@@ -22,6 +22,7 @@ from elephas_torch.optimizers import Optimizer
 from elephas_torch.parameter.client import Client
 from elephas_torch.parameter.process import ServerProcess
 from elephas_torch.parameter.wire import Settings
+from elephas_torch.plan import Plan
 from elephas_torch.sources import Source
 from elephas_torch.stepping import step_of
 from elephas_torch.worker import Job
@@ -37,33 +38,22 @@ class Options:
     """How a fit is to be done; checked by whoever makes it.
 
     Attributes:
-        every: batches between two exchanges; None: one an epoch.
-        gradients: `frequency='batch'`: gradients are pushed, and the server's optimizer is the
-            compiled one unless another is given.
+        plan: what workers are told.
         optimizer: what the server steps with.
         own_optimizer: it is the compiled one, so learning rates that callbacks set are its.
     """
 
     mode: str
-    every: int | None
-    gradients: bool
+    plan: Plan
     optimizer: Optimizer
     own_optimizer: bool
     staleness: str | None
-    epochs: int
-    initial_epoch: int
-    batch_size: int
-    validation_split: float
-    shuffle: bool
-    class_weight: dict[int, float] | None
-    seed: int
     workers: int
     host: str | None
     port: int | None
     join_timeout: float
     round_timeout: float
     lease: float
-    memory: int | None
 
 
 class Run:
@@ -87,7 +77,7 @@ class Run:
         self.hooks, self.progress = hooks, progress
         self.epochs = _Epochs(options.workers)
         self._callbacks = [c for c in hooks.callbacks if c is not hooks.history]
-        self._next = options.initial_epoch
+        self._next = options.plan.initial_epoch
         self._last: dict[str, Any] = {}
         self._seen = 0
         self._failure: dict[str, Any] | None = None
@@ -107,8 +97,8 @@ class Run:
         """
         self.model.stop_training = False
         self.hooks.on_train_begin()
-        self._next = self.hooks.start(self.options.initial_epoch)[0]
-        if self._next < self.options.epochs:
+        self._next = self.hooks.start(self.options.plan.initial_epoch)[0]
+        if self._next < self.options.plan.epochs:
             self._train()
         self.hooks.on_train_end(self._last)
         ordered = sorted(self._result, key=lambda one: one["worker"])
@@ -174,17 +164,8 @@ class Run:
             weights=weights,
             url=server.url,
             token=server.token,
-            every=options.every,
-            gradients=options.gradients,
             reader=self.source.reader,
-            epochs=options.epochs,
-            initial_epoch=self._next,
-            batch_size=options.batch_size,
-            validation_split=options.validation_split,
-            shuffle=options.shuffle,
-            class_weight=options.class_weight,
-            seed=options.seed,
-            memory=options.memory,
+            plan=replace(options.plan, initial_epoch=self._next),
             timeout=max(options.round_timeout, options.join_timeout) + 30,
             beat=min(options.lease / 4, 0.5 if self.progress.verbose == 1 else 5.0),
         )
@@ -200,7 +181,7 @@ class Run:
 
     def _run_job(self, job: Job, group: str) -> None:
         try:
-            about = f"elephas_torch: {job.epochs} epochs, {self.options.mode}"
+            about = f"elephas_torch: {job.plan.epochs} epochs, {self.options.mode}"
             self.cluster.name_job(group, about)
             self._result = self.source.results(functools.partial(worker.train, job))
         except BaseException as error:
@@ -247,7 +228,7 @@ class Run:
                     event["worker"], event["lease"],
                 )  # fmt: skip
             self.epochs.note(event)
-        while self._next < self.options.epochs and self.epochs.complete(self._next):
+        while self._next < self.options.plan.epochs and self.epochs.complete(self._next):
             self._end_epoch(client)
 
     def _end_epoch(self, client: Client) -> None:
@@ -259,13 +240,13 @@ class Run:
         rate = model.optimizer.learning_rate
         self.hooks.on_epoch_end(epoch, logs)
         self._next += 1
-        if not model.stop_training and self._next < self.options.epochs:
+        if not model.stop_training and self._next < self.options.plan.epochs:
             self.hooks.on_epoch_begin(self._next)
             self.progress.begin(self._next)
         changed = _changed(model.optimizer, rate)
         if model.stop_training:
             client.control(stop=True, learning_rate=changed)
-            self._next = self.options.epochs
+            self._next = self.options.plan.epochs
         elif self._callbacks:
             client.control(learning_rate=changed, release_epoch=epoch)
 
@@ -290,7 +271,7 @@ class Run:
         return dict(sorted(logs.items()))
 
     def _show(self, client: Client) -> None:
-        if self._next < self.options.epochs:
+        if self._next < self.options.plan.epochs:
             workers = client.status()["workers"].values()
             self.progress.show(_batches_done(workers, self._next), _batches(workers, self.options))
 
@@ -376,4 +357,4 @@ def _batches_done(workers: Any, epoch: int) -> int:
 
 
 def _batches(workers: Any, options: Options) -> int:
-    return sum(-(-one["samples"] // options.batch_size) for one in workers)
+    return sum(-(-one["samples"] // options.plan.batch_size) for one in workers)

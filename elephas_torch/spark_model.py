@@ -35,6 +35,7 @@ from elephas_torch.keras.results import in_order, results, to_classes
 from elephas_torch.keras.serialization import check_custom_objects
 from elephas_torch.optimizers import Optimizer
 from elephas_torch.optimizers.base import positive
+from elephas_torch.plan import Plan
 from elephas_torch.run import Options, Run
 from elephas_torch.sources import Source, as_it_is, of_rdd
 from elephas_torch.utils.rdd_utils import to_simple_rdd
@@ -188,13 +189,9 @@ class SparkModel:
         optimizer = self._server_optimizer()
         preflight.check(model, self.frequency == "batch", class_weight)
         preflight.check_sendable(optimizer)
-        options = Options(
-            mode=self.mode,
+        plan = Plan(
             every={"epoch": None, "batch": 1}.get(self.frequency, self.frequency),  # type: ignore[arg-type]
             gradients=self.frequency == "batch",
-            optimizer=optimizer,
-            own_optimizer=self.frequency == "batch" and self.optimizer is None,
-            staleness=self.staleness,
             epochs=epochs,
             initial_epoch=initial_epoch,
             batch_size=size,
@@ -202,13 +199,20 @@ class SparkModel:
             shuffle=bool(shuffle),
             class_weight=class_weight,
             seed=int(torch.randint(2**31, (1,))) if self.seed is None else int(self.seed),
+            memory=memory.parsed(self.memory or source.cluster.setting("memory")),
+        )
+        options = Options(
+            mode=self.mode,
+            plan=plan,
+            optimizer=optimizer,
+            own_optimizer=self.frequency == "batch" and self.optimizer is None,
+            staleness=self.staleness,
             workers=source.workers,
             host=self.host,
             port=self.port,
             join_timeout=self.join_timeout,
             round_timeout=self.round_timeout,
             lease=self.lease,
-            memory=memory.parsed(self.memory or source.cluster.setting("memory")),
         )
         level = resolve_verbose(verbose)
         params = {"epochs": epochs, "steps": None, "verbose": level}

@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, cast
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -27,18 +27,15 @@ from elephas_torch.errors import (
     Diverged,
     ElephasError,
     Fenced,
-    Refused,
     WorkerError,
 )
-from elephas_torch.flat import Vectors
+from elephas_torch.exchange import Exchange
 from elephas_torch.keras import batches
-from elephas_torch.keras.batches import Samples
 from elephas_torch.keras.models import Model, all_tensors
-from elephas_torch.keras.step import Step
 from elephas_torch.optimizers import LossScaleOptimizer, Optimizer
 from elephas_torch.parameter.client import Client
-from elephas_torch.parameter.wire import Push, Reply
-from elephas_torch.stepping import OwnFlatStep, step_of
+from elephas_torch.plan import Plan
+from elephas_torch.stepping import step_of
 from elephas_torch.store import Rows
 
 
@@ -50,30 +47,19 @@ class Job:
         skeleton: the compiled model without weights.
         weights: all its tensors as safetensors, in the `value` of a Spark broadcast or the like.
         url, token: the parameter server's.
-        every: batches between two exchanges; None: one an epoch.
-        gradients: push gradients (`frequency='batch'`) in place of pseudo-gradients.
         reader: how rows are read.
+        plan: how they are trained on.
         beat: seconds between two signs of life.
-        memory: bytes that a worker's rows may take; None: see `memory.Budget`.
     """
 
     skeleton: Model = field(repr=False)
     weights: Any = field(repr=False)
     url: str
     token: str = field(repr=False)
-    every: int | None
-    gradients: bool
     reader: data.Reader
-    epochs: int
-    initial_epoch: int
-    batch_size: int
-    validation_split: float
-    shuffle: bool
-    class_weight: dict[int, float] | None
-    seed: int
+    plan: Plan
     timeout: float
     beat: float
-    memory: int | None = None
 
 
 class RowsCut(Exception):
@@ -178,16 +164,16 @@ def load_model(skeleton: Model, weights: bytes) -> Model:
     return copy.deepcopy(skeleton).flesh_out(safetensors.torch.load(bytes(weights)))
 
 
-def steps_done(job: Job, joined: Any, rows: int) -> int:
+def steps_done(plan: Plan, joined: Any, rows: int) -> int:
     """How many steps a lost attempt had made, which this one doesn't make again.
 
     Args:
         joined: the server's answer to the worker's joining.
         rows: the rows that the worker trains on.
     """
-    total = -(-rows // job.batch_size)
-    epochs = max(joined.epoch - job.initial_epoch, 0)
-    return epochs * total + min(joined.batch * (job.every or total), total - 1)
+    total = plan.total(rows)
+    epochs = max(joined.epoch - plan.initial_epoch, 0)
+    return epochs * total + min(joined.batch * (plan.every or total), total - 1)
 
 
 def catch_up(optimizer: Optimizer, steps: int) -> None:
@@ -212,8 +198,8 @@ class _Worker:
             self.client.join(self.partition, self.attempt, samples=0)
             return {"worker": self.partition, "rows": 0, "history": {}}
         with contextlib.closing(loaded):
-            training, validation = loaded.split(job.validation_split)
-            training = training.weighed(job.class_weight)
+            training, validation = loaded.split(job.plan.validation_split)
+            training = training.weighed(job.plan.class_weight)
             joined = self.client.join(self.partition, self.attempt, samples=len(training))
             with _Heartbeat(job, self.partition, self.attempt, self.progress):
                 self._train(model, training, validation, joined)
@@ -222,23 +208,25 @@ class _Worker:
 
     def _loaded(self, model: Model, rows: Iterable[Any]) -> Rows | None:
         try:
-            return store.load(model, self.job.reader, rows, self.job.memory)
+            return store.load(model, self.job.reader, rows, self.job.plan.memory)
         except DataError as error:
             raise DataError(f"Partition {self.partition}: {error}") from None
 
     def _train(self, model: Model, training: Rows, validation: Rows | None, joined: Any) -> None:
-        job = self.job
+        plan = self.job.plan
         step = step_of(model)
-        exchange = _Exchange(self, step, joined)
-        catch_up(model.optimizer, steps_done(job, joined, len(training)))
+        exchange = Exchange(
+            plan, step, self.client, (self.partition, self.attempt), joined, self.progress
+        )
+        catch_up(model.optimizer, steps_done(plan, joined, len(training)))
         stop = joined.stop
-        if joined.epoch > job.initial_epoch:
+        if joined.epoch > plan.initial_epoch:
             # A lost attempt may have ended that epoch without telling; told twice it counts once.
             stop = self.client.report(self.partition, self.attempt, joined.epoch - 1, {}).stop
-        for epoch in range(max(joined.epoch, job.initial_epoch), job.epochs):
+        for epoch in range(max(joined.epoch, plan.initial_epoch), plan.epochs):
             if stop:
                 return
-            torch.manual_seed(batches.mix(job.seed, self.partition, epoch))
+            torch.manual_seed(batches.mix(plan.seed, self.partition, epoch))
             began = time.perf_counter()
             model.train()
             step.reset()
@@ -255,7 +243,7 @@ class _Worker:
             model.eval()
             if validation is not None:
                 step.reset()
-                for batch in validation.epoch(max(job.batch_size, 256)):
+                for batch in validation.epoch(max(plan.batch_size, 256)):
                     step.evaluate(batch)
                 summary["val"] = step.sums()
                 logs |= {f"val_{name}": value for name, value in step.logs().items()}
@@ -267,76 +255,8 @@ class _Worker:
             self._local_rate(model, reply.learning_rate)
 
     def _local_rate(self, model: Model, rate: float | None) -> None:
-        if rate is not None and not self.job.gradients:
+        if rate is not None and not self.job.plan.gradients:
             model.optimizer.learning_rate = rate
-
-
-class _Exchange:
-    """A worker's updates: computed by mode and frequency, pushed, answered by fresh weights."""
-
-    def __init__(self, worker: _Worker, step: Step | OwnFlatStep, joined: Any) -> None:
-        self.worker, self.job, self.client = worker, worker.job, worker.client
-        self.step, self.flat = step, step.flat
-        self.seq, self.version = joined.seq, self.client.pull(step.flat.vectors)
-        self.done = joined.batch
-        self.rate: float | None = joined.learning_rate
-        self.base = self.flat.parameters.clone() if not self.job.gradients else self.flat.parameters
-        self.update = torch.empty_like(self.base) if not self.job.gradients else self.flat.gradients
-
-    def epoch(self, rows: Rows, epoch: int) -> bool:
-        """Runs one epoch; returns whether to stop."""
-        job, progress = self.job, self.worker.progress
-        key = (job.seed, self.worker.partition, epoch)
-        total = -(-len(rows) // job.batch_size)
-        every = job.every or total
-        start, self.done = min(self.done * every, total - 1), 0
-        progress.update(epoch=epoch, batch=start, rows=0)
-        seen = 0
-        found = rows.epoch(job.batch_size, job.shuffle, key, start)
-        for number, batch in enumerate(found, start):
-            (self._gradients if job.gradients else self.step.train)(batch)
-            seen += len(batch)
-            progress["batch"] = number + 1
-            progress["rows"] += len(batch)
-            last = number + 1 == total
-            if last or (number + 1) % every == 0:
-                if self._push(epoch, seen, last).stop:
-                    return True
-                seen = 0
-        return False
-
-    def _gradients(self, batch: Samples) -> None:
-        """Computes gradients for the server, which steps with them as they are: not scaled."""
-        step, optimizer = self.step, cast(Any, self.step.optimizer)
-        if not optimizer.scales_loss:
-            step.gradients(batch)
-            return
-        before = step.sums()
-        step.gradients(batch, scaled=True)
-        # A batch whose scaled gradients overflow is computed again: the others of its round wait.
-        while not optimizer.unscale(self.flat.gradients) and optimizer.dynamic_scale >= 1:
-            step.load_sums([before])
-            step.gradients(batch, scaled=True)
-
-    def _push(self, epoch: int, samples: int, last: bool) -> Reply:
-        flat, worker = self.flat, self.worker
-        if not self.job.gradients:
-            if last and epoch + 1 == self.job.epochs:
-                self.step.model._finish_training()
-            torch.sub(self.base, flat.parameters, out=self.update)
-        push = Push(worker.partition, worker.attempt, self.seq, self.version, samples, epoch, last)
-        update = Vectors(self.update, flat.state, flat.counters)
-        try:
-            reply = self.client.exchange(push, update, flat.vectors)
-        except Refused as error:
-            if torch.isfinite(self.update).all() and torch.isfinite(flat.state).all():
-                raise
-            raise Diverged(str(error)) from None
-        if not self.job.gradients:
-            self.base.copy_(flat.parameters)
-        self.seq, self.version = self.seq + 1, reply.version
-        self.rate = reply.learning_rate
-        return reply
 
 
 class _Heartbeat:

@@ -7,6 +7,7 @@ import pytest
 from elephas_torch import worker
 from elephas_torch.keras.optimizers import SGD
 from elephas_torch.optimizers.schedules import ExponentialDecay
+from elephas_torch.plan import Plan
 
 
 @pytest.mark.parametrize(
@@ -22,9 +23,19 @@ from elephas_torch.optimizers.schedules import ExponentialDecay
     ],
 )
 def test_steps_that_were_done(every, initial, epoch, batch, steps):
-    job = SimpleNamespace(batch_size=4, every=every, initial_epoch=initial)
+    plan = Plan(
+        every=every,
+        gradients=False,
+        epochs=9,
+        initial_epoch=initial,
+        batch_size=4,
+        validation_split=0.0,
+        shuffle=True,
+        class_weight=None,
+        seed=0,
+    )
     joined = SimpleNamespace(epoch=epoch, batch=batch)
-    assert worker.steps_done(job, joined, rows=15) == steps
+    assert worker.steps_done(plan, joined, rows=15) == steps
 
 
 def test_a_schedule_goes_on_and_a_rate_s_optimizer_begins_anew():

@@ -1,0 +1,109 @@
+"""A worker's updates, and the fresh weights that answer them."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+
+from elephas_torch.errors import Diverged, Refused
+from elephas_torch.flat import Vectors
+from elephas_torch.keras.batches import Samples
+from elephas_torch.keras.step import Step
+from elephas_torch.parameter.client import Client
+from elephas_torch.parameter.wire import Joined, Push, Reply
+from elephas_torch.plan import Plan
+from elephas_torch.stepping import OwnFlatStep
+from elephas_torch.store import Rows
+
+
+class Exchange:
+    """A worker's updates: computed by mode and frequency, pushed, answered by fresh weights.
+
+    Args:
+        plan: when to exchange, and what.
+        step: what computes on one batch; its flat vectors get the server's weights.
+        client: the server's.
+        worker: its number and attempt.
+        joined: what the server answered to its joining.
+        progress: where it is, for others to read: epoch, batch, rows.
+
+    Attributes:
+        rate: the learning rate that the driver set, if it did.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        step: Step | OwnFlatStep,
+        client: Client,
+        worker: tuple[int, int],
+        joined: Joined,
+        progress: dict[str, int],
+    ) -> None:
+        self.plan, self.client, self.progress = plan, client, progress
+        self.number, self.attempt = worker
+        self.step, self.flat = step, step.flat
+        self.seq, self.version = joined.seq, self.client.pull(step.flat.vectors)
+        self.done = joined.batch
+        self.rate: float | None = joined.learning_rate
+        if plan.gradients:
+            self.base, self.update = self.flat.parameters, self.flat.gradients
+        else:
+            self.base = self.flat.parameters.clone()
+            self.update = torch.empty_like(self.base)
+
+    def epoch(self, rows: Rows, epoch: int) -> bool:
+        """Runs one epoch; returns whether to stop."""
+        plan, progress = self.plan, self.progress
+        key = (plan.seed, self.number, epoch)
+        total = plan.total(len(rows))
+        every = plan.every or total
+        start, self.done = min(self.done * every, total - 1), 0
+        progress.update(epoch=epoch, batch=start, rows=0)
+        seen = 0
+        found = rows.epoch(plan.batch_size, plan.shuffle, key, start)
+        for number, batch in enumerate(found, start):
+            (self._gradients if plan.gradients else self.step.train)(batch)
+            seen += len(batch)
+            progress["batch"] = number + 1
+            progress["rows"] += len(batch)
+            last = number + 1 == total
+            if last or (number + 1) % every == 0:
+                if self._push(epoch, seen, last).stop:
+                    return True
+                seen = 0
+        return False
+
+    def _gradients(self, batch: Samples) -> None:
+        """Computes gradients for the server, which steps with them as they are: not scaled."""
+        step, optimizer = self.step, cast(Any, self.step.optimizer)
+        if not optimizer.scales_loss:
+            step.gradients(batch)
+            return
+        before = step.sums()
+        step.gradients(batch, scaled=True)
+        # A batch whose scaled gradients overflow is computed again: the others of its round wait.
+        while not optimizer.unscale(self.flat.gradients) and optimizer.dynamic_scale >= 1:
+            step.load_sums([before])
+            step.gradients(batch, scaled=True)
+
+    def _push(self, epoch: int, samples: int, last: bool) -> Reply:
+        flat = self.flat
+        if not self.plan.gradients:
+            if last and epoch + 1 == self.plan.epochs:
+                self.step.model._finish_training()
+            torch.sub(self.base, flat.parameters, out=self.update)
+        push = Push(self.number, self.attempt, self.seq, self.version, samples, epoch, last)
+        update = Vectors(self.update, flat.state, flat.counters)
+        try:
+            reply = self.client.exchange(push, update, flat.vectors)
+        except Refused as error:
+            if torch.isfinite(self.update).all() and torch.isfinite(flat.state).all():
+                raise
+            raise Diverged(str(error)) from None
+        if not self.plan.gradients:
+            self.base.copy_(flat.parameters)
+        self.seq, self.version = self.seq + 1, reply.version
+        self.rate = reply.learning_rate
+        return reply
