@@ -31,6 +31,7 @@ _DEFAULTS: dict[str, Any] = {
     "round_timeout": 3600.0,
     "lease": 60.0,
     "memory": None,
+    "shared_memory": True,
 }
 #: Positional orders: elephas's first versions (with a context) and its later ones.
 _FIRST = ("sc", "model", "optimizer", "mode", "frequency", "num_workers")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, cast
 
 import torch
@@ -11,10 +12,16 @@ from elephas_torch.flat import Vectors
 from elephas_torch.keras.batches import Samples
 from elephas_torch.keras.step import Step
 from elephas_torch.parameter.client import Client
+from elephas_torch.parameter.local import Link
 from elephas_torch.parameter.wire import Joined, Push, Reply
 from elephas_torch.plan import Plan
 from elephas_torch.stepping import OwnFlatStep
 from elephas_torch.store import Rows
+
+logger = logging.getLogger(__name__)
+
+#: Elements from which on copying a vector takes longer than laying a model over it.
+_LARGE = 1_000_000
 
 
 class Exchange:
@@ -44,14 +51,32 @@ class Exchange:
         self.plan, self.client, self.progress = plan, client, progress
         self.number, self.attempt = worker
         self.step, self.flat = step, step.flat
-        self.seq, self.version = joined.seq, self.client.pull(step.flat.vectors)
+        self.link = self._linked()
+        self.seq, self.version = joined.seq, self.link.pull(step.flat.vectors)
         self.done = joined.batch
         self.rate: float | None = joined.learning_rate
         if plan.gradients:
+            self._compute_there()
             self.base, self.update = self.flat.parameters, self.flat.gradients
         else:
-            self.base = self.flat.parameters.clone()
-            self.update = torch.empty_like(self.base)
+            self.base, room = self.flat.parameters.clone(), self.link.update
+            self.update = torch.empty_like(self.base) if room is None else room.parameters
+
+    def _linked(self) -> Link:
+        """The server's memory where it is this machine's, else HTTP."""
+        if not self.plan.shared_memory:
+            return self.client
+        found = self.client.share(self.number, self.attempt, self.flat.vectors.sizes)
+        logger.debug("Worker %d: updates by %s", self.number, (found or self.client).name)
+        return found or self.client
+
+    def _compute_there(self) -> None:
+        """Gradients are computed where the server reads them; in hogwild mode with the weights
+        that all workers change, which nobody has to copy then."""
+        room = self.link.update
+        if room is not None:
+            self.flat.move(gradients=room.parameters)
+        self.flat.move(parameters=self.link.parameters)
 
     def epoch(self, rows: Rows, epoch: int) -> bool:
         """Runs one epoch; returns whether to stop."""
@@ -97,7 +122,7 @@ class Exchange:
         push = Push(self.number, self.attempt, self.seq, self.version, samples, epoch, last)
         update = Vectors(self.update, flat.state, flat.counters)
         try:
-            reply = self.client.exchange(push, update, flat.vectors)
+            reply = self._exchanged(push, update)
         except Refused as error:
             if torch.isfinite(self.update).all() and torch.isfinite(flat.state).all():
                 raise
@@ -106,4 +131,14 @@ class Exchange:
             self.base.copy_(flat.parameters)
         self.seq, self.version = self.seq + 1, reply.version
         self.rate = reply.learning_rate
+        return reply
+
+    def _exchanged(self, push: Push, update: Vectors) -> Reply:
+        flat = self.flat
+        if not self.plan.gradients or flat.parameters.numel() < _LARGE:
+            return self.link.exchange(push, update, flat.vectors)
+        # Nobody but the server changes the weights: they may lie where it has made them.
+        reply, found = self.link.borrow(push, update, flat.vectors)
+        if found.data_ptr() != flat.parameters.data_ptr():
+            flat.move(parameters=found)
         return reply

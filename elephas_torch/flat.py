@@ -77,6 +77,23 @@ class Flat:
         self._gradient_views = list(_views(self.gradients, self._parameters))
         self.attach_gradients()
 
+    def move(self, parameters: Tensor | None = None, gradients: Tensor | None = None) -> None:
+        """Lays the weights, or their gradients, over other memory, and takes what is there.
+
+        Args:
+            parameters, gradients: float32, 1-D, of the same length as those before.
+        """
+        if parameters is not None:
+            self.parameters = parameters
+            for weight, view in zip(
+                self._parameters, _views(parameters, self._parameters), strict=True
+            ):
+                weight.data = view
+        if gradients is not None:
+            self.gradients = gradients
+            self._gradient_views = list(_views(gradients, self._parameters))
+            self.attach_gradients()
+
     def attach_gradients(self) -> None:
         """Makes every weight's `.grad` its view again (something may have set it to None)."""
         for parameter, view in zip(self._parameters, self._gradient_views, strict=True):

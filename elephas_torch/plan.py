@@ -13,6 +13,7 @@ class Plan:
         every: batches between two exchanges; None: one an epoch.
         gradients: push gradients (`frequency='batch'`) in place of pseudo-gradients.
         memory: bytes that a worker's rows may take; None: see `memory.Budget`.
+        shared_memory: exchange with a server of the same machine by memory that both have.
     """
 
     every: int | None
@@ -25,6 +26,7 @@ class Plan:
     class_weight: dict[int, float] | None
     seed: int
     memory: int | None = None
+    shared_memory: bool = True
 
     def total(self, rows: int) -> int:
         """Batches of an epoch of so many rows."""

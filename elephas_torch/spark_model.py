@@ -74,6 +74,9 @@ class SparkModel:
             or bytes. Rows beyond it are streamed from the executor's disk, through a shuffle
             buffer of half the size. Default None: as long as a quarter of the executor's memory
             is free. Also `spark.elephas.memory`.
+        shared_memory: True (default): workers on the server's own machine exchange updates with it
+            by memory that both have; in mode 'hogwild' with plain SGD they change the weights
+            there themselves. False: all updates go over HTTP, as those of other machines do.
 
     Attributes:
         master_network: the model.
@@ -104,6 +107,8 @@ class SparkModel:
         self.lease = positive("SparkModel", "lease", given["lease"])
         self.memory: str | int | None = given["memory"]
         memory.parsed(self.memory)
+        check_flag("shared_memory", given["shared_memory"])
+        self.shared_memory = bool(given["shared_memory"])
         self.training_histories: list[dict[str, list[float]]] = []
 
     @property
@@ -200,6 +205,7 @@ class SparkModel:
             class_weight=class_weight,
             seed=int(torch.randint(2**31, (1,))) if self.seed is None else int(self.seed),
             memory=memory.parsed(self.memory or source.cluster.setting("memory")),
+            shared_memory=self.shared_memory,
         )
         options = Options(
             mode=self.mode,
@@ -427,6 +433,7 @@ class SparkModel:
             "round_timeout": self.round_timeout,
             "lease": self.lease,
             "memory": self.memory,
+            "shared_memory": self.shared_memory,
         }
 
     def save(self, file_name: Any, overwrite: bool = True) -> None:

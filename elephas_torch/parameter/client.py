@@ -11,10 +11,13 @@ from concurrent.futures import Future, TimeoutError
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+from torch import Tensor
+
 from elephas_torch.errors import ElephasError, Fenced, Refused, ServerError, WaitTimeout
 from elephas_torch.flat import Vectors
-from elephas_torch.parameter import wire
+from elephas_torch.parameter import local, wire
 from elephas_torch.parameter.connection import Connection, Head
+from elephas_torch.parameter.local import Link
 from elephas_torch.parameter.wire import Joined, Push, Reply
 
 if TYPE_CHECKING:
@@ -33,6 +36,8 @@ class Client:
     when it says no, `Fenced` when a newer attempt of the worker has joined, and `WaitTimeout`
     when something was waited for in vain.
 
+    It is a `Link` itself, by which updates go over HTTP.
+
     Args:
         url: the server's address, such as "http://10.0.0.1:4000".
         token: the run's token.
@@ -42,6 +47,9 @@ class Client:
     Raises:
         ValueError: `url` isn't one.
     """
+
+    name = "http"
+    update = parameters = None
 
     def __init__(self, url: str, token: str, *, timeout: float = 630.0) -> None:
         parts = urlsplit(url)
@@ -84,6 +92,21 @@ class Client:
         body = {"attempt": attempt, "samples": samples, "info": _described(info)}
         return Joined(**self._json(f"POST /workers/{worker}", body))
 
+    def share(self, worker: int, attempt: int, sizes: wire.Sizes) -> Link | None:
+        """Shares memory with a server of this machine; to be called once, after `join`.
+
+        Args:
+            sizes: the vectors' lengths.
+
+        Returns:
+            What exchanges updates from now on in place of this client, which stays for all
+            else. None where the server is on another machine, in another container or another
+            user's, or the system has no such memory.
+        """
+        body = {"attempt": attempt, "machine": local.here()}
+        place = self._json(f"POST /workers/{worker}/memory", body)
+        return local.opened(place, sizes, self._announce, self.pull)
+
     def pull(self, into: Vectors, version: int = -1) -> int:
         """Gets the server's vectors.
 
@@ -121,6 +144,21 @@ class Client:
         head = wire.pack_push(push, update.sizes)
         body: list[memoryview | bytes] = [head, *wire.buffers(update)]
         return self._vectors(self._connection.request("POST /update", "", body), into)
+
+    def borrow(self, push: Push, update: Vectors, into: Vectors) -> tuple[Reply, Tensor]:
+        """The same; for links that needn't copy what they get (see `share`)."""
+        return self.exchange(push, update, into), into.parameters
+
+    def _announce(
+        self, push: Push, sizes: wire.Sizes, into: Vectors
+    ) -> tuple[Reply, tuple[int, bytes] | None]:
+        """Sends a push whose vectors lie in shared memory."""
+        head = self._connection.request("POST /update", "", [wire.pack_push(push, sizes)])
+        if head.length != wire.REPLY_BYTES + wire.PLACE_BYTES or head.status >= 400:
+            return self._vectors(head, into), None
+        answer = memoryview(self._connection.read(head.length))
+        reply = wire.unpack_reply(answer, sizes)
+        return reply, wire.unpack_place(answer[wire.REPLY_BYTES :])
 
     def beat(self, worker: int, attempt: int, progress: dict[str, Any] | None = None) -> Reply:
         """Renews the worker's lease; `progress` is shown by `status()`."""

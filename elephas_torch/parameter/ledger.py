@@ -48,6 +48,7 @@ class Worker:
         epoch, batch: the epoch to go on in, and how many of its pushes were applied.
         done: the last epoch whose last push was applied, -1 at first.
         reported: the last epoch that was reported on, -1 at first.
+        link: how its updates come: "http", or "memory" that it shares with the server.
     """
 
     id: int
@@ -61,6 +62,7 @@ class Worker:
     batch: int = 0
     done: int = -1
     reported: int = -1
+    link: str = "http"
     progress: dict[str, Any] = field(default_factory=dict)
     pending: Pending | None = None
 
@@ -98,6 +100,7 @@ class Worker:
             "seq": self.seq,
             "epoch": self.epoch,
             "batch": self.batch,
+            "link": self.link,
             "waiting": self.pending is not None,
             "last_seen": round(now - self.last_seen, 3),
             "progress": self.progress,

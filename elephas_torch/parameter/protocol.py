@@ -43,11 +43,12 @@ class Response(NamedTuple):
 class Pushes(Protocol):
     """Who answers pushes. All but `push`'s `tell` is called on the loop."""
 
-    def accepts(self, head: bytes) -> bool:
-        """Whether this head, without its empty line, announces a push that may be received."""
+    def accepts(self, head: bytes) -> int:
+        """The length of the push that this head, without its empty line, announces; 0 where it
+        may not be received."""
 
-    def take(self) -> Body:
-        """Returns a buffer for a push."""
+    def take(self, length: int) -> Body:
+        """Returns a buffer for a push of a length that was accepted."""
 
     def free(self, body: Body) -> None:
         """Takes back a buffer whose push never came whole."""
@@ -173,7 +174,7 @@ class Receiver(asyncio.BufferedProtocol):
         self._thread = threading.get_ident()
         self._scratch = memoryview(bytearray(_HEAD_BYTES))
         self._body: Body | None = None
-        self._have = 0
+        self._have = self._length = 0
         self._known = self._later = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -225,15 +226,16 @@ class Receiver(asyncio.BufferedProtocol):
         if known and hmac.compare_digest(data[: len(known)], known):
             return len(known)
         end = data.find(b"\r\n\r\n") if data.startswith(_START) else -1
-        if end < 0 or not self._pushes.accepts(data[:end]):
+        length = self._pushes.accepts(data[:end]) if end >= 0 else 0
+        if not length:
             return 0
         # Each push of a connection has the same head, token included: it is parsed once.
-        self._known = data[: end + 4]
+        self._known, self._length = data[: end + 4], length
         return end + 4
 
     def _start(self, data: bytes, start: int) -> bytes:
         """Begins a push whose body begins at `start`; returns what lies behind it."""
-        body = self._pushes.take()
+        body = self._pushes.take(self._length)
         early = data[start : start + len(body.buffer)]
         body.buffer[: len(early)] = early
         self._body, self._have = body, len(early)

@@ -53,6 +53,12 @@ class Join(BaseModel):
     info: dict[str, Any] = Field(default_factory=dict)
 
 
+class Share(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    attempt: int
+    machine: str
+
+
 class Beat(BaseModel):
     model_config = ConfigDict(extra="forbid")
     attempt: int
@@ -89,9 +95,9 @@ class Application:
         self.sizes = state.settings.sizes
         self.length = wire.PUSH_BYTES + wire.vector_bytes(self.sizes)
         self.inline = sum(self.sizes) <= INLINE_ELEMENTS
-        self._push_length = str(self.length).encode()
         self._authorization = f"Bearer {token}".encode()
-        self._free: list[wire.Body] = []
+        self._free: dict[int, list[wire.Body]] = {self.length: [], wire.PUSH_BYTES: []}
+        self._lengths = {str(length).encode(): length for length in self._free}
         self._threads = ThreadPoolExecutor(min(4, os.cpu_count() or 1), "elephas-apply")
         self._control = control_app(self)
         self._answer_length = str(wire.REPLY_BYTES + wire.vector_bytes(self.sizes)).encode()
@@ -131,24 +137,29 @@ class Application:
         if not self._has_token(headers):
             raise Refused("Wrong or missing token: send this run's as a bearer token.", 401)
 
-    def accepts(self, head: bytes) -> bool:
-        """Whether this head announces a plain push of the right length, with the token."""
+    def accepts(self, head: bytes) -> int:
+        """The length of the plain push that this head announces, with the token; else 0."""
         headers = plain_fields(head)
-        return (
-            headers is not None
-            and headers.get(b"content-length") == self._push_length
-            and headers.get(b"connection", b"keep-alive").lower() == b"keep-alive"
-            and headers.keys().isdisjoint(_UNUSUAL)
-            and self._has_token(headers)
-        )
+        if (
+            headers is None
+            or headers.get(b"connection", b"keep-alive").lower() != b"keep-alive"
+            or not headers.keys().isdisjoint(_UNUSUAL)
+            or not self._has_token(headers)
+        ):
+            return 0
+        return self._lengths.get(headers.get(b"content-length", b""), 0)
 
-    def take(self) -> wire.Body:
-        """Returns a buffer for a push."""
-        return self._free.pop() if self._free else wire.allocate(self.sizes, wire.PUSH_BYTES)
+    def take(self, length: int) -> wire.Body:
+        """Returns a buffer for a push: whole, or of its head alone."""
+        free = self._free[length]
+        if free:
+            return free.pop()
+        sizes = self.sizes if length == self.length else (0, 0, 0)
+        return wire.allocate(sizes, wire.PUSH_BYTES)
 
     def free(self, body: wire.Body) -> None:
         """Takes back a buffer that nothing uses any more."""
-        self._free.append(body)
+        self._free[len(body.buffer)].append(body)
 
     def push(self, body: wire.Body, tell: Callable[[Response], None]) -> None:
         """Applies a push; tells the answer, once it is there, from whatever thread."""
@@ -160,19 +171,26 @@ class Application:
     def _push(self, body: wire.Body, tell: Callable[[Response], None]) -> None:
         try:
             push = wire.unpack_push(body.buffer, self.sizes)
-            future = self.state.push(push, body.vectors)
+            alone = len(body.buffer) == wire.PUSH_BYTES and self.length > wire.PUSH_BYTES
+            future = self.state.push_shared(push) if alone else self.state.push(push, body.vectors)
         except Exception as error:
             tell(failure(error, "POST", "/update"))
             return
-        future.add_done_callback(lambda done: tell(self._pushed(body, done)))
+        future.add_done_callback(
+            lambda done: tell(self._pushed(body, done, push if alone else None))
+        )
 
-    def _pushed(self, body: wire.Body, done: Future[wire.Answer]) -> Response:
+    def _pushed(
+        self, body: wire.Body, done: Future[wire.Answer], shared: wire.Push | None
+    ) -> Response:
         error = done.exception()
         if error is not None:
             return failure(error, "POST", "/update")
         # Only now: after an error the round may still hold the buffer.
         self.free(body)
-        return self._response(done.result())
+        answer = done.result()
+        place = self.state.slots.place(shared, answer) if shared else None
+        return self._response(answer) if place is None else self._placed(answer, place)
 
     def _has_token(self, headers: dict[bytes, bytes]) -> bool:
         given = headers.get(b"authorization", b"")
@@ -180,13 +198,13 @@ class Application:
 
     async def _received(self, headers: dict[bytes, bytes], receive: Receive) -> wire.Body:
         length = content_length(headers)
-        if length != self.length:
+        if length not in self._free:
             raise Refused(
                 f"A push to this server has {self.length} bytes, for vectors of lengths "
                 f"{self.sizes} (parameters, state, counters). Received: {length}",
                 413 if length > self.length else 400,
             )
-        body = self.take()
+        body = self.take(length)
         await fill(body.buffer, receive)
         return body
 
@@ -203,6 +221,10 @@ class Application:
             return
         self.state.counts["pulls"] += 1
         await respond(send, self._response(await self.run(self.state.pull)))
+
+    def _placed(self, answer: wire.Answer, place: bytes) -> Response:
+        body = wire.pack_reply(answer.reply, self.sizes) + place
+        return Response(200, [(b"content-length", str(len(body)).encode())], [body])
 
     def _response(self, answer: wire.Answer) -> Response:
         headers = [
@@ -338,6 +360,11 @@ def control_app(application: Application) -> FastAPI:
         """A worker is done."""
         await run(state.leave, worker, attempt)
         return as_json({})
+
+    @app.post("/workers/{worker}/memory")
+    async def share(worker: int, body: Share) -> FastResponse:
+        """Where a worker of this machine finds memory for its updates, if there is any."""
+        return as_json(await run(state.share, worker, body.attempt, body.machine))
 
     @app.post("/workers/{worker}/beat")
     async def beat(worker: int, body: Beat) -> FastResponse:

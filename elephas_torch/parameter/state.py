@@ -20,6 +20,7 @@ from elephas_torch.parameter.events import EventLog, settle, settled
 from elephas_torch.parameter.gate import Gate
 from elephas_torch.parameter.ledger import Ledger, Pending, Worker
 from elephas_torch.parameter.rounds import Contribution, Rounds
+from elephas_torch.parameter.slots import Slots
 from elephas_torch.parameter.weights import Weights
 from elephas_torch.parameter.wire import Answer, Joined, Push, Reply, Settings
 
@@ -47,6 +48,7 @@ class State:
     ) -> None:
         self.settings, self.clock = settings, clock
         self.weights = Weights(settings, initial)
+        self.slots = Slots(self.weights, settings)
         self.ledger = Ledger(settings.workers, settings.lease, clock)
         self.events = EventLog()
         self.stop = False
@@ -67,7 +69,12 @@ class State:
         with self._lock:
             before = self.ledger.workers.get(worker)
             known = (before.attempt, before.state) if before else None
+            if before is not None:
+                self._take_position(before)
             record = self.ledger.join(worker, attempt, samples, info)
+            if known and known[0] < attempt:
+                record.link = "http"
+                self.slots.close(worker)
             replaced = self._replace(record) if known and known[0] < attempt else []
             joined = Joined(*record.position(), *self.reply())
         if known != (attempt, record.state):
@@ -75,6 +82,18 @@ class State:
         _fail_all(replaced, Fenced(f"Worker {worker} was replaced by attempt {attempt}."))
         self._settle_rounds()
         return joined
+
+    def share(self, worker: int, attempt: int, machine: str) -> dict[str, Any]:
+        """Gives a worker of this machine memory for its updates; see `Slots.open`.
+
+        Raises as `Ledger.seen`.
+        """
+        with self._lock:
+            record = self._seen(worker, attempt)
+            position = (*record.position(), record.done)
+            place = self.slots.open(worker, attempt, machine, position)
+            record.link = "memory" if place else "http"
+            return place
 
     def push(self, push: Push, update: Vectors) -> Future[Answer]:
         """Takes one update; its memory must not be touched until the answer is there.
@@ -109,6 +128,18 @@ class State:
             self._apply(worker, update)
         return future
 
+    def push_shared(self, push: Push) -> Future[Answer]:
+        """Takes an update that lies in the worker's slot; otherwise as `push`."""
+        update = self.slots.vectors(push)
+        if update is None:
+            with self._lock:
+                self._admit(push)
+            raise Refused(
+                f"Attempt {push.attempt} of worker {push.worker} has no shared memory here: its "
+                "updates must be sent whole."
+            )
+        return self.push(push, update)
+
     def pull(self) -> Answer:
         """Returns the vectors as they are."""
         version, body = self.weights.snapshot()
@@ -135,6 +166,7 @@ class State:
                 future = self._gate.add(worker, epoch, deadline)
             else:
                 future = settled(self.reply())
+        self._look()
         if fresh:
             self.events.add("report", worker=worker, attempt=attempt, epoch=epoch, summary=summary)
         return future
@@ -160,8 +192,9 @@ class State:
             record = self.ledger.workers.get(worker)
             leaves = record is not None and record.state not in ("left", "failed")
             if record is not None and leaves:
-                self.ledger.seen(worker, attempt)
+                self._take_position(self.ledger.seen(worker, attempt))
                 record.state = "left"
+                self.slots.close(worker)
         if leaves:
             self.events.add("leave", worker=worker, attempt=attempt)
         self._settle_rounds()
@@ -189,6 +222,9 @@ class State:
         with self._lock:
             if stop is not None:
                 self.stop = stop
+            if self.weights.board is not None:
+                rate = self.weights.optimizer.learning_rate
+                self.weights.board.tell(self.stop, self.learning_rate, rate)
             passed = self._gate.release(-1 if release_epoch is None else release_epoch)
             passed += self._gate.release_all() if self.stop else []
             waiting = self._drop_waiting() if self.stop and self._rounds else []
@@ -199,8 +235,10 @@ class State:
 
     def status(self) -> dict[str, Any]:
         """Returns what is going on, as JSON-able data."""
+        self._look()
         with self._lock:
             now, active = self.clock(), self.ledger.active()
+            pushes, staleness = self._counted()
             described = {str(key): w.described(now) for key, w in self.ledger.workers.items()}
             return {
                 "name": wire.NAME,
@@ -215,8 +253,8 @@ class State:
                 "expected": self.ledger.expected,
                 "workers": described,
                 "missing": rounds.missing(active) if self._rounds else [],
-                "staleness": {str(key): self.staleness[key] for key in sorted(self.staleness)},
-                "counts": dict(self.counts),
+                "staleness": {str(key): staleness[key] for key in sorted(staleness)},
+                "counts": {**self.counts, **({"pushes": pushes} if pushes else {})},
                 "failures": list(self.failures),
                 "uptime": round(now - self._started, 3),
             }
@@ -244,8 +282,33 @@ class State:
 
     # Below: with the lock held, where a name says nothing else.
 
+    def _counted(self) -> tuple[int, Counter[int]]:
+        """Updates, and how stale they were: the server's, and those of workers that step."""
+        found = self.weights.board
+        if found is None:
+            return self.counts["pushes"], self.staleness
+        return self.counts["pushes"] + found.pushes(), self.staleness + Counter(found.staleness())
+
+    def _look(self) -> None:
+        """Takes notice of what workers have done by themselves."""
+        if self.weights.board is None:
+            return
+        with self._lock:
+            for record in self.ledger.workers.values():
+                self._take_position(record)
+            closed = self._epochs_closed()
+        self._tell_epochs(closed)
+
+    def _take_position(self, record: Worker) -> None:
+        """Looks where a worker is that steps by itself."""
+        found = self.weights.board
+        position = found.position(record.id, record.attempt) if found is not None else None
+        if position is not None:
+            record.seq, record.epoch, record.batch, record.done = position
+
     def _seen(self, worker: int, attempt: int) -> Worker:
         record = self.ledger.seen(worker, attempt)
+        self._take_position(record)
         if record.state == "expired":
             record.state = "active"
             self.events.add("returned", worker=worker, attempt=attempt)

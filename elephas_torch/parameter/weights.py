@@ -13,27 +13,48 @@ from torch import Tensor
 
 from elephas_torch import constraints, optimizers
 from elephas_torch.flat import Vectors
-from elephas_torch.parameter import rules, wire
+from elephas_torch.parameter import board, rules, wire
+from elephas_torch.parameter.board import Board
+from elephas_torch.parameter.shared import Region
 from elephas_torch.parameter.wire import Body, Push, Settings
 
 
 class Pool:
     """Buffers for vectors, each used again only after the last view of its memory is gone.
 
-    So what a socket still reads never changes, and no update pays for fresh pages.
+    So what a socket still reads never changes, and no update pays for fresh pages. Once they are
+    shared, new buffers are regions that other processes of this machine can open.
     """
 
     def __init__(self, sizes: wire.Sizes) -> None:
         self._sizes = sizes
         self._spare: list[Body] = []
         self._lent: dict[int, tuple[Any, Body]] = {}
+        self._regions: dict[int, Region] | None = None
+
+    def share(self) -> None:
+        """Makes all buffers from now on regions."""
+        if self._regions is None:
+            self._regions, self._spare = {}, []
+
+    def region(self, memory: memoryview) -> Region | None:
+        """The region that lent memory lies in; None where it lies in this process alone."""
+        return (self._regions or {}).get(_address(memory.obj))
+
+    def _new(self) -> Body:
+        if self._regions is None:
+            return wire.allocate(self._sizes)
+        region = Region.create(wire.vector_bytes(self._sizes))
+        body = wire.within(region.tensor, self._sizes)
+        self._regions[_address(body.buffer.obj)] = region
+        return body
 
     def take(self) -> tuple[Body, memoryview]:
         """Returns a buffer, and read-only memory of it; lent until nothing holds that memory."""
         try:
             body = self._spare.pop()
         except IndexError:
-            body = wire.allocate(self._sizes)
+            body = self._new()
         view = np.frombuffer(body.buffer, np.uint8)
         # Not `weakref.finalize`: that takes longer than all the rest of this.
         gone = weakref.ref(view, self._back)
@@ -41,7 +62,13 @@ class Pool:
         return body, memoryview(view).toreadonly()  # type: ignore[arg-type]
 
     def _back(self, gone: Any) -> None:
-        self._spare.append(self._lent.pop(id(gone))[1])
+        body = self._lent.pop(id(gone))[1]
+        if self._regions is None or _address(body.buffer.obj) in self._regions:
+            self._spare.append(body)
+
+
+def _address(array: Any) -> int:
+    return int(array.__array_interface__["data"][0])
 
 
 class Weights:
@@ -58,6 +85,8 @@ class Weights:
 
     Attributes:
         vectors: those of the present version.
+        pool: the buffers of snapshots.
+        board: where workers of this machine step by themselves; None where that can't be.
     """
 
     def __init__(self, settings: Settings, initial: Vectors) -> None:
@@ -67,13 +96,31 @@ class Weights:
         self._guard: AbstractContextManager[object]
         self._guard = nullcontext() if self._in_place else threading.Lock()
         self._counting = threading.Lock()
-        self._pool = Pool(settings.sizes)
+        self.pool = Pool(settings.sizes)
         self.vectors = initial.clone()
-        self.version = 0
+        self._version = 0
         self.optimizer = optimizers.get(settings.optimizer, importing=True)
+        self.board = self._board()
         self.optimizer.build(self.vectors.parameters)
         self._snapshot = (-1, memoryview(b""))
         self._shares: dict[int, tuple[int, Tensor]] = {}
+
+    def _board(self) -> Board | None:
+        """The board of a run whose workers may step by themselves; the vectors lie there then."""
+        if not board.fits(self._settings, self.optimizer):
+            return None
+        try:
+            made = Board.create(self.vectors.parameters, self._settings.workers)
+        except OSError:
+            return None
+        self.vectors = self.vectors._replace(parameters=made.parameters)
+        made.tell(False, None, self.optimizer.learning_rate)
+        return made
+
+    @property
+    def version(self) -> int:
+        """Counts the updates."""
+        return self._version if self.board is None else self.board.version
 
     def snapshot(self) -> tuple[int, memoryview]:
         """Returns a version and its vectors as memory that never changes."""
@@ -85,7 +132,7 @@ class Weights:
         if kept[0] == self.version:
             return kept
         # The version is read before the copy: a torn hogwild copy has at least its updates.
-        version, (body, memory) = self.version, self._pool.take()
+        version, (body, memory) = self.version, self.pool.take()
         body.vectors.copy_(self.vectors)
         self._snapshot = kept = (version, memory)
         return kept
@@ -125,7 +172,7 @@ class Weights:
         """Returns the vectors to change; but for the parameters, they have the present values."""
         if self._in_place:
             return self.vectors, memoryview(b"")
-        body, memory = self._pool.take()
+        body, memory = self.pool.take()
         if body.vectors.counters.numel():
             body.vectors.counters.copy_(self.vectors.counters)
         if body.vectors.state.numel():
@@ -168,6 +215,8 @@ class Weights:
     def _publish(self, new: Vectors, memory: memoryview) -> None:
         with self._counting:
             self.vectors = new
-            self.version += 1
+            self._version += 1
+            if self.board is not None:
+                self.board.count()
         if not self._in_place:
             self._snapshot = (self.version, memory)

@@ -28,7 +28,9 @@ MODES = ("synchronous", "asynchronous", "hogwild")
 _PUSH = struct.Struct("<4sHH6q3Q")
 # magic, protocol, flags, version, learning rate, three sizes
 _REPLY = struct.Struct("<4sHHqd3Q")
-PUSH_BYTES, REPLY_BYTES = _PUSH.size, _REPLY.size
+# descriptor in the server's process, nonce
+_PLACE = struct.Struct("<q16s")
+PUSH_BYTES, REPLY_BYTES, PLACE_BYTES = _PUSH.size, _REPLY.size, _PLACE.size
 _LAST, _STOP, _RATE = 1, 1, 2
 
 Sizes = tuple[int, int, int]
@@ -165,7 +167,11 @@ def vector_bytes(sizes: Sizes) -> int:
 
 def allocate(sizes: Sizes, head: int = 0) -> Body:
     """Returns an empty buffer for `head` bytes and the vectors behind it, in the wire's order."""
-    whole = torch.empty(head + vector_bytes(sizes), dtype=torch.uint8)
+    return within(torch.empty(head + vector_bytes(sizes), dtype=torch.uint8), sizes, head)
+
+
+def within(whole: Tensor, sizes: Sizes, head: int = 0) -> Body:
+    """Returns the same in memory that is there: uint8, 1-D, of the right length."""
     parameters, _, counters = sizes
     first = head + 8 * counters
     second = first + 4 * parameters
@@ -259,6 +265,17 @@ def unpack_reply(buffer: bytes | memoryview, sizes: Sizes) -> Reply:
     magic, protocol, flags, version, rate, *lengths = _REPLY.unpack_from(buffer)
     _check_head(magic, protocol, lengths, sizes)
     return Reply(version, bool(flags & _STOP), rate if flags & _RATE else None)
+
+
+def pack_place(descriptor: int, nonce: bytes) -> bytes:
+    """Returns what stands for the vectors of an answer, where the client shares memory."""
+    return _PLACE.pack(descriptor, nonce)
+
+
+def unpack_place(buffer: bytes | memoryview) -> tuple[int, bytes]:
+    """Reads descriptor and nonce."""
+    descriptor, nonce = _PLACE.unpack(buffer)
+    return descriptor, nonce
 
 
 def _check_head(magic: bytes, protocol: int, lengths: Sequence[int], sizes: Sizes) -> None:

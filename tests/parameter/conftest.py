@@ -85,9 +85,31 @@ def local_server():
         yield start
 
 
-@pytest.fixture(params=["memory", "http"])
+class SharingClient(Client):
+    """A client that shares memory with the server as soon as it has joined."""
+
+    link = None
+
+    def join(self, worker, attempt, **more):
+        joined = super().join(worker, attempt, **more)
+        if more["samples"]:
+            self.link = self.share(worker, attempt, self.sizes)
+            assert self.link.name == "memory"
+        return joined
+
+    def pull(self, into, version=-1):
+        # A slot's link pulls over HTTP, by this very method.
+        by_itself = self.link is not None and self.link.parameters is not None
+        return self.link.pull(into, version) if by_itself else super().pull(into, version)
+
+    def exchange(self, push, update, into):
+        return (self.link or super()).exchange(push, update, into)
+
+
+@pytest.fixture(params=["memory", "http", "shared"])
 def served(request, local_server):
-    """served(settings, initial) -> a function that makes clients; in memory, and over HTTP"""
+    """served(settings, initial) -> a function that makes clients; in memory, over HTTP, and by
+    memory that client and server share"""
     with ExitStack() as stack:
 
         def start(settings, initial):
@@ -97,7 +119,10 @@ def served(request, local_server):
             server = local_server(state)
 
             def client():
-                made = server.client(timeout=20)
+                made = (Client if request.param == "http" else SharingClient)(
+                    server.url, TOKEN, timeout=20
+                )
+                made.sizes = initial.sizes
                 stack.callback(made.close)
                 return made
 

@@ -1,4 +1,4 @@
-"""What a worker and a driver see; each test in memory and over HTTP."""
+"""What a worker and a driver see; each test in memory, over HTTP, and by shared memory."""
 
 import math
 import socket
@@ -127,14 +127,19 @@ def test_refusals_name_the_reason_and_change_nothing(served, settings, vectors, 
     client.join(0, 3, samples=1)
     update, into = vectors([1.0, math.nan]), vectors([5.0, 5.0])
     good = vectors([1.0, 1.0])
+    link = getattr(client, "link", None)
+    by_itself = link is not None and link.parameters is not None
     for header, sent, error, reason in [
         (Push(0, 3, 0, 0, 1, 0, False), update, Refused, "non-finite.*learning rate"),
         (Push(0, 3, 1, 0, 1, 0, False), good, Refused, "skips ahead"),
         (Push(0, 2, 0, 0, 1, 0, False), good, Fenced, "must stop"),
         (Push(0, 3, 0, 9, 1, 0, False), good, Refused, "version 9"),
-        (Push(1, 0, 0, 0, 1, 0, False), good, Refused, "hasn't joined"),
-        (Push(0, 3, 0, 0, 0, 0, False), good, Refused, "samples of 1"),
-    ]:
+        # A worker that steps by itself says nothing to the server that it could refuse.
+        *([] if by_itself else [
+            (Push(1, 0, 0, 0, 1, 0, False), good, Refused, "hasn't joined"),
+            (Push(0, 3, 0, 0, 0, 0, False), good, Refused, "samples of 1"),
+        ]),
+    ]:  # fmt: skip
         with pytest.raises(error, match=reason) as caught:
             client.exchange(header, sent, into)
         assert caught.value.status == (409 if error is Fenced else 400)
@@ -148,11 +153,11 @@ def test_vectors_of_another_length_are_refused(served, settings, vectors):
     client = served(settings("asynchronous", initial), initial)()
     client.join(0, 0, samples=1)
     three = vectors([1.0, 1.0, 1.0])
-    with pytest.raises(Refused, match=r"\(2, 0, 0\)"):
+    with pytest.raises((Refused, ValueError), match=r"\(2, 0, 0\)"):
         client.exchange(Push(0, 0, 0, 0, 1, 0, False), three, three.clone())
     with pytest.raises((ServerError, ValueError), match=r"\(2, 0, 0\)"):
         client.pull(three)
-    with pytest.raises(ValueError, match="`into` must have the lengths"):
+    with pytest.raises(ValueError, match="must have the lengths"):
         client.exchange(Push(0, 0, 0, 0, 1, 0, False), three, vectors([1.0]))
     with pytest.raises(TypeError, match=r"into\.parameters"):
         client.pull(vectors([1.0])._replace(parameters=torch.zeros(2).double()))

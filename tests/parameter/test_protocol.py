@@ -281,7 +281,7 @@ def test_a_client_that_never_reads_is_not_answered_without_end(serve):
         thread.start()
         time.sleep(1.0)
         assert server.state.weights.version < count / 2
-        assert len(server.state.weights._pool._lent) < 8
+        assert len(server.state.weights.pool._lent) < 8
         assert versions(answers(made, count)) == list(range(1, count + 1))
         thread.join(10)
 

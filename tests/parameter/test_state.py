@@ -672,7 +672,7 @@ def test_an_answer_never_changes_and_its_memory_is_used_again_when_it_is_gone(ma
     kept.clear()
     for seq in range(5, 100):
         send(state, push(0, seq, base=seq), [1.0]).result(0)
-    pool = state.weights._pool
+    pool = state.weights.pool
     assert len(pool._lent) == 1 and len(pool._spare) <= 6
     assert numbers(state.pull()) == [-100.0]
 
