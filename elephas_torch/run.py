@@ -153,7 +153,7 @@ class Run:
         )
         host = self.cluster.server_host(options.host)
         port = self.cluster.server_port(options.port)
-        return ServerProcess(settings, Vectors(*flat.vectors), host=host, port=port)
+        return ServerProcess(settings, Vectors(*flat.vectors), host=host, port=port, keep=True)
 
     @contextmanager
     def _job(self, server: ServerProcess, weights: Any) -> Iterator[Thread]:

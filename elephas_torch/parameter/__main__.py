@@ -1,6 +1,6 @@
 """The child process of `ServerProcess`: `python -m elephas_torch.parameter`."""
 
-from elephas_torch.parameter.process import serve
+from elephas_torch.parameter.serving import serve
 
 if __name__ == "__main__":
     serve()

@@ -2,32 +2,26 @@
 
 The parent binds the port and hands the socket over, so the address is known, and reachable,
 before the child has started. Settings, token and vectors go through the child's standard
-input, which stays open: the child ends when it closes, so also when the parent dies.
+input, which stays open: the child ends when it closes, so also when the parent dies. See
+`serving` for the child's side.
 """
 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import secrets
 import socket
-import struct
 import subprocess
-import sys
-import threading
-from collections import deque
-from pathlib import Path
-from typing import IO, Any
+from collections.abc import Iterator
+from typing import Any
 
 from elephas_torch.errors import ServerError, WaitTimeout
 from elephas_torch.flat import Vectors
-from elephas_torch.parameter import wire
+from elephas_torch.parameter import serving, wire
+from elephas_torch.parameter.child import Child, kept
 from elephas_torch.parameter.client import Client
 from elephas_torch.parameter.wire import Settings
-
-_LENGTH = struct.Struct("<Q")
-_TAIL_LINES = 200
 
 
 class ServerProcess:
@@ -41,6 +35,8 @@ class ServerProcess:
         port: 0 (the default) takes a free one.
         advertise: the name or address by which workers reach this machine; `host` by default.
         start_timeout: seconds that the child may take to start. Default 60.
+        keep: let the process wait for the next server of this program, in place of ending it: it
+            starts at once then. It ends with this program, or after ten minutes. Default False.
 
     Attributes:
         url: what workers connect to; known after `start()`, or construction with a port.
@@ -61,6 +57,7 @@ class ServerProcess:
         port: int = 0,
         advertise: str | None = None,
         start_timeout: float = 60.0,
+        keep: bool = False,
     ) -> None:
         wire.check_vectors(initial, settings.sizes, "initial")
         if not isinstance(port, int) or not 0 <= port <= 65535:
@@ -69,10 +66,10 @@ class ServerProcess:
         self.token = secrets.token_urlsafe(32)
         self.address = (advertise or _reachable(host), port)
         self._vectors = b"".join(wire.buffers(initial))
-        self._process: subprocess.Popen[bytes] | None = None
-        self._feeder: threading.Thread | None = None
-        self._reader: threading.Thread | None = None
-        self._tail: deque[bytes] = deque(maxlen=_TAIL_LINES)
+        # Classes of somebody else's may have changed on disk since it imported them.
+        self._keep = keep and "module" in settings.optimizer and _is_ours(settings.optimizer)
+        self._child: Child | None = None
+        self._ended = False
 
     @property
     def url(self) -> str:
@@ -82,33 +79,21 @@ class ServerProcess:
     @property
     def alive(self) -> bool:
         """Whether the child runs."""
-        return self._process is not None and self._process.poll() is None
+        return self._child is not None and not self._ended and self._child.alive
 
     @property
     def pid(self) -> int | None:
         """The child's process id."""
-        return self._process.pid if self._process else None
+        return self._child.process.pid if self._child else None
 
     def start(self) -> ServerProcess:
         """Starts the child and returns at once; requests wait until it is ready."""
-        if self._process is not None:
+        if self._child is not None:
             raise ServerError("This server was started already; make a new ServerProcess.")
         with listen(self.host, self.address[1]) as listener:
             self.address = (self.address[0], listener.getsockname()[1])
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "elephas_torch.parameter"],
-                bufsize=0,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                pass_fds=[listener.fileno()],
-                env=_environment(),
-                cwd=os.path.sep,
-                start_new_session=True,
-            )
-            message = self._message(listener.fileno())
-        self._feeder = _thread(self._feed, message)
-        self._reader = _thread(self._listen)
+            self._child = kept.take() if self._keep else Child()
+            self._child.tell(listener, self._message())
         self._vectors = b""
         return self
 
@@ -125,11 +110,11 @@ class ServerProcess:
         except WaitTimeout:
             raise WaitTimeout(
                 f"The parameter server at {self.url} did not start within "
-                f"{self.start_timeout:g} s. {self._said()}"
+                f"{self.start_timeout:g} s. {self._started().said()}"
             ) from None
         except ServerError as error:
             self.check(grace=2.0)
-            raise ServerError(f"{error} {self._said()}") from error
+            raise ServerError(f"{error} {self._started().said()}") from error
         return self
 
     def check(self, grace: float = 0.0) -> None:
@@ -138,35 +123,32 @@ class ServerProcess:
         Args:
             grace: seconds that it may take to end; after a cut connection, say 2.
         """
-        if self._process is None:
-            raise ServerError("The parameter server wasn't started: call start().")
+        child = self._started()
+        if self._ended and child.alive:
+            raise ServerError("This parameter server was stopped.")
         try:
-            code = self._process.wait(grace)
+            code = child.process.wait(grace)
         except subprocess.TimeoutExpired:
             return
-        raise ServerError(f"The parameter server ended with exit code {code}. {self._said()}")
+        raise ServerError(f"The parameter server ended with exit code {code}. {child.said()}")
 
     def client(self, timeout: float | None = None) -> Client:
         """Returns a client for this machine, that waits longer than the server itself does."""
-        if self._process is None:
-            raise ServerError("The parameter server wasn't started: call start().")
+        self._started()
         longest = max(self.settings.round_timeout, self.settings.join_timeout)
         return self._local_client(longest + 30 if timeout is None else timeout)
 
     def stop(self) -> None:
-        """Ends the child; leaves no process and no port. Does nothing the second time."""
-        process = self._process
-        if process is None:
+        """Ends the run; leaves no port, and no process but the one that is kept. Does nothing the
+        second time."""
+        child = self._child
+        if child is None or self._ended:
             return
-        # It keeps nothing that it would have to put away, and may be in the middle of a start.
-        process.kill()
-        process.wait()
-        for thread in (self._feeder, self._reader):
-            if thread is not None:
-                thread.join(2)
-        for pipe in (process.stdin, process.stderr):
-            if pipe is not None:
-                pipe.close()
+        self._ended = True
+        if self._keep:
+            kept.keep(child)
+        else:
+            child.kill()
 
     def __enter__(self) -> ServerProcess:
         try:
@@ -183,37 +165,33 @@ class ServerProcess:
         shown = f"[{name}]" if ":" in name else name
         return Client(f"http://{shown}:{self.address[1]}", self.token, timeout=timeout)
 
-    def _message(self, descriptor: int) -> list[bytes]:
+    def _started(self) -> Child:
+        if self._child is None:
+            raise ServerError("The parameter server wasn't started: call start().")
+        return self._child
+
+    def _message(self) -> list[bytes]:
         head = wire.dumps(
             {
                 "settings": wire.settings_to_json(self.settings),
                 "token": self.token,
-                "socket": descriptor,
                 "parent": os.getpid(),
             }
         )
-        return [_LENGTH.pack(len(head)), head, self._vectors]
+        return [serving.LENGTH.pack(len(head)), head, self._vectors]
 
-    def _feed(self, message: list[bytes]) -> None:
-        assert self._process is not None and self._process.stdin is not None
-        try:
-            for part in message:
-                left = memoryview(part)
-                while len(left):
-                    left = left[os.write(self._process.stdin.fileno(), left) :]
-        except (OSError, ValueError):
-            pass  # The child has ended; whoever waits for it sees that.
 
-    def _listen(self) -> None:
-        assert self._process is not None and self._process.stderr is not None
-        for line in self._process.stderr:
-            self._tail.append(line[:2000])
+def _is_ours(optimizer: dict[str, Any]) -> bool:
+    return all(str(value).startswith(("elephas_torch", "keras")) for value in _modules(optimizer))
 
-    def _said(self) -> str:
-        if self._reader is not None and not self.alive:
-            self._reader.join(1)
-        text = b"".join(self._tail).decode(errors="replace").strip()
-        return f"It wrote:\n{text}" if text else "It wrote nothing."
+
+def _modules(config: Any) -> Iterator[Any]:
+    """All that stands under "module" in nested data."""
+    for key, value in config.items() if isinstance(config, dict) else ():
+        if key == "module":
+            yield value
+        else:
+            yield from _modules(value)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -257,90 +235,3 @@ def _listen_error(host: str, port: int, error: OSError) -> ServerError:
 
 def _reachable(host: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)
-
-
-def _environment() -> dict[str, str]:
-    """The child finds every module where this process finds it, however that was arranged."""
-    package = str(Path(__file__).resolve().parents[2])
-    paths = [package, *(os.path.abspath(one) for one in sys.path)]
-    return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
-        "PYTHONSAFEPATH": "1",
-        "OMP_NUM_THREADS": "1",
-    }
-
-
-def _thread(function: Any, *arguments: Any) -> threading.Thread:
-    made = threading.Thread(target=function, args=arguments, daemon=True)
-    made.start()
-    return made
-
-
-def serve() -> None:
-    """The child: reads what to do from standard input, and serves until that is closed."""
-    stdin = sys.stdin.buffer
-    (length,) = _LENGTH.unpack(_exactly(stdin, _LENGTH.size))
-    message = json.loads(_exactly(stdin, length))
-    settings = wire.settings_from_json(message["settings"])
-    initial = wire.allocate(settings.sizes)
-    _read_into(stdin, initial.buffer)
-    _thread(_exit_with, stdin.fileno())
-    listener = socket.socket(fileno=message["socket"])
-    _run(settings, initial.vectors, message["token"], listener, message["parent"])
-
-
-def _run(
-    settings: Settings, initial: Vectors, token: str, listener: socket.socket, parent: int
-) -> None:
-    import asyncio
-
-    import torch
-    import uvloop
-
-    from elephas_torch.parameter.server import Application, uvicorn_server
-    from elephas_torch.parameter.state import State
-
-    torch.set_num_threads(1)
-    application = Application(State(settings, initial), token)
-    server = uvicorn_server(application)
-
-    async def main() -> None:
-        ticking = asyncio.create_task(application.tick())
-        watching = asyncio.create_task(_exit_without(parent))
-        await server.serve(sockets=[listener])
-        ticking.cancel()
-        watching.cancel()
-
-    uvloop.run(main())
-
-
-async def _exit_without(parent: int) -> None:
-    """Ends this process when its parent is gone, also if a fork of it holds the pipe open."""
-    import asyncio
-
-    while os.getppid() == parent:
-        await asyncio.sleep(0.5)
-    os._exit(0)
-
-
-def _exit_with(descriptor: int) -> None:
-    # Not through `sys.stdin`: its lock, held here, would abort the interpreter at its end.
-    os.read(descriptor, 1)
-    os._exit(0)
-
-
-def _exactly(stdin: IO[bytes], length: int) -> bytes:
-    data = stdin.read(length)
-    if len(data) < length:
-        sys.exit(0)
-    return data
-
-
-def _read_into(stdin: IO[bytes], target: memoryview) -> None:
-    have = 0
-    while have < len(target):
-        got = stdin.readinto(target[have:])  # type: ignore[attr-defined]
-        if not got:
-            sys.exit(0)
-        have += got

@@ -127,6 +127,12 @@ class Application:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, function, *arguments)
 
+    def close(self) -> None:
+        """Ends its threads and lets go of the vectors; answers nobody any more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._free.clear()
+        del self.state
+
     async def tick(self) -> None:
         """Lets waits and leases run out, for as long as the server lives."""
         while True:
@@ -330,7 +336,8 @@ def as_json(data: Any) -> FastResponse:
 
 def control_app(application: Application) -> FastAPI:
     """Returns the FastAPI application with the control routes."""
-    state, run = application.state, application.run
+    # FastAPI keeps these functions for good, and so whatever they close over.
+    run = application.run
     app = FastAPI(title="elephas_torch parameter server", version=str(wire.PROTOCOL))
 
     @app.get("/health")
@@ -341,49 +348,51 @@ def control_app(application: Application) -> FastAPI:
     @app.get("/status")
     async def status() -> FastResponse:
         """What is going on, for the driver."""
-        return as_json({**state.status(), "cpu_seconds": time.process_time(), "pid": os.getpid()})
+        return as_json(
+            {**application.state.status(), "cpu_seconds": time.process_time(), "pid": os.getpid()}
+        )
 
     @app.get("/metrics")
     async def metrics() -> FastResponse:
         """The same as Prometheus text."""
-        text = exposition(state.status(), time.process_time())
+        text = exposition(application.state.status(), time.process_time())
         return FastResponse(text, media_type="text/plain; version=0.0.4")
 
     @app.post("/workers/{worker}")
     async def join(worker: int, body: Join) -> FastResponse:
         """A worker, or a newer attempt of one, joins."""
-        joined = await run(state.join, worker, body.attempt, body.samples, body.info)
+        joined = await run(application.state.join, worker, body.attempt, body.samples, body.info)
         return as_json(joined._asdict())
 
     @app.delete("/workers/{worker}")
     async def leave(worker: int, attempt: int) -> FastResponse:
         """A worker is done."""
-        await run(state.leave, worker, attempt)
+        await run(application.state.leave, worker, attempt)
         return as_json({})
 
     @app.post("/workers/{worker}/memory")
     async def share(worker: int, body: Share) -> FastResponse:
         """Where a worker of this machine finds memory for its updates, if there is any."""
-        return as_json(await run(state.share, worker, body.attempt, body.machine))
+        return as_json(await run(application.state.share, worker, body.attempt, body.machine))
 
     @app.post("/workers/{worker}/beat")
     async def beat(worker: int, body: Beat) -> FastResponse:
         """Renews a worker's lease."""
-        return as_json(state.beat(worker, body.attempt, body.progress)._asdict())
+        return as_json(application.state.beat(worker, body.attempt, body.progress)._asdict())
 
     @app.post("/events")
     async def event(body: Event) -> FastResponse:
         """A worker's report on an epoch, or its error."""
         if body.kind == "failure":
-            await run(state.fail, body.worker, body.attempt, body.data)
+            await run(application.state.fail, body.worker, body.attempt, body.data)
             return as_json({})
-        future = state.report(body.worker, body.attempt, body.epoch, body.data)
+        future = application.state.report(body.worker, body.attempt, body.epoch, body.data)
         return as_json((await asyncio.wrap_future(future))._asdict())
 
     @app.get("/events")
     async def events(after: int = 0, timeout: float = 0.0) -> FastResponse:
         """Events with larger numbers; waits for one, up to 60 s."""
-        waiting = asyncio.wrap_future(state.events.wait(after))
+        waiting = asyncio.wrap_future(application.state.events.wait(after))
         done, _ = await asyncio.wait([waiting], timeout=min(max(timeout, 0.0), LONGEST_POLL))
         waiting.cancel()
         return as_json({"events": waiting.result() if done else []})
@@ -391,7 +400,13 @@ def control_app(application: Application) -> FastAPI:
     @app.post("/control")
     async def control(body: Control) -> FastResponse:
         """Stop, set the learning rate, release an epoch's reports, finalize the weights."""
-        await run(state.control, body.stop, body.learning_rate, body.release_epoch, body.finalize)
+        await run(
+            application.state.control,
+            body.stop,
+            body.learning_rate,
+            body.release_epoch,
+            body.finalize,
+        )
         return as_json({})
 
     app.exception_handler(ElephasError)(_json_error)

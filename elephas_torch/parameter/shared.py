@@ -10,7 +10,6 @@ forked Spark workers.
 
 from __future__ import annotations
 
-import contextlib
 import mmap
 import os
 import secrets
@@ -37,6 +36,7 @@ class Region:
 
     def __init__(self, descriptor: int, size: int, head: int = HEAD_BYTES) -> None:
         self.descriptor = descriptor
+        self._owned = False
         memory = mmap.mmap(descriptor, size)
         whole = torch.frombuffer(memory, dtype=torch.uint8)
         self.tensor: Tensor = whole[head:]
@@ -59,10 +59,12 @@ class Region:
         try:
             os.ftruncate(descriptor, head + size)
             os.pwrite(descriptor, secrets.token_bytes(_NONCE), 0)
-            return cls(descriptor, head + size, head)
+            made = cls(descriptor, head + size, head)
         except BaseException:
             os.close(descriptor)
             raise
+        made._owned = True
+        return made
 
     @classmethod
     def open(
@@ -88,8 +90,12 @@ class Region:
 
     def close(self) -> None:
         """Closes the descriptor: nobody else can open it then. Those who have it keep it."""
-        with contextlib.suppress(OSError):
+        if self._owned:
+            self._owned = False
             os.close(self.descriptor)
+
+    def __del__(self) -> None:
+        self.close()
 
 
 def machine() -> str:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from elephas_torch import optimizers
 from elephas_torch.errors import ServerError, WaitTimeout
 from elephas_torch.flat import Vectors
 from elephas_torch.parameter import Client, Push, ServerProcess, Settings
+from elephas_torch.parameter.child import kept
 from elephas_torch.parameter.process import listen
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,7 +93,7 @@ def test_it_stops_while_large_vectors_are_on_their_way():
     server = ServerProcess(Settings("asynchronous", initial.sizes, rule), initial).start()
     server.stop()
     assert is_gone(server.pid) and is_free(server.address[1])
-    assert not server._feeder.is_alive()
+    assert not server._child.feeding
 
 
 def test_a_client_may_come_before_the_server_is_ready(settings, vectors):
@@ -246,3 +248,97 @@ def test_importing_the_package_imports_no_web_framework():
         "sys.exit(str(bad) if bad else 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+@pytest.fixture
+def keeping(settings, vectors):
+    """keeping(...) -> a started server whose process is kept; none is left at the end"""
+    initial = vectors([0.0, 0.0])
+
+    def start(optimizer=None, mode="asynchronous"):
+        given = settings(mode, initial)
+        given = given if optimizer is None else replace(given, optimizer=optimizer)
+        return ServerProcess(given, initial, keep=True).start().wait_ready()
+
+    kept.clear()
+    yield start
+    kept.clear()
+
+
+def push_once(server, vectors, seq=0):
+    with server.client(timeout=20) as client:
+        client.join(0, 0, samples=1)
+        into = vectors([0.0, 0.0])
+        client.share(0, 0, into.sizes).exchange(
+            Push(0, 0, seq, seq, 1, 0, False), vectors([1.0, 1.0]), into
+        )
+        return into.parameters.tolist()
+
+
+def open_files(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def test_a_kept_process_serves_run_after_run(keeping, vectors):
+    seen = []
+    for number in range(5):
+        before = time.monotonic()
+        server = keeping(mode=("asynchronous", "hogwild")[number % 2])
+        seconds = time.monotonic() - before
+        assert push_once(server, vectors) == [-1.0, -1.0]
+        server.stop()
+        server.stop()
+        assert not server.alive and is_free(server.address[1])
+        with pytest.raises(ServerError, match="was stopped"):
+            server.check()
+        seen.append((server.pid, server.token, open_files(server.pid)))
+    assert len({pid for pid, _, _ in seen}) == 1 and len({token for _, token, _ in seen}) == 5
+    assert seconds < 1.0
+    assert seen[-1][2] <= seen[1][2] + 1  # neither sockets nor shared memory pile up
+    kept.clear()
+    assert is_gone(server.pid)
+
+
+def test_only_one_process_is_kept(keeping, vectors):
+    first, second = keeping(), keeping()
+    assert first.pid != second.pid
+    first.stop()
+    second.stop()
+    assert is_gone(second.pid) and not is_gone(first.pid, 0.05)
+    third = keeping()
+    assert third.pid == first.pid and push_once(third, vectors) == [-1.0, -1.0]
+    os.kill(third.pid, signal.SIGKILL)
+    third.stop()
+    assert is_gone(third.pid)
+    fourth = keeping()
+    assert fourth.pid != third.pid
+    fourth.stop()
+    os.kill(fourth.pid, signal.SIGKILL)  # while it is kept
+    assert is_gone(fourth.pid)
+    fifth = keeping()
+    assert push_once(fifth, vectors) == [-1.0, -1.0]
+    fifth.stop()
+
+
+def test_a_process_is_not_kept_beyond_what_it_was_started_for(keeping, monkeypatch):
+    own = {"module": "torch.optim.sgd", "class_name": "SGD", "config": {"learning_rate": 1.0}}
+    server = keeping(own)
+    server.stop()
+    assert is_gone(server.pid)
+    first = keeping()
+    first.stop()
+    monkeypatch.setenv("ELEPHAS_TEST", "changed")
+    second = keeping()
+    assert second.pid != first.pid and is_gone(first.pid)
+    second.stop()
+
+
+def test_a_kept_process_ends_with_its_parent(script):
+    text = SCRIPT.replace("initial).start()", "initial, keep=True).start()").replace(
+        "    print(", "    server.stop()\n    print("
+    )
+    parent, (pid, port) = script(text)
+    assert not is_gone(pid, 0.05) and is_free(port)
+    parent.kill()
+    parent.wait(10)
+    assert is_gone(pid)

@@ -1,0 +1,168 @@
+"""A server's process as its parent sees it, and the one that is kept for the next run."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections import deque
+from pathlib import Path
+
+from elephas_torch.parameter import serving
+
+_TAIL_LINES = 200
+#: Seconds that a kept process gets to say that it is free.
+_READY_SECONDS = 1.0
+
+
+class Child:
+    """A process that serves one run after the other; starts at once.
+
+    Attributes:
+        process: the process.
+        environment: what it was started with.
+    """
+
+    def __init__(self) -> None:
+        self.environment = _environment()
+        self._tail: deque[bytes] = deque(maxlen=_TAIL_LINES)
+        self._control, theirs = socket.socketpair()
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "elephas_torch.parameter"],
+                bufsize=0,
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env=self.environment,
+                cwd=os.path.sep,
+                start_new_session=True,
+            )
+        self._feeder: threading.Thread | None = None
+        self._reader = _thread(self._read)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self.process.poll() is None
+
+    @property
+    def feeding(self) -> bool:
+        """Whether what it was told of a run isn't all sent yet."""
+        return self._feeder is not None and self._feeder.is_alive()
+
+    def tell(self, listener: socket.socket, message: list[bytes]) -> None:
+        """Tells it of a run, in a thread: it may still be starting."""
+        self._tail.clear()
+        socket.send_fds(self._control, [b"s"], [listener.fileno()])
+        self._feeder = _thread(self._feed, message)
+
+    def end_run(self) -> bool:
+        """Asks it to end its run; returns whether it could be told."""
+        if self.feeding or not self.alive:
+            return False
+        try:
+            self._control.sendall(serving.END)
+        except OSError:
+            return False
+        return True
+
+    def is_free(self) -> bool:
+        """Whether it waits for a run: it has said so, or says so now."""
+        if not self.alive or self.environment != _environment():
+            return False
+        self._control.settimeout(_READY_SECONDS)
+        try:
+            return self._control.recv(1) == serving.READY
+        except OSError:
+            return False
+        finally:
+            self._control.settimeout(None)
+
+    def kill(self) -> None:
+        """Ends it; leaves nothing."""
+        # It keeps nothing that it would have to put away, and may be in the middle of a start.
+        self.process.kill()
+        self.process.wait()
+        for thread in (self._feeder, self._reader):
+            if thread is not None:
+                thread.join(2)
+        self._control.close()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+
+    def said(self) -> str:
+        """The end of what it wrote."""
+        if not self.alive:
+            self._reader.join(1)
+        text = b"".join(self._tail).decode(errors="replace").strip()
+        return f"It wrote:\n{text}" if text else "It wrote nothing."
+
+    def _feed(self, message: list[bytes]) -> None:
+        with contextlib.suppress(OSError, ValueError):  # it has ended; who waits for it sees that
+            for part in message:
+                self._control.sendall(part)
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self._tail.append(line[:2000])
+
+
+class Kept:
+    """At most one process that has served a run and waits for another: its imports are done."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._child: Child | None = None
+
+    def take(self) -> Child:
+        """The kept process, or a new one."""
+        with self._lock:
+            child, self._child = self._child, None
+        if child is not None:
+            if child.is_free():
+                return child
+            child.kill()
+        return Child()
+
+    def keep(self, child: Child) -> None:
+        """Ends a process's run and keeps it; or ends it, where there is one already."""
+        with self._lock:
+            if self._child is None and child.end_run():
+                self._child = child
+                return
+        child.kill()
+
+    def clear(self) -> None:
+        """Ends what is kept."""
+        with self._lock:
+            child, self._child = self._child, None
+        if child is not None:
+            child.kill()
+
+
+kept = Kept()
+atexit.register(kept.clear)
+
+
+def _environment() -> dict[str, str]:
+    """The child finds every module where this process finds it, however that was arranged."""
+    package = str(Path(__file__).resolve().parents[2])
+    paths = [package, *(os.path.abspath(one) for one in sys.path)]
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
+        "PYTHONSAFEPATH": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def _thread(function: object, *arguments: object) -> threading.Thread:
+    made = threading.Thread(target=function, args=arguments, daemon=True)  # type: ignore[arg-type]
+    made.start()
+    return made

@@ -1,0 +1,123 @@
+"""What a server's process does: it is told of a run, serves it, and waits for the next one.
+
+Standard input is one end of a pair of sockets. The parent sends the listening socket, then
+settings, token and vectors; a byte ends the run. When the other end closes, so also when the parent
+dies, the process ends.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import select
+import socket
+import struct
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from elephas_torch.parameter import wire
+
+LENGTH = struct.Struct("<Q")
+#: Bytes that end a run, and that say that the process waits for another one.
+END, READY = b"e", b"r"
+#: Seconds that it waits for another run.
+IDLE_SECONDS = 600.0
+
+
+def serve() -> None:
+    """Serves one run after the other until the parent is gone, or has none for long."""
+    control = socket.socket(fileno=os.dup(0))
+    while True:
+        _serve_one(control)
+        gc.collect()  # the vectors of that run, and the memory that workers shared
+        control.sendall(READY)
+        if not select.select([control], [], [], IDLE_SECONDS)[0]:
+            sys.exit(0)
+
+
+def _serve_one(control: socket.socket) -> None:
+    first, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+    if not first:
+        sys.exit(0)
+    listener = socket.socket(fileno=descriptors[0])
+    (length,) = LENGTH.unpack(_exactly(control, LENGTH.size))
+    message = json.loads(_exactly(control, length))
+    settings = wire.settings_from_json(message["settings"])
+    initial = wire.allocate(settings.sizes)
+    _read_into(control, initial.buffer)
+    _run(settings, initial, message["token"], listener, message["parent"], control)
+
+
+def _run(
+    settings: wire.Settings,
+    initial: wire.Body,
+    token: str,
+    listener: socket.socket,
+    parent: int,
+    control: socket.socket,
+) -> None:
+    import asyncio
+
+    import torch
+    import uvloop
+
+    from elephas_torch.parameter.server import Application, uvicorn_server
+    from elephas_torch.parameter.state import State
+
+    torch.set_num_threads(1)
+    application = Application(State(settings, initial.vectors), token)
+    server = uvicorn_server(application)
+
+    def end() -> None:
+        server.should_exit = server.force_exit = True
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        ending = threading.Thread(
+            target=_wait_for_end, args=(control, lambda: loop.call_soon_threadsafe(end))
+        )
+        ending.daemon = True
+        ending.start()
+        ticking = asyncio.create_task(application.tick())
+        watching = asyncio.create_task(_exit_without(parent))
+        await server.serve(sockets=[listener])
+        ticking.cancel()
+        watching.cancel()
+
+    uvloop.run(main())
+    application.close()
+    listener.close()
+
+
+def _wait_for_end(control: socket.socket, end: Callable[[], Any]) -> None:
+    if control.recv(1) == END:
+        end()
+    else:
+        os._exit(0)
+
+
+async def _exit_without(parent: int) -> None:
+    """Ends this process when its parent is gone, also if a fork of it holds the socket open."""
+    import asyncio
+
+    while os.getppid() == parent:
+        await asyncio.sleep(0.5)
+    os._exit(0)
+
+
+def _exactly(control: socket.socket, length: int) -> bytes:
+    data = bytearray(length)
+    _read_into(control, memoryview(data))
+    return bytes(data)
+
+
+def _read_into(control: socket.socket, target: memoryview) -> None:
+    have = 0
+    while have < len(target):
+        got = control.recv_into(target[have:])
+        if not got:
+            sys.exit(0)
+        have += got
