@@ -32,6 +32,7 @@ _DEFAULTS: dict[str, Any] = {
     "lease": 60.0,
     "memory": None,
     "shared_memory": True,
+    "overlap": False,
 }
 #: Positional orders: elephas's first versions (with a context) and its later ones.
 _FIRST = ("sc", "model", "optimizer", "mode", "frequency", "num_workers")

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import torch
 
-from elephas_torch.errors import Diverged, Refused
+from elephas_torch.errors import Diverged, ElephasError, Refused
 from elephas_torch.flat import Vectors
 from elephas_torch.keras.batches import Samples
 from elephas_torch.keras.step import Step
@@ -55,11 +55,16 @@ class Exchange:
         self.seq, self.version = joined.seq, self.link.pull(step.flat.vectors)
         self.done = joined.batch
         self.rate: float | None = joined.learning_rate
-        if plan.gradients:
+        self._place()
+
+    def _place(self) -> None:
+        """Decides where updates are computed, and from what: `update` and `base`."""
+        flat, room = self.flat, self.link.update
+        if self.plan.gradients:
             self._compute_there()
-            self.base, self.update = self.flat.parameters, self.flat.gradients
+            self.base, self.update = flat.parameters, flat.gradients
         else:
-            self.base, room = self.flat.parameters.clone(), self.link.update
+            self.base = flat.parameters.clone()
             self.update = torch.empty_like(self.base) if room is None else room.parameters
 
     def _linked(self) -> Link:
@@ -115,23 +120,33 @@ class Exchange:
 
     def _push(self, epoch: int, samples: int, last: bool) -> Reply:
         flat = self.flat
+        self._finish(epoch, last)
         if not self.plan.gradients:
-            if last and epoch + 1 == self.plan.epochs:
-                self.step.model._finish_training()
             torch.sub(self.base, flat.parameters, out=self.update)
         push = Push(self.number, self.attempt, self.seq, self.version, samples, epoch, last)
         update = Vectors(self.update, flat.state, flat.counters)
         try:
             reply = self._exchanged(push, update)
         except Refused as error:
-            if torch.isfinite(self.update).all() and torch.isfinite(flat.state).all():
-                raise
-            raise Diverged(str(error)) from None
+            raise self._told(error, update) from None
         if not self.plan.gradients:
             self.base.copy_(flat.parameters)
         self.seq, self.version = self.seq + 1, reply.version
         self.rate = reply.learning_rate
         return reply
+
+    def _finish(self, epoch: int, last: bool) -> None:
+        """At the end of training: puts the optimizer's running mean into the weights."""
+        if not self.plan.gradients and last and epoch + 1 == self.plan.epochs:
+            self.step.model._finish_training()
+
+    def _told(self, error: Refused, update: Vectors) -> ElephasError:
+        """What a refusal means: an update that isn't finite is training that diverged."""
+        finite = torch.isfinite(update.parameters).all() and torch.isfinite(update.state).all()
+        return error if finite else Diverged(str(error))
+
+    def close(self) -> None:
+        """Lets go of what it holds."""
 
     def _exchanged(self, push: Push, update: Vectors) -> Reply:
         flat = self.flat

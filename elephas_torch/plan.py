@@ -14,6 +14,7 @@ class Plan:
         gradients: push gradients (`frequency='batch'`) in place of pseudo-gradients.
         memory: bytes that a worker's rows may take; None: see `memory.Budget`.
         shared_memory: exchange with a server of the same machine by memory that both have.
+        overlap: exchange while the next update is computed; staleness is one more.
     """
 
     every: int | None
@@ -27,6 +28,7 @@ class Plan:
     seed: int
     memory: int | None = None
     shared_memory: bool = True
+    overlap: bool = False
 
     def total(self, rows: int) -> int:
         """Batches of an epoch of so many rows."""

@@ -77,6 +77,9 @@ class SparkModel:
         shared_memory: True (default): workers on the server's own machine exchange updates with it
             by memory that both have; in mode 'hogwild' with plain SGD they change the weights
             there themselves. False: all updates go over HTTP, as those of other machines do.
+        overlap: True: a worker goes on computing while its update is on the way, and takes the
+            answer in before the next one. Worth it where the network takes about as long as the
+            batches between two exchanges; updates are then one staler. Default False.
 
     Attributes:
         master_network: the model.
@@ -109,6 +112,8 @@ class SparkModel:
         memory.parsed(self.memory)
         check_flag("shared_memory", given["shared_memory"])
         self.shared_memory = bool(given["shared_memory"])
+        check_flag("overlap", given["overlap"])
+        self.overlap = bool(given["overlap"])
         self.training_histories: list[dict[str, list[float]]] = []
 
     @property
@@ -206,6 +211,7 @@ class SparkModel:
             seed=int(torch.randint(2**31, (1,))) if self.seed is None else int(self.seed),
             memory=memory.parsed(self.memory or source.cluster.setting("memory")),
             shared_memory=self.shared_memory,
+            overlap=self.overlap,
         )
         options = Options(
             mode=self.mode,
@@ -434,6 +440,7 @@ class SparkModel:
             "lease": self.lease,
             "memory": self.memory,
             "shared_memory": self.shared_memory,
+            "overlap": self.overlap,
         }
 
     def save(self, file_name: Any, overwrite: bool = True) -> None:

@@ -33,6 +33,7 @@ from elephas_torch.exchange import Exchange
 from elephas_torch.keras import batches
 from elephas_torch.keras.models import Model, all_tensors
 from elephas_torch.optimizers import LossScaleOptimizer, Optimizer
+from elephas_torch.overlap import Overlapping
 from elephas_torch.parameter.client import Client
 from elephas_torch.plan import Plan
 from elephas_torch.stepping import step_of
@@ -215,9 +216,22 @@ class _Worker:
     def _train(self, model: Model, training: Rows, validation: Rows | None, joined: Any) -> None:
         plan = self.job.plan
         step = step_of(model)
-        exchange = Exchange(
+        kind = Overlapping if plan.overlap else Exchange
+        exchange = kind(
             plan, step, self.client, (self.partition, self.attempt), joined, self.progress
         )
+        with contextlib.closing(exchange):
+            self._epochs(model, exchange, training, validation, joined)
+
+    def _epochs(
+        self,
+        model: Model,
+        exchange: Exchange,
+        training: Rows,
+        validation: Rows | None,
+        joined: Any,
+    ) -> None:
+        plan, step = self.job.plan, exchange.step
         catch_up(model.optimizer, steps_done(plan, joined, len(training)))
         stop = joined.stop
         if joined.epoch > plan.initial_epoch:

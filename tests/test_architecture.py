@@ -21,6 +21,7 @@ FLOORS = [
         "exchange",
         "forms",
         "memory",
+        "overlap",
         "pile",
         "plan",
         "preflight",

@@ -55,9 +55,13 @@ class Client:
         parts = urlsplit(url)
         if parts.scheme != "http" or not parts.hostname or not parts.port:
             raise ValueError(f"`url` must look like 'http://host:port'. Received: url={url!r}")
-        self.url = url
+        self.url, self._token, self._timeout = url, token, timeout
         self._connection = Connection(parts.hostname, parts.port, token, timeout)
         self._reply = bytearray(wire.REPLY_BYTES)
+
+    def twin(self) -> Client:
+        """Returns another client of the same server, for another thread."""
+        return Client(self.url, self._token, timeout=self._timeout)
 
     def health(self) -> dict[str, Any]:
         """Returns the server's name, protocol and state; the first thing to call.
