@@ -33,6 +33,7 @@ _DEFAULTS: dict[str, Any] = {
     "memory": None,
     "shared_memory": True,
     "overlap": False,
+    "num_shards": 1,
 }
 #: Positional orders: elephas's first versions (with a context) and its later ones.
 _FIRST = ("sc", "model", "optimizer", "mode", "frequency", "num_workers")

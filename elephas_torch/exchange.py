@@ -13,6 +13,7 @@ from elephas_torch.keras.batches import Samples
 from elephas_torch.keras.step import Step
 from elephas_torch.parameter.client import Client
 from elephas_torch.parameter.local import Link
+from elephas_torch.parameter.shards import ShardedClient
 from elephas_torch.parameter.wire import Joined, Push, Reply
 from elephas_torch.plan import Plan
 from elephas_torch.stepping import OwnFlatStep
@@ -43,7 +44,7 @@ class Exchange:
         self,
         plan: Plan,
         step: Step | OwnFlatStep,
-        client: Client,
+        client: Client | ShardedClient,
         worker: tuple[int, int],
         joined: Joined,
         progress: dict[str, int],

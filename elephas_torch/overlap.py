@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from concurrent.futures import Future
-from queue import SimpleQueue
 from typing import Any
 
 import torch
@@ -14,6 +11,8 @@ from elephas_torch.errors import Refused
 from elephas_torch.exchange import Exchange
 from elephas_torch.flat import Vectors
 from elephas_torch.parameter.client import Client
+from elephas_torch.parameter.courier import Courier
+from elephas_torch.parameter.shards import ShardedClient
 from elephas_torch.parameter.wire import Push, Reply
 
 
@@ -29,7 +28,7 @@ class Overlapping(Exchange):
     training thread at the same time.
     """
 
-    def __init__(self, plan: Any, step: Any, client: Client, *more: Any) -> None:
+    def __init__(self, plan: Any, step: Any, client: Client | ShardedClient, *more: Any) -> None:
         self._twin = client.twin()
         super().__init__(plan, step, self._twin, *more)
         self._sent, self._fresh = self.flat.vectors.clone(), self.flat.vectors.clone()
@@ -111,32 +110,3 @@ class Overlapping(Exchange):
         """Ends the thread, and the connection, whatever is on its way."""
         self._courier.close()
         self._twin.close()
-
-
-class Courier:
-    """A thread that does one thing after the other."""
-
-    def __init__(self) -> None:
-        self._queue: SimpleQueue[tuple[Future[Any], Callable[..., Any], tuple[Any, ...]] | None]
-        self._queue = SimpleQueue()
-        # A daemon: where the server is silent, it may have to be left behind.
-        self._thread = threading.Thread(target=self._run, name="elephas-courier", daemon=True)
-        self._thread.start()
-
-    def send(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """Calls the function in the thread; returns a future of what it returns."""
-        future: Future[Any] = Future()
-        self._queue.put((future, function, arguments))
-        return future
-
-    def close(self) -> None:
-        """Lets the thread end once it has done what it was given."""
-        self._queue.put(None)
-
-    def _run(self) -> None:
-        while (task := self._queue.get()) is not None:
-            future, function, arguments = task
-            try:
-                future.set_result(function(*arguments))
-            except BaseException as error:
-                future.set_exception(error)

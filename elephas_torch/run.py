@@ -19,8 +19,7 @@ from elephas_torch.keras.callbacks import CallbackList, TerminateOnNaN
 from elephas_torch.keras.models import Model
 from elephas_torch.keras.progress import Progress
 from elephas_torch.optimizers import Optimizer
-from elephas_torch.parameter.client import Client
-from elephas_torch.parameter.process import ServerProcess
+from elephas_torch.parameter.shards import ShardedClient, ShardedServer
 from elephas_torch.parameter.wire import Settings
 from elephas_torch.plan import Plan
 from elephas_torch.sources import Source
@@ -54,6 +53,7 @@ class Options:
     join_timeout: float
     round_timeout: float
     lease: float
+    shards: int
 
 
 class Run:
@@ -121,13 +121,13 @@ class Run:
                 self._check_result(server)
             self._take_weights(client)
 
-    def _take_weights(self, client: Client) -> None:
+    def _take_weights(self, client: ShardedClient) -> None:
         if self.options.optimizer.use_ema:
             client.control(finalize=True)
         client.pull(self.step.flat.vectors)
 
     @contextmanager
-    def _server(self) -> Iterator[ServerProcess]:
+    def _server(self) -> Iterator[ShardedServer]:
         """A server that starts while the Spark job does: requests wait until it is ready."""
         server = self._new_server()
         try:
@@ -135,7 +135,7 @@ class Run:
         finally:
             server.stop()
 
-    def _new_server(self) -> ServerProcess:
+    def _new_server(self) -> ShardedServer:
         options, flat = self.options, self.step.flat
         settings = Settings(
             mode=options.mode,
@@ -153,17 +153,23 @@ class Run:
         )
         host = self.cluster.server_host(options.host)
         port = self.cluster.server_port(options.port)
-        return ServerProcess(settings, Vectors(*flat.vectors), host=host, port=port, keep=True)
+        return ShardedServer(
+            settings,
+            Vectors(*flat.vectors),
+            options.shards,
+            host=host,
+            port=port,
+            keep=True,
+        )
 
     @contextmanager
-    def _job(self, server: ServerProcess, weights: Any) -> Iterator[Thread]:
+    def _job(self, server: ShardedServer, weights: Any) -> Iterator[Thread]:
         """The Spark job in a thread of its own, so that this one can be interrupted."""
         options = self.options
         job = Job(
             skeleton=self.model.skeleton(),
             weights=weights,
-            url=server.url,
-            token=server.token,
+            servers=server.addresses,
             reader=self.source.reader,
             plan=replace(options.plan, initial_epoch=self._next),
             timeout=max(options.round_timeout, options.join_timeout) + 30,
@@ -187,7 +193,7 @@ class Run:
         except BaseException as error:
             self._error = error
 
-    def _stop_job(self, server: ServerProcess, thread: Thread, group: str) -> None:
+    def _stop_job(self, server: ShardedServer, thread: Thread, group: str) -> None:
         if not thread.is_alive():
             return
         try:
@@ -200,14 +206,14 @@ class Run:
             self.cluster.cancel(group)
             thread.join(2 * GRACE)
 
-    def _watch(self, server: ServerProcess, client: Client, thread: Thread) -> None:
+    def _watch(self, server: ShardedServer, client: ShardedClient, thread: Thread) -> None:
         try:
             self._watch_events(client, thread)
         except ServerError:
             server.check()  # says more, if the server's process has ended
             raise
 
-    def _watch_events(self, client: Client, thread: Thread) -> None:
+    def _watch_events(self, client: ShardedClient, thread: Thread) -> None:
         """Handles what workers tell until the job is over, or one of them failed."""
         while thread.is_alive() and self._failure is None:
             timeout = 0.02 if self.epochs.over else 0.2 if self.progress.verbose == 1 else 0.5
@@ -217,7 +223,7 @@ class Run:
         if self._failure is None:
             self._handle(client, client.events(self._seen, 0.0))
 
-    def _handle(self, client: Client, events: list[dict[str, Any]]) -> None:
+    def _handle(self, client: ShardedClient, events: list[dict[str, Any]]) -> None:
         for event in events:
             self._seen = event["number"]
             if event["kind"] == "failure":
@@ -231,7 +237,7 @@ class Run:
         while self._next < self.options.plan.epochs and self.epochs.complete(self._next):
             self._end_epoch(client)
 
-    def _end_epoch(self, client: Client) -> None:
+    def _end_epoch(self, client: ShardedClient) -> None:
         epoch, model = self._next, self.model
         logs = self._last = self._logs(epoch)
         self.progress.end(logs)
@@ -270,12 +276,12 @@ class Run:
                 logs |= {prefix + name: value for name, value in self.step.logs().items()}
         return dict(sorted(logs.items()))
 
-    def _show(self, client: Client) -> None:
+    def _show(self, client: ShardedClient) -> None:
         if self._next < self.options.plan.epochs:
             workers = client.status()["workers"].values()
             self.progress.show(_batches_done(workers, self._next), _batches(workers, self.options))
 
-    def _check_result(self, server: ServerProcess) -> None:
+    def _check_result(self, server: ShardedServer) -> None:
         failure = self._failure or next((r for r in self._result if "failure" in r), None)
         if failure is not None:
             raise worker.as_error(

@@ -26,6 +26,7 @@ from elephas_torch.keras.arguments import (
     check_flag,
     check_known,
     check_share,
+    check_whole,
 )
 from elephas_torch.keras.callbacks import Callback, CallbackList, History
 from elephas_torch.keras.callbacks.several import check_epochwise, wants_batches
@@ -80,6 +81,10 @@ class SparkModel:
         overlap: True: a worker goes on computing while its update is on the way, and takes the
             answer in before the next one. Worth it where the network takes about as long as the
             batches between two exchanges; updates are then one staler. Default False.
+        num_shards: server processes that hold the weights, a piece each; workers push to all at
+            once, over HTTP. Worth it where one server's processor or network is what all wait for:
+            many workers, or hundreds of megabytes. With a fixed `port` they take as many ports
+            from there on. Default 1.
 
     Attributes:
         master_network: the model.
@@ -112,6 +117,8 @@ class SparkModel:
         memory.parsed(self.memory)
         check_flag("shared_memory", given["shared_memory"])
         self.shared_memory = bool(given["shared_memory"])
+        check_whole("num_shards", given["num_shards"], 1)
+        self.num_shards = int(given["num_shards"])
         check_flag("overlap", given["overlap"])
         self.overlap = bool(given["overlap"])
         self.training_histories: list[dict[str, list[float]]] = []
@@ -225,6 +232,7 @@ class SparkModel:
             join_timeout=self.join_timeout,
             round_timeout=self.round_timeout,
             lease=self.lease,
+            shards=self.num_shards,
         )
         level = resolve_verbose(verbose)
         params = {"epochs": epochs, "steps": None, "verbose": level}
@@ -441,6 +449,7 @@ class SparkModel:
             "memory": self.memory,
             "shared_memory": self.shared_memory,
             "overlap": self.overlap,
+            "num_shards": self.num_shards,
         }
 
     def save(self, file_name: Any, overwrite: bool = True) -> None:

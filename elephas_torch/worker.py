@@ -35,6 +35,7 @@ from elephas_torch.keras.models import Model, all_tensors
 from elephas_torch.optimizers import LossScaleOptimizer, Optimizer
 from elephas_torch.overlap import Overlapping
 from elephas_torch.parameter.client import Client
+from elephas_torch.parameter.shards import Address, ShardedClient, connect
 from elephas_torch.plan import Plan
 from elephas_torch.stepping import step_of
 from elephas_torch.store import Rows
@@ -47,7 +48,7 @@ class Job:
     Attributes:
         skeleton: the compiled model without weights.
         weights: all its tensors as safetensors, in the `value` of a Spark broadcast or the like.
-        url, token: the parameter server's.
+        servers: (url, token) of the parameter server, or of the servers of its shards.
         reader: how rows are read.
         plan: how they are trained on.
         beat: seconds between two signs of life.
@@ -55,8 +56,7 @@ class Job:
 
     skeleton: Model = field(repr=False)
     weights: Any = field(repr=False)
-    url: str
-    token: str = field(repr=False)
+    servers: tuple[Address, ...] = field(repr=False)
     reader: data.Reader
     plan: Plan
     timeout: float
@@ -78,7 +78,7 @@ def train(job: Job, partition: int, rows: Iterable[Any]) -> Iterator[dict[str, A
     """
     torch.set_num_threads(task_cpus())
     attempt = _attempt()
-    client = Client(job.url, job.token, timeout=job.timeout)
+    client = connect(job.servers, job.timeout)
     try:
         client.health()
         yield _Worker(job, partition, attempt, client).run(rows)
@@ -186,7 +186,9 @@ def catch_up(optimizer: Optimizer, steps: int) -> None:
 
 
 class _Worker:
-    def __init__(self, job: Job, partition: int, attempt: int, client: Client) -> None:
+    def __init__(
+        self, job: Job, partition: int, attempt: int, client: Client | ShardedClient
+    ) -> None:
         self.job, self.partition, self.attempt, self.client = job, partition, attempt, client
         self.progress = {"epoch": 0, "batch": 0, "rows": 0}
         self.history: dict[str, list[Any]] = {}
@@ -278,7 +280,7 @@ class _Heartbeat:
 
     def __init__(self, job: Job, partition: int, attempt: int, progress: dict[str, Any]) -> None:
         self._every = job.beat
-        self._client = Client(job.url, job.token, timeout=job.timeout)
+        self._client = connect(job.servers, job.timeout)
         self._args = (partition, attempt, progress)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="elephas-heartbeat", daemon=True)

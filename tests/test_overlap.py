@@ -13,8 +13,9 @@ from elephas_torch.exchange import Exchange
 from elephas_torch.flat import Vectors
 from elephas_torch.keras import Sequential, layers
 from elephas_torch.keras.optimizers import SGD
-from elephas_torch.overlap import Courier, Overlapping
+from elephas_torch.overlap import Overlapping
 from elephas_torch.parameter import ServerProcess, Settings
+from elephas_torch.parameter.courier import Courier
 from elephas_torch.plan import Plan
 from elephas_torch.stepping import step_of
 from elephas_torch.utils.rdd_utils import to_simple_rdd
@@ -225,3 +226,28 @@ def test_a_fit_that_overlaps_learns(spark_context, mode, frequency):
     assert history.history["accuracy"][-1] > 0.9
     with pytest.raises(ValueError, match="`overlap` must be True or False"):
         SparkModel(model, overlap="yes")
+
+
+@pytest.mark.spark
+def test_shards_give_the_same_weights(spark_context):
+    """Where the weights are cut between two servers."""
+    random = np.random.default_rng(0)
+    x = random.standard_normal((40, 5)).astype(np.float32)
+    y = np.eye(3, dtype=np.float32)[random.integers(0, 3, 40)]
+    ends = []
+    for shards in (1, 2):
+        model = network(norm=True)
+        spark_model = SparkModel(
+            model, mode="synchronous", frequency="batch", num_workers=2, seed=0, num_shards=shards
+        )
+        spark_model.fit(to_simple_rdd(spark_context, x, y), epochs=2, batch_size=5, verbose=0)
+        ends.append(model.get_weights())
+    assert all(np.array_equal(a, b) for a, b in zip(*ends, strict=True))
+    with pytest.raises(ValueError, match="`num_shards` must be a whole number, 1 or more"):
+        SparkModel(network(), num_shards=0)
+    clipped = network()
+    clipped.compile(SGD(0.1, clipnorm=1.0), "categorical_crossentropy")
+    with pytest.raises(ValueError, match="clipnorm needs them whole"):
+        SparkModel(clipped, frequency="batch", num_shards=2).fit(
+            to_simple_rdd(spark_context, x, y), verbose=0
+        )

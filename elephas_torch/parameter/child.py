@@ -1,4 +1,4 @@
-"""A server's process as its parent sees it, and the one that is kept for the next run."""
+"""A server's process as its parent sees it, and those that are kept for the next run."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from elephas_torch.parameter import serving
 _TAIL_LINES = 200
 #: Seconds that a kept process gets to say that it is free.
 _READY_SECONDS = 1.0
+#: As many processes wait at once: the shards of a run, or the runs of a search.
+_KEPT = 4
 
 
 class Child:
@@ -114,36 +116,36 @@ class Child:
 
 
 class Kept:
-    """At most one process that has served a run and waits for another: its imports are done."""
+    """Processes that have served a run and wait for another: their imports are done."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._child: Child | None = None
+        self._children: list[Child] = []
 
     def take(self) -> Child:
-        """The kept process, or a new one."""
-        with self._lock:
-            child, self._child = self._child, None
-        if child is not None:
+        """A kept process, or a new one."""
+        while (child := self._popped()) is not None:
             if child.is_free():
                 return child
             child.kill()
         return Child()
 
     def keep(self, child: Child) -> None:
-        """Ends a process's run and keeps it; or ends it, where there is one already."""
+        """Ends a process's run and keeps it; or ends it, where there are enough already."""
         with self._lock:
-            if self._child is None and child.end_run():
-                self._child = child
+            if len(self._children) < _KEPT and child.end_run():
+                self._children.append(child)
                 return
         child.kill()
 
     def clear(self) -> None:
         """Ends what is kept."""
-        with self._lock:
-            child, self._child = self._child, None
-        if child is not None:
+        while (child := self._popped()) is not None:
             child.kill()
+
+    def _popped(self) -> Child | None:
+        with self._lock:
+            return self._children.pop() if self._children else None
 
 
 kept = Kept()

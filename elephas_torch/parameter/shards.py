@@ -1,0 +1,280 @@
+"""A vector that several servers hold, a piece each; pushes and pulls go to all at once.
+
+The first server has the moving statistics and counters, and does all that isn't numbers: reports,
+events, gates. The others know workers, rounds and the ledger, for their piece. A worker that is
+lost between two of them goes on from the earlier one: the other answers what it has without
+applying it twice.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+from elephas_torch import optimizers
+from elephas_torch.flat import Vectors
+from elephas_torch.optimizers import Lamb, Optimizer
+from elephas_torch.parameter import rules
+from elephas_torch.parameter.client import Client
+from elephas_torch.parameter.courier import Courier
+from elephas_torch.parameter.process import ServerProcess
+from elephas_torch.parameter.wire import Joined, Push, Reply, Settings, Sizes
+
+T = TypeVar("T")
+#: (url, token) of a server.
+Address = tuple[str, str]
+
+
+def pieces(length: int, number: int) -> list[slice]:
+    """Cuts a vector into pieces that differ by one element at most."""
+    ends = [length * one // number for one in range(number + 1)]
+    return [slice(start, stop) for start, stop in itertools.pairwise(ends)]
+
+
+def check(settings: Settings, number: int) -> None:
+    """Raises ValueError where the optimizer's step isn't one element at a time."""
+    rule = optimizers.get(settings.optimizer, importing=True)
+    why = _needs_whole(rule, settings)
+    if why is not None:
+        raise ValueError(
+            f"`num_shards` cuts the weights between servers, and {why} needs them whole. Use "
+            f"num_shards=1, or clipvalue and a rule such as SGD or Adam. Received: {number}"
+        )
+
+
+def _needs_whole(rule: Optimizer, settings: Settings) -> str | None:
+    for name in ("clipnorm", "global_clipnorm"):
+        if getattr(rule, name) is not None:
+            return name
+    if settings.constraints:
+        return "a constraint"
+    if rule.layout is not None and not rule.layout.all_decay:
+        return "exclude_from_weight_decay"
+    known = type(rule).__module__.startswith("elephas_torch.")  # of others nobody can tell
+    whole = not known or rule.by_weight or isinstance(rule, Lamb)
+    return type(rule).__name__ if whole else None
+
+
+class ShardedServer:
+    """Several `ServerProcess`es that hold a piece each, used as one.
+
+    Args:
+        settings, initial: of the whole.
+        number: how many, 1 or more.
+        port: of the first; the others take the ports behind it. 0: free ones.
+        more: see `ServerProcess`.
+
+    Raises:
+        ValueError: the optimizer needs the weights whole.
+    """
+
+    def __init__(
+        self, settings: Settings, initial: Vectors, number: int, *, port: int = 0, **more: Any
+    ) -> None:
+        self.servers = []
+        if number == 1:
+            self.servers.append(ServerProcess(settings, initial, port=port, **more))
+            return
+        check(settings, number)
+        for one, cut in enumerate(pieces(len(initial.parameters), number)):
+            part = _piece(initial, cut, one == 0)
+            given = replace(
+                settings, sizes=part.sizes, weight_sizes=None, gated=settings.gated and one == 0
+            )
+            self.servers.append(ServerProcess(given, part, port=port + one if port else 0, **more))
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Where they are; known once they have started."""
+        return tuple((server.url, server.token) for server in self.servers)
+
+    def start(self) -> ShardedServer:
+        """Starts them all; see `ServerProcess.start`."""
+        with ExitStack() as stack:
+            for server in self.servers:
+                stack.callback(server.stop)
+                server.start()
+            stack.pop_all()
+        return self
+
+    def check(self, grace: float = 0.0) -> None:
+        """Raises ServerError if one of them has ended; see `ServerProcess.check`."""
+        for server in self.servers:
+            server.check(grace)
+
+    def client(self, timeout: float | None = None) -> ShardedClient:
+        """Returns a client for this machine."""
+        return ShardedClient([server.client(timeout) for server in self.servers])
+
+    def stop(self) -> None:
+        """Ends them all."""
+        for server in self.servers:
+            server.stop()
+
+
+class ShardedClient:
+    """The methods of `Client`, for several servers that hold a piece each.
+
+    Vectors are sent from, and read into, pieces of the caller's own: nothing is copied. Every
+    version but the first server's stays in here.
+
+    Args:
+        clients: one for each server, in order.
+    """
+
+    name = "http"
+    update = parameters = None
+
+    def __init__(self, clients: Sequence[Client]) -> None:
+        self.clients = list(clients)
+        self._versions = [-1] * len(self.clients)
+        self._couriers: list[Courier] = []
+
+    @property
+    def head(self) -> Client:
+        """The first server's."""
+        return self.clients[0]
+
+    def twin(self) -> ShardedClient:
+        """See `Client.twin`."""
+        return ShardedClient([client.twin() for client in self.clients])
+
+    def share(self, worker: int, attempt: int, sizes: Sizes) -> None:
+        """None: pieces go over HTTP."""
+
+    def health(self) -> dict[str, Any]:
+        """See `Client.health`: of the first, once all have answered."""
+        return self._all(lambda one, client: client.health())[0]
+
+    def join(
+        self, worker: int, attempt: int, *, samples: int, info: dict[str, Any] | None = None
+    ) -> Joined:
+        """See `Client.join`: where the one that is the furthest behind goes on."""
+        found = self._all(
+            lambda one, client: client.join(worker, attempt, samples=samples, info=info)
+        )
+        self._versions = [joined.version for joined in found]
+        behind = min(found, key=lambda joined: joined.seq)
+        return behind._replace(version=found[0].version, stop=any(one.stop for one in found))
+
+    def pull(self, into: Vectors, version: int = -1) -> int:
+        """See `Client.pull`; `version` is the first server's."""
+        known = self._versions if version == self._versions[0] else [-1] * len(self.clients)
+        parts = self._parts(into)
+        self._versions = self._all(lambda one, client: client.pull(parts[one], known[one]))
+        return self._versions[0]
+
+    def exchange(self, push: Push, update: Vectors, into: Vectors) -> Reply:
+        """See `Client.exchange`."""
+        rules.check_finite(update)  # one piece with NaN would be refused, and the others applied
+        sent, parts = self._parts(update), self._parts(into)
+        # The worker may speak of a later version than it has pulled: its own push was on its way.
+        ahead = push.base_version - self._versions[0]
+
+        def send(one: int, client: Client) -> Reply:
+            base = self._versions[one] + ahead
+            return client.exchange(push._replace(base_version=base), sent[one], parts[one])
+
+        replies = self._all(send)
+        self._versions = [reply.version for reply in replies]
+        return replies[0]._replace(stop=any(reply.stop for reply in replies))
+
+    def borrow(self, push: Push, update: Vectors, into: Vectors) -> tuple[Reply, Tensor]:
+        """See `Client.borrow`."""
+        return self.exchange(push, update, into), into.parameters
+
+    def beat(self, worker: int, attempt: int, progress: dict[str, Any] | None = None) -> Reply:
+        """See `Client.beat`."""
+        return self._all(lambda one, client: client.beat(worker, attempt, progress))[0]
+
+    def report(self, worker: int, attempt: int, epoch: int, summary: dict[str, Any]) -> Reply:
+        """See `Client.report`."""
+        return self.head.report(worker, attempt, epoch, summary)
+
+    def fail(self, worker: int, attempt: int, error: dict[str, Any]) -> None:
+        """See `Client.fail`."""
+        self._all(lambda one, client: client.fail(worker, attempt, error))
+
+    def leave(self, worker: int, attempt: int) -> None:
+        """See `Client.leave`."""
+        self._all(lambda one, client: client.leave(worker, attempt))
+
+    def status(self) -> dict[str, Any]:
+        """See `Client.status`: of the first, with the number of shards."""
+        return {**self.head.status(), "shards": len(self.clients)}
+
+    def events(self, after: int = 0, timeout: float = 0.0) -> list[dict[str, Any]]:
+        """See `Client.events`."""
+        return self.head.events(after, timeout)
+
+    def control(
+        self,
+        *,
+        stop: bool | None = None,
+        learning_rate: float | None = None,
+        release_epoch: int | None = None,
+        finalize: bool = False,
+    ) -> None:
+        """See `Client.control`."""
+
+        def tell(one: int, client: Client) -> None:
+            epoch = None if one else release_epoch
+            client.control(
+                stop=stop, learning_rate=learning_rate, release_epoch=epoch, finalize=finalize
+            )
+
+        self._all(tell)
+
+    def close(self) -> None:
+        """Closes the connections; calling another method makes new ones."""
+        for courier in self._couriers:
+            courier.close()
+        self._couriers = []
+        for client in self.clients:
+            client.close()
+
+    def __enter__(self) -> ShardedClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _parts(self, vectors: Vectors) -> list[Vectors]:
+        cuts = pieces(len(vectors.parameters), len(self.clients))
+        return [_piece(vectors, cut, one == 0) for one, cut in enumerate(cuts)]
+
+    def _all(self, call: Callable[[int, Client], T]) -> list[T]:
+        """Calls all servers at once; raises the first error, once all have answered."""
+        if len(self._couriers) < len(self.clients) - 1:
+            self._couriers = [Courier() for _ in self.clients[1:]]
+        others: list[Future[T]] = [
+            courier.send(call, one, client)
+            for one, (courier, client) in enumerate(
+                zip(self._couriers, self.clients[1:], strict=True), 1
+            )
+        ]
+        try:
+            first = call(0, self.head)
+        finally:
+            errors = [future.exception() for future in others]
+        for error in errors:
+            if error is not None:
+                raise error
+        return [first, *(future.result() for future in others)]
+
+
+def connect(addresses: Sequence[Address], timeout: float) -> Client | ShardedClient:
+    """A client of one server, or of several that hold a piece each."""
+    clients = [Client(url, token, timeout=timeout) for url, token in addresses]
+    return clients[0] if len(clients) == 1 else ShardedClient(clients)
+
+
+def _piece(vectors: Vectors, cut: slice, first: bool) -> Vectors:
+    rest = slice(None) if first else slice(0)
+    return Vectors(vectors.parameters[cut], vectors.state[rest], vectors.counters[rest])
