@@ -21,6 +21,8 @@ COLUMNS = [f"f{number}" for number in range(WIDTH)]
 #: What the features are: one column, but 784 of single numbers.
 KINDS = ("array", "vector", "sparse", "columns")
 PARTITIONS = 2
+#: Rows that are written at once.
+PIECE = 20_000
 
 
 @contextmanager
@@ -66,6 +68,12 @@ class Tables:
         self.spark, self._rows, self._folder = spark, rows, folder
         self._persisted: dict[str, Any] = {}
 
+    def of(self, rows: int) -> Tables:
+        """Tables of another number of rows, in the same session."""
+        folder = self._folder / str(rows)
+        folder.mkdir(exist_ok=True)
+        return Tables(self.spark, rows, folder)
+
     def persisted(self, kind: str) -> Any:
         """A DataFrame of one of `KINDS` in Spark's memory."""
         if kind not in self._persisted:
@@ -98,18 +106,26 @@ class Tables:
         return assembler.transform(vectors).drop("all")
 
     def _write(self, path: Path, table: Any) -> None:
-        from pyarrow import parquet
-
-        features, one_hot = workload.rows(self._rows)
         path.mkdir()
         for number in range(PARTITIONS):
-            mine = slice(number, None, PARTITIONS)
-            parquet.write_table(
-                table(features[mine], one_hot[mine].argmax(1)),
-                path / f"part-{number}.parquet",
-                use_dictionary=False,
-                compression="none",
-            )
+            rows = len(range(number, self._rows, PARTITIONS))
+            _write_file(path / f"part-{number}.parquet", table, rows, number)
+
+
+def _write_file(path: Path, table: Any, rows: int, seed: int) -> None:
+    """One partition, a piece at a time: a million rows needn't be in memory at once."""
+    from pyarrow import parquet
+
+    writer = None
+    for first in range(0, rows, PIECE):
+        features, one_hot = workload.rows(min(PIECE, rows - first), seed + first)
+        piece = table(features, one_hot.argmax(1))
+        writer = writer or parquet.ParquetWriter(
+            path, piece.schema, use_dictionary=False, compression="none"
+        )
+        writer.write_table(piece)
+    if writer is not None:
+        writer.close()
 
 
 def _lists(features: np.ndarray, labels: np.ndarray) -> Any:

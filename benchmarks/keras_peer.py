@@ -1,39 +1,34 @@
-"""Keras 3 on one backend, in a process of its own: it reads requests and writes seconds.
-
-Run by `peers.KerasPeer`. A line of input is JSON: {"network", "work", "rows", "batch_size"}; a
-line of output is the seconds that the work took, after the model was built and warmed up.
-"""
+"""Keras 3 on the backend of KERAS_BACKEND, run by `peers.Peer`: seconds of a piece of work."""
 
 from __future__ import annotations
 
-import json
-import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
+from benchmarks import networks, serving
 
-def main() -> None:
+
+def start() -> tuple[dict[str, Any], Callable[..., dict[str, Any]]]:
+    """Keras's version; and what trains, evaluates or predicts, with models warmed up before."""
     import keras
-
-    from benchmarks import networks
 
     _one_thread(keras.backend.backend())
     models: dict[tuple[str, int], Any] = {}
-    data: dict[tuple[str, int], Any] = {}
-    answer({"ready": keras.__version__})
-    for line in sys.stdin:
-        asked = json.loads(line)
-        network = networks.NETWORKS[asked["network"]]
-        count, size = asked["rows"], asked["batch_size"]
-        x, y = data.setdefault((asked["network"], count), networks.rows(network, count))
-        key = asked["network"], size
+
+    def answer(network: str, work: str, rows: int, batch_size: int) -> dict[str, Any]:
+        net = networks.NETWORKS[network]
+        x, y = networks.rows(net.shape, rows)
+        key = network, batch_size
         if key not in models:
-            models[key] = networks.by_keras(keras, network)
-            for work in ("fit", "evaluate", "predict"):
-                _do(models[key], work, x[: 4 * size], y[: 4 * size], size)
+            models[key] = networks.by_keras(keras, net)
+            for one in ("fit", "evaluate", "predict"):
+                _do(models[key], one, x[: 4 * batch_size], y[: 4 * batch_size], batch_size)
         began = time.perf_counter()
-        _do(models[key], asked["work"], x, y, size)
-        answer({"seconds": time.perf_counter() - began})
+        _do(models[key], work, x, y, batch_size)
+        return {"seconds": time.perf_counter() - began}
+
+    return {"keras": keras.__version__, "backend": keras.backend.backend()}, answer
 
 
 def _do(model: Any, work: str, x: Any, y: Any, size: int) -> None:
@@ -53,10 +48,5 @@ def _one_thread(backend: str) -> None:
         tensorflow.config.threading.set_inter_op_parallelism_threads(1)
 
 
-def answer(found: dict[str, Any]) -> None:
-    """Writes a line; what Keras prints goes elsewhere."""
-    print(json.dumps(found), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    serving.serve(start)

@@ -1,34 +1,48 @@
-"""The single measurements; each returns {"rate": samples per second}."""
+"""The facade against a hand-written loop and Keras; and what starting takes."""
 
 from __future__ import annotations
 
 import functools
-import itertools
-import multiprocessing
 import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
-from benchmarks import networks, peers, workload
+from benchmarks import networks, peers
+from benchmarks.byhand import ByHand
+from benchmarks.groups import Column, Goal, Group, Measure, in_turn
 from elephas_torch import keras
 
-Measure = Callable[[], dict[str, float]]
-MODES = ("synchronous", "asynchronous", "hogwild")
-FREQUENCIES = ("epoch", 8, "batch")
-
-
 WORK = ("fit", "evaluate", "predict")
+#: What the facade is to reach of the hand-written loop's samples per second.
+FIT = 1.0
+#: Milliseconds that the package's import on an executor may take beside torch's.
+IMPORT = 150.0
+EXECUTOR, TORCH = "import elephas_torch.worker", "import torch"
 
 
-def facade(
-    name: str, work: str, rows: int, batch_size: int, others: dict[str, peers.KerasPeer]
+def facade(arguments: Any, others: peers.Peers) -> list[Group]:
+    """The facade's fit, evaluate and predict against a hand-written loop and Keras."""
+    several = peers.keras(others)
+    groups = []
+    for name, batch_size in (("MLP", 32), ("MLP", 128), ("CNN", 32), ("LSTM", 32)):
+        rows = networks.NETWORKS[name].rows(arguments.rows)
+        for work in WORK:
+            measures = ways(name, work, rows, batch_size, several)
+            title = f"{work}, {name}, batch {batch_size}"
+            goals = [Goal("facade", "plain loop", least=FIT)] if work == "fit" else []
+            groups.append(in_turn(title, "plain loop", measures, arguments.rounds, goals=goals))
+    groups[-1].left_out |= others.left_out
+    return groups
+
+
+def ways(
+    name: str, work: str, rows: int, batch_size: int, others: Mapping[str, peers.Peer]
 ) -> dict[str, Measure]:
     """A hand-written loop, the facade, and Keras, at one piece of work on the same rows.
 
@@ -39,10 +53,10 @@ def facade(
     """
     torch.set_num_threads(1)
     network = networks.NETWORKS[name]
-    data = networks.rows(network, rows)
+    data = networks.rows(network.shape, rows)
     given = data[:1] if work == "predict" else data
     model = networks.by_keras(keras, network)
-    by_hand = networks.ByHand(network, batch_size)
+    by_hand = ByHand(name, batch_size)
     measures: dict[str, Measure] = {
         "plain loop": lambda: rate(rows, lambda: getattr(by_hand, work)(*given)),
         "facade": lambda: rate(
@@ -54,26 +68,34 @@ def facade(
     return measures
 
 
-def asked(
-    peer: peers.KerasPeer, name: str, work: str, rows: int, batch_size: int
-) -> dict[str, float]:
+def asked(peer: peers.Peer, name: str, work: str, rows: int, batch_size: int) -> dict[str, float]:
     """Samples per second of another library."""
-    return {"rate": rows / peer.seconds(name, work, rows, batch_size)}
+    found = peer.ask(network=name, work=work, rows=rows, batch_size=batch_size)
+    return {"rate": rows / found["seconds"]}
 
 
-def starts() -> dict[str, float]:
-    """Medians of the seconds that starting takes."""
-    return {
-        "import torch": _import_seconds("torch"),
-        "import elephas_torch.keras.models": _import_seconds("elephas_torch.keras.models"),
-        "build and compile 100 layers": statistics.median(_build_seconds() for _ in range(9)),
+def start(arguments: Any) -> list[Group]:
+    """Milliseconds to import torch and what an executor needs, and to build a deep model."""
+    modules = ("torch", "elephas_torch.keras.models", "elephas_torch.worker")
+    measures: dict[str, Measure] = {
+        f"import {module}": functools.partial(_import_ms, module) for module in modules
     }
+    measures["build and compile 100 layers"] = _build_ms
+    columns = (Column("ms", "ms", ",.0f"),)
+    group = in_turn("start", TORCH, measures, arguments.rounds, columns=columns)
+    pairs = zip(group.rounds[EXECUTOR], group.rounds[TORCH], strict=True)
+    group.rounds["the executor's beyond torch's"] = [
+        {"ms": max(ours["ms"] - torchs["ms"], 0.0)} for ours, torchs in pairs
+    ]
+    group.rounds["allowed"] = [{"ms": IMPORT}] * arguments.rounds
+    group.goals = [Goal("the executor's beyond torch's", "allowed", least=1.0, figure="ms")]
+    return [group]
 
 
-def _import_seconds(module: str) -> float:
-    """Of a fresh Python, less what an empty one takes."""
-    timed = [_run_seconds(f"import {module}") - _run_seconds("pass") for _ in range(7)]
-    return statistics.median(timed)
+def _import_ms(module: str) -> dict[str, float]:
+    """Of a fresh Python, less what an empty one takes; the median of three."""
+    taken = [_run_seconds(f"import {module}") - _run_seconds("pass") for _ in range(3)]
+    return {"ms": 1000 * statistics.median(taken)}
 
 
 def _run_seconds(code: str) -> float:
@@ -84,12 +106,12 @@ def _run_seconds(code: str) -> float:
     return time.perf_counter() - began
 
 
-def _build_seconds() -> float:
+def _build_ms() -> dict[str, float]:
     began = time.perf_counter()
     stack = [keras.layers.Dense(10, activation="relu") for _ in range(100)]
     model = keras.Sequential([keras.Input((10,)), *stack])
     model.compile("adam", "mse", metrics=["mae"])
-    return time.perf_counter() - began
+    return {"ms": 1000 * (time.perf_counter() - began)}
 
 
 def rate(rows: int, work: Callable[[], Any]) -> dict[str, float]:
@@ -97,59 +119,3 @@ def rate(rows: int, work: Callable[[], Any]) -> dict[str, float]:
     began = time.perf_counter()
     work()
     return {"rate": rows / (time.perf_counter() - began)}
-
-
-@contextmanager
-def spark(rows: int, epochs: int) -> Iterator[dict[str, Measure]]:
-    """Two plain loops in two processes, and SparkModel in each combination."""
-    from pyspark import SparkConf, SparkContext
-
-    from elephas_torch.cluster import prepare_python
-    from elephas_torch.utils.rdd_utils import to_simple_rdd
-
-    settings = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
-    conf = SparkConf().setMaster("local[2]").setAppName("benchmarks").setAll(settings.items())
-    context = SparkContext(conf=conf)
-    context.setLogLevel("ERROR")
-    prepare_python(context)
-    spawn = multiprocessing.get_context("spawn")
-    try:
-        with spawn.Pool(2) as pool:
-            rdd = to_simple_rdd(context, *workload.rows(rows))
-            measures: dict[str, Measure] = {
-                "two plain loops": functools.partial(two_loops, pool, rows, epochs)
-            }
-            for frequency, mode in itertools.product(FREQUENCIES, MODES):
-                measures[f"{mode} {frequency}"] = functools.partial(
-                    fit, rdd, rows, epochs, mode, frequency
-                )
-            yield measures
-    finally:
-        context.stop()
-
-
-def two_loops(pool: Any, rows: int, epochs: int) -> dict[str, float]:
-    """Two hand-written loops at once, half of the rows each."""
-    seconds = pool.map(functools.partial(one_loop, rows // 2, epochs), (0, 1), chunksize=1)
-    return {"rate": rows * epochs / max(seconds)}
-
-
-def one_loop(rows: int, epochs: int, seed: int) -> float:
-    """Seconds of a hand-written loop, without its start."""
-    torch.set_num_threads(1)
-    features, labels = workload.rows(rows, seed)
-    began = time.perf_counter()
-    workload.plain_loop(features, labels, 32, epochs)
-    return time.perf_counter() - began
-
-
-def fit(rdd: Any, rows: int, epochs: int, mode: str, frequency: str | int) -> dict[str, float]:
-    """SparkModel's workers from their second epoch on, and the whole fit."""
-    from elephas_torch import SparkModel
-
-    model = SparkModel(workload.facade(), mode=mode, frequency=frequency, num_workers=2)
-    began = time.perf_counter()
-    model.fit(rdd, epochs=epochs, batch_size=32, verbose=0)
-    whole = time.perf_counter() - began
-    seconds = max(sum(one["seconds"][1:]) for one in model.training_histories)
-    return {"rate": rows * (epochs - 1) / seconds, "whole": whole}

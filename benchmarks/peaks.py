@@ -34,13 +34,13 @@ class Weigh:
 
         torch.set_num_threads(1)
         _warm_up()
-        start = _reset()
+        start = reset()
         loaded = store.load(workload.facade(), self.reader, rows, self.memory)
         assert loaded is not None
         for batch in loaded.epoch(BATCH, shuffle=True, key=(0, partition, 0)):
             assert len(batch)
         size = len(loaded) * (frames.WIDTH + 10) * 4
-        yield {"rows": len(loaded), "bytes": size, "peak": _kib("VmHWM") * 1024 - start}
+        yield {"rows": len(loaded), "bytes": size, "peak": grown(start)}
 
 
 def _warm_up() -> None:
@@ -54,11 +54,16 @@ def _warm_up() -> None:
     torch.from_dlpack(pa.array(features[0]))
 
 
-def _reset() -> int:
+def reset() -> int:
     """Lets the peak begin anew; returns the bytes that the process takes now."""
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")
     return _kib("VmRSS") * 1024
+
+
+def grown(start: int) -> int:
+    """The peak since `reset`, over what there was then."""
+    return _kib("VmHWM") * 1024 - start
 
 
 def _kib(name: str) -> int:

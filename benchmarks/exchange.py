@@ -1,0 +1,183 @@
+"""Pulls, and pushes with pulls, through the parameter server, against raw TCP and memcpy."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import multiprocessing
+import socket
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.groups import Column, Goal, Group, Measure, in_turn
+from elephas_torch import optimizers
+from elephas_torch.flat import Vectors
+from elephas_torch.parameter import Client, Push, ServerProcess, Settings
+
+MEGABYTES = (0.4, 4.0, 40.0)
+#: Ways to the server, by name: what `Client` is given. The first is the one that goes anywhere.
+PATHS: dict[str, dict[str, Any]] = {"HTTP": {}}
+#: The path between processes of one machine, where there is one: what memcpy is compared with.
+SAME_HOST = "shared memory"
+TCP, MEMCPY = "raw TCP", "memcpy"
+#: Seconds that a measurement goes on for.
+SECONDS = 0.3
+COLUMNS = (
+    Column("a second", "rate"),
+    Column("ms", "ms", ",.3f"),
+    Column("GB/s", "gigabytes", ".2f"),
+)
+GOALS = {
+    "pull": [Goal("HTTP", TCP, least=0.7)],
+    "push and pull": [Goal("HTTP", TCP, least=0.5), Goal(SAME_HOST, MEMCPY, least=0.7)],
+}
+
+
+def suite(arguments: Any, sizes: tuple[float, ...] = MEGABYTES) -> list[Group]:
+    """Two groups a size: pulls alone, and pushes with pulls."""
+    groups = []
+    for megabytes in sizes:
+        with ways(megabytes) as found:
+            for what, measures in found.items():
+                title = f"{what}, {megabytes:g} MB"
+                goals = GOALS[what] if megabytes == max(MEGABYTES) else []
+                groups.append(
+                    in_turn(title, TCP, measures, arguments.rounds, columns=COLUMNS, goals=goals)
+                )
+    return groups
+
+
+@contextlib.contextmanager
+def ways(megabytes: float) -> Iterator[dict[str, dict[str, Measure]]]:
+    """All measurements of a size, with the servers that they need."""
+    floats = int(megabytes * 250_000)
+    with contextlib.ExitStack() as stack:
+        pull_tcp, exchange_tcp = stack.enter_context(raw_tcp(floats * 4))
+        source, target = np.zeros(floats, np.float32), np.zeros(floats, np.float32)
+        pulls = {TCP: pull_tcp, MEMCPY: functools.partial(_copy, source, target, 1)}
+        both = {TCP: exchange_tcp, MEMCPY: functools.partial(_copy, source, target, 2)}
+        server = stack.enter_context(_server(floats))
+        for worker, (name, how) in enumerate(PATHS.items()):
+            client = stack.enter_context(Client(server.url, server.token, **how))
+            pulls[name], both[name] = _calls(client, worker, floats)
+        several = {"pull": (pulls, 1), "push and pull": (both, 2)}
+        yield {
+            what: {
+                name: functools.partial(repeated, call, ways * floats * 4)
+                for name, call in calls.items()
+            }
+            for what, (calls, ways) in several.items()
+        }
+
+
+def repeated(call: Callable[[], Any], size: int, seconds: float = SECONDS) -> dict[str, float]:
+    """The median of as many calls as there is time for, at least 5.
+
+    Args:
+        size: bytes that a call moves.
+    """
+    taken: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(taken) < 5 or time.perf_counter() < end:
+        began = time.perf_counter()
+        call()
+        taken.append(time.perf_counter() - began)
+    one = statistics.median(taken)
+    return {"rate": 1 / one, "ms": 1000 * one, "gigabytes": size / one / 1e9}
+
+
+def vectors(floats: int) -> Vectors:
+    """Parameters, and nothing else."""
+    return Vectors(torch.zeros(floats), torch.zeros(0), torch.zeros(0, dtype=torch.int64))
+
+
+def _server(floats: int) -> ServerProcess:
+    initial = vectors(floats)
+    rule = optimizers.serialize(optimizers.SGD(0.1))
+    return ServerProcess(Settings("asynchronous", initial.sizes, rule), initial)
+
+
+def _calls(client: Client, worker: int, floats: int) -> tuple[Callable[[], Any], ...]:
+    """A pull, and a push with a pull: one after the other, as a worker makes them."""
+    update, into = vectors(floats), vectors(floats)
+    client.join(worker, 0, samples=1)
+    seq, version = itertools.count(), [client.pull(into)]
+
+    def exchange() -> None:
+        push = Push(worker, 0, next(seq), version[0], samples=1, epoch=0, last=False)
+        version[0] = client.exchange(push, update, into).version
+
+    return functools.partial(client.pull, into), exchange
+
+
+def _copy(source: np.ndarray, target: np.ndarray, times: int) -> None:
+    for _ in range(times):
+        np.copyto(target, source)
+
+
+@contextlib.contextmanager
+def raw_tcp(size: int) -> Iterator[tuple[Callable[[], Any], Callable[[], Any]]]:
+    """A pull, and a push with a pull, of so many bytes from a Python process that does no more."""
+    spawn = multiprocessing.get_context("spawn")
+    ours, theirs = spawn.Pipe()
+    process = spawn.Process(target=answer_raw, args=(size, theirs), daemon=True)
+    process.start()
+    connection = _no_delay(socket.create_connection(("127.0.0.1", ours.recv())))
+    sent, received = memoryview(bytearray(size)), memoryview(bytearray(size))
+
+    def pull() -> None:
+        connection.sendall(b"g")
+        read_into(connection, received)
+
+    def exchange() -> None:
+        send(connection, [memoryview(b"u"), sent])
+        read_into(connection, received)
+
+    try:
+        yield pull, exchange
+    finally:
+        connection.close()
+        process.join(5)
+        process.kill()
+
+
+def answer_raw(size: int, pipe: Any) -> None:
+    """The other side: b"g" is answered with the bytes, b"u" and as many bytes with the same."""
+    kept, got, order = (memoryview(bytearray(length)) for length in (size, size, 1))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        pipe.send(listener.getsockname()[1])
+        connection = _no_delay(listener.accept()[0])
+    with connection:
+        while connection.recv_into(order):
+            if order[0] == ord("u"):
+                read_into(connection, got)
+            send(connection, [kept])
+
+
+def read_into(connection: socket.socket, target: memoryview) -> None:
+    """Fills a buffer."""
+    have = 0
+    while have < len(target):
+        have += connection.recv_into(target[have:], 0, socket.MSG_WAITALL)
+
+
+def send(connection: socket.socket, parts: list[memoryview]) -> None:
+    """Sends buffers without joining them."""
+    left = [part for part in parts if len(part)]
+    while left:
+        sent = connection.sendmsg(left)
+        while left and sent >= len(left[0]):
+            sent -= len(left.pop(0))
+        if sent:
+            left[0] = left[0][sent:]
+
+
+def _no_delay(connection: socket.socket) -> socket.socket:
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
