@@ -26,11 +26,6 @@ os.environ["OMP_NUM_THREADS"] = "1"
 from benchmarks import machine, networks, peers, plot, table
 from benchmarks.groups import Group
 
-# Processes that Spark and torch start find these modules too.
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    dict.fromkeys([peers.ROOT, *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
-).rstrip(os.pathsep)
-
 
 def main(command: list[str] | None = None) -> int:
     """Measures, prints tables, and writes JSON and a picture where asked."""
@@ -41,6 +36,9 @@ def main(command: list[str] | None = None) -> int:
         except plot.Missing as missing:
             print(missing, file=sys.stderr)
             return 1
+    # Processes that Spark and torch start find these modules too.
+    paths = [peers.ROOT, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
     results: dict[str, Any] = {**machine.described(), "suites": {}}
     with peers.peers(arguments.python) as others:
         for name in arguments.names or list(SUITES):

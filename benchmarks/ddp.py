@@ -18,7 +18,7 @@ def fit(work: Work) -> dict[str, float]:
 
     distributor = TorchDistributor(num_processes=WORKERS, local_mode=False, use_gpu=False)
     began = time.perf_counter()
-    found = distributor.run(train, work)
+    found: Any = distributor.run(train, work)
     whole = time.perf_counter() - began
     steps = work.rows / WORKERS / work.batch_size
     rate = work.rate(found["seconds"])
@@ -41,7 +41,7 @@ def train(work: Work) -> dict[str, Any]:
     seconds = by_hand.epochs(*work.data(dist.get_rank()), work.epochs)
     everybodys: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(everybodys, seconds)
-    by_hand.model = by_hand.model.module
+    by_hand.model = by_hand.model.module  # type: ignore[assignment]
     accuracy = networks.accuracy(by_hand.network, by_hand.predict)
     dist.destroy_process_group()
     return {"seconds": everybodys, "accuracy": accuracy}

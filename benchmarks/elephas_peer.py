@@ -99,7 +99,7 @@ def _context() -> Any:
         "spark.driver.memory": "8g",
     }
     conf = SparkConf().setMaster("local[2]").setAppName("benchmarks: elephas")
-    context = SparkContext(conf=conf.setAll(settings.items()))
+    context = SparkContext(conf=conf.setAll(list(settings.items())))
     context.setLogLevel("ERROR")
     return context
 

@@ -66,7 +66,10 @@ def ways(megabytes: float) -> Iterator[dict[str, dict[str, Measure]]]:
         for worker, (name, how) in enumerate(PATHS.items()):
             client = stack.enter_context(Client(server.url, server.token, **how))
             pulls[name], both[name] = _calls(client, worker, floats)
-        several = {"pull": (pulls, 1), "push and pull": (both, 2)}
+        several: dict[str, tuple[dict[str, Any], int]] = {
+            "pull": (pulls, 1),
+            "push and pull": (both, 2),
+        }
         yield {
             what: {
                 name: functools.partial(repeated, call, ways * floats * 4)

@@ -49,7 +49,10 @@ def suite(arguments: Any, others: peers.Peers) -> list[Group]:
             take = functools.partial(_taken, name, arguments)
             wanted = [one for one in OURS if not arguments.only or one in arguments.only]
             ours = _ours(rdd, work, wanted)
-            theirs = {**loops.measures(processes, work), DDP: functools.partial(ddp.fit, work)}
+            theirs: dict[str, Measure] = {
+                **loops.measures(processes, work),
+                DDP: functools.partial(ddp.fit, work),
+            }
             theirs = {one: peers.excused(measure) for one, measure in theirs.items()}
             groups.append(take("torch", LOOPS, theirs | ours, GOALS))
             short = work._replace(epochs=max(work.epochs // 2, 2))

@@ -44,7 +44,7 @@ def session(settings: Mapping[str, str]) -> Iterator[Any]:
         "spark.hadoop.parquet.enable.dictionary": "false",
     }
     conf = SparkConf().setMaster(f"local[{PARTITIONS}]").setAppName("benchmarks")
-    spark = SparkSession.builder.config(conf=conf.setAll(settings.items())).getOrCreate()
+    spark = SparkSession.builder.config(conf=conf.setAll(list(settings.items()))).getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     try:
         yield spark

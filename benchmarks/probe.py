@@ -71,7 +71,8 @@ def train(job: Any, partition: int, rows: Iterable[Any]) -> Iterator[dict[str, A
     from benchmarks import spark_worker
     from elephas_torch import worker
 
-    began, taken = time.perf_counter(), {}
+    began = time.perf_counter()
+    taken: dict[str, list[float]] = {}
     with clock(taken):
         found = list(worker.train(job, partition, rows))
     for one in found:

@@ -25,7 +25,7 @@ def start() -> tuple[dict[str, Any], Callable[..., dict[str, Any]]]:
     from pyspark.sql import SparkSession
 
     builder = SparkSession.builder.master(f"local[{WORKERS}]").appName("benchmarks: sparktorch")
-    settings = {"spark.ui.enabled": "false", "spark.driver.memory": "8g"}
+    settings: dict[str, Any] = {"spark.ui.enabled": "false", "spark.driver.memory": "8g"}
     spark = builder.config(map=settings).getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     versions = {name: version(name) for name in ("sparktorch", "torch", "pyspark")}

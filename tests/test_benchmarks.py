@@ -1,13 +1,41 @@
-"""The benchmarks of the data path measure what they say: all rows, the same ones."""
+"""The benchmarks measure what they say: all rows, the same ones, and ratios within a round."""
 
+import json
+import os
 import sys
+import time
+from argparse import Namespace
 
 import numpy as np
 import pytest
 import torch
 
-from benchmarks import frames, peaks, routes, scored, workload
+import benchmarks.__main__ as command
+from benchmarks import (
+    byhand,
+    clients,
+    ddp,
+    exchange,
+    fits,
+    frames,
+    growth,
+    loops,
+    machine,
+    networks,
+    peaks,
+    peers,
+    plot,
+    probe,
+    profiled_peer,
+    routes,
+    scored,
+    table,
+    workload,
+)
+from benchmarks.groups import Goal, Group, in_turn
+from elephas_torch import SparkModel, keras
 from elephas_torch.data import Pairs
+from elephas_torch.utils.rdd_utils import to_simple_rdd
 
 ROWS = 40
 
@@ -47,3 +75,228 @@ def test_a_peak_is_more_than_the_tensors():
     assert found["rows"] == 4000
     assert found["bytes"] == 4000 * 794 * 4
     assert 0 < found["peak"] < 5 * found["bytes"]
+
+
+def test_ratios_are_of_one_round_and_of_seconds_the_other_way_round():
+    rounds = {
+        "ours": [{"rate": 10.0, "whole": 1.0}, {"rate": 30.0, "whole": 2.0}],
+        "peer": [{"rate": 20.0, "whole": 3.0}, {"rate": 20.0, "whole": 8.0}],
+    }
+    goals = [Goal("ours", "peer", least=1.2), Goal("ours", "peer", "whole", least=3.5)]
+    goals.append(Goal("ours", "absent", least=1.0))
+    group = Group("title", "peer", rounds, goals=goals)
+    rate, whole = group.reached()
+    assert (rate["median"], rate["min"], rate["max"], rate["met"]) == (1.0, 0.5, 1.5, False)
+    assert (whole["median"], whole["met"]) == (3.5, True)
+    text = table.shown(group)
+    assert "goal MISSED: ours against peer: 1.00 (0.50, 1.50), at least 1.2" in text
+    assert "goal met: ours against peer, whole fit: 3.50 (3.00, 4.00), at least 3.5" in text
+    assert json.loads(json.dumps(group.as_json()))["medians"]["peer"]["rate"]["median"] == 20
+
+
+def test_a_peer_that_fails_is_left_out_and_a_slow_one_measured_once():
+    taken, now = [], [0.0]
+
+    def quick():
+        taken.append("quick")
+        return {"rate": 1.0}
+
+    def slow():
+        taken.append("slow")
+        now[0] += 100
+        return {"rate": 0.5}
+
+    def broken():
+        raise ValueError("no such port\nand more")
+
+    measures = {"quick": quick, "slow": slow, "broken": peers.excused(broken)}
+    group = in_turn("title", "quick", measures, 2, limit=50, clock=lambda: now[0])
+    assert taken == ["quick", "slow", "quick", "quick"]
+    assert group.rounds == {"quick": [{"rate": 1.0}] * 2, "slow": [{"rate": 0.5}] * 2}
+    assert group.left_out == {"broken": "ValueError: no such port"} and group.once == ["slow"]
+    assert "broken: left out (ValueError: no such port)" in table.shown(group)
+
+
+ECHO = """
+import os, sys
+from benchmarks import serving
+def answer(what):
+    print("a library's own noise")
+    if what == "end":
+        sys.stderr.write("ended by itself\\n")
+        os._exit(3)
+    if what == "hang":
+        import time
+        time.sleep(60)
+    return {"got": what, "known": 1 / (what != "zero")}
+serving.serve(lambda: ({"version": "1"}, answer))
+"""
+
+
+def test_a_peer_answers_fails_ends_or_is_ended(tmp_path):
+    (tmp_path / "echo_peer.py").write_text(ECHO)
+    paths = {"PYTHONPATH": os.pathsep.join([peers.ROOT, str(tmp_path)])}
+    peer = peers.Peer("echo_peer", None, paths, patience=10)
+    assert peer.about == {"version": "1"}
+    assert peer.ask(what="this") == {"got": "this", "known": 1}
+    with pytest.raises(peers.Failed, match="ZeroDivisionError"):
+        peer.ask(what="zero")
+    with pytest.raises(peers.Failed, match="ended by itself"):
+        peer.ask(what="end")
+    peer.close()
+    slow = peers.Peer("echo_peer", None, paths, patience=2)
+    with pytest.raises(peers.Failed, match="no answer within 2 s"):
+        slow.ask(what="hang")
+    slow.close()
+    found = peers.Peers()
+    assert found.get("title", "no_such") is None
+    assert "benchmarks.no_such_peer" in found.left_out["title"]
+
+
+@pytest.mark.parametrize("name", list(networks.NETWORKS))
+def test_both_spellings_of_a_network_have_the_same_weights(name):
+    if name == "wide400":
+        assert abs(networks.NETWORKS[name].width ** 2 * 4 / 2**20 - 352) < 1
+        return
+    ours = networks.by_keras(keras, networks.NETWORKS[name]).count_params()
+    theirs = sum(one.numel() for one in byhand.module(name).parameters())
+    biases = 4 * 64 if name == "LSTM" else 0  # torch's has two of them
+    assert ours + biases == theirs
+    if name.startswith("wide"):
+        assert ours * 4 / 1e6 == pytest.approx(int(name[4:]), rel=0.01)
+
+
+def test_loops_train_on_their_part_and_hogwild_on_shared_weights():
+    threads = torch.get_num_threads()
+    work = loops.Work("MLP", 256, 2)
+    parts = [work.data(worker)[0] for worker in range(loops.WORKERS)]
+    assert sum(map(len, parts)) == 256
+    alone = loops._alone(work, 0)
+    assert len(alone["seconds"]) == 2 and 0 <= alone["accuracy"] <= 1
+    shared = byhand.module("MLP").share_memory()
+    before = shared[0].weight.detach().clone()
+    loops._hogwild(work, shared, 1)
+    torch.set_num_threads(threads)
+    assert not torch.equal(before, shared[0].weight)
+    assert work.rate([[9.0, 2.0], [9.0, 4.0]]) == 256 / 4
+    assert work.marginal(3.0, 5.0) == 256 / 2
+
+
+def test_ddp_trains_in_a_group_of_one(monkeypatch):
+    for name, value in {"MASTER_ADDR": "127.0.0.1", "RANK": "0", "WORLD_SIZE": "1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MASTER_PORT", "0")
+    threads = torch.get_num_threads()
+    found = ddp.train(loops.Work("MLP", 128, 2))
+    torch.set_num_threads(threads)
+    assert [len(one) for one in found["seconds"]] == [2]
+    assert not torch.distributed.is_initialized()
+
+
+def test_goals_are_of_what_is_measured():
+    theirs = {fits.LOOPS, fits.HOGWILD, fits.DDP, *fits.elephas_peer.MODES}
+    for goal in [*fits.GOALS, *fits.elephas_goals()]:
+        assert goal.name in fits.OURS and goal.against in theirs
+
+
+@pytest.mark.spark
+def test_a_fit_is_measured_with_its_accuracy(spark_context):
+    work = loops.Work("MLP", 128, 2)
+    rdd = to_simple_rdd(spark_context, *networks.rows(work.shape, work.rows), num_slices=2)
+    found = fits.fit(rdd, work, **fits.OURS["synchronous epoch"])
+    assert found["rate"] > 0 and found["whole"] > 0 and 0 <= found["accuracy"] <= 1
+
+
+def test_exchanges_move_all_bytes():
+    groups = exchange.suite(Namespace(rounds=1), sizes=(0.04,))
+    assert [group.title for group in groups] == ["pull, 0.04 MB", "push and pull, 0.04 MB"]
+    for group in groups:
+        assert set(group.rounds) == {exchange.TCP, exchange.MEMCPY, *exchange.PATHS}
+        assert all(taken[0]["rate"] > 0 for taken in group.rounds.values())
+
+
+def test_the_servers_time_is_taken_with_each_number_of_clients(monkeypatch):
+    monkeypatch.setattr(clients, "MODES", ("synchronous",))
+    [group] = clients.suite(Namespace(rounds=1), counts=(1, 3), updates=6)
+    assert set(group.rounds) == {"1 client", "3 clients"}
+    assert all(taken[0]["rate"] > 0 for taken in group.rounds.values())
+
+
+@pytest.mark.spark
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from Linux's /proc")
+def test_a_fit_of_parquet_files_says_its_workers_time_and_memory(spark, tmp_path):
+    found = growth.fit(frames.Tables(spark, 400, tmp_path), 400, 0)
+    assert found["row"] == found["load"] + found["epoch"] > 0
+    assert found["memory"] > 0 and found["fit"] * 400 > found["row"] * 200
+
+
+@pytest.mark.spark
+def test_parts_of_a_fit_are_found_and_put_back(spark_context):
+    rdd = to_simple_rdd(spark_context, *networks.rows((784,), 128), num_slices=2)
+    model = SparkModel(networks.by_keras(keras, networks.NETWORKS["MLP"]), num_workers=2)
+    marks: dict = {"begin": time.perf_counter()}
+    with probe.probed() as workers, profiled_peer.watched(marks):
+        model.fit(rdd, epochs=1, verbose=0, validation_split=0.1)
+    marks["end"] = time.perf_counter()
+    assert set(workers[0]["probe"]["seconds"]) == set(probe.PARTS)
+    # This session's workers don't note when they got the task.
+    began = workers[0]["probe"]["began"]
+    workers[0]["probe"]["process"] = dict.fromkeys(("python", "torch", "imported"), began)
+    marks["launched"] = profiled_peer.launched(spark_context, marks["group"], 0)
+    found = profiled_peer.stages(marks, workers[0], workers)
+    assert list(found)[:-2] == list(profiled_peer.STAGES)
+    assert found["whole"] == pytest.approx(marks["end"] - marks["begin"], abs=0.05)
+    # Spark's clock goes in milliseconds.
+    assert min(found.values()) > -0.002
+    from elephas_torch import worker
+
+    assert worker.train is not probe.train
+
+
+def test_an_exchange_is_told_from_waiting():
+    def worker(seconds):
+        return {"probe": {"seconds": {"exchange": seconds}}}
+
+    last = worker([1.0, 1.0, 5.0])
+    assert profiled_peer.exchanged(last, [last, worker([3.0, 2.0])]) == (3.0, 4.0)
+    assert profiled_peer.exchanged(worker([]), [last]) == (0.0, 0.0)
+
+
+def tiny(arguments, others):
+    group = Group("tiny", "b", {"a": [{"rate": 2.0}], "b": [{"rate": 1.0}]})
+    group.goals = [Goal("a", "b", least=1.0)]
+    return [group]
+
+
+def test_the_command_writes_json(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(command.SUITES, "tiny", tiny)
+    monkeypatch.setenv("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
+    file = tmp_path / "found.json"
+    given = ["tiny", "--rounds", "1", "--json", str(file), "--python", f"elephas={sys.executable}"]
+    assert command.main(given) == 0
+    found = json.loads(file.read_text())
+    assert found["versions"]["torch"] == machine.described()["versions"]["torch"]
+    assert found["machine"]["cores"] >= 1 and found["command"][:3] == ["python", "-m", "benchmarks"]
+    assert found["suites"]["tiny"][0]["goals"][0]["met"]
+    assert "goal met: a against b" in capsys.readouterr().out
+
+
+def test_a_bad_python_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        command.parsed(["spark", "--python", "elephas=nowhere"])
+    assert "isn't PEER=PATH" in capsys.readouterr().err
+
+
+def test_without_matplotlib_nothing_is_measured_first(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(plot.Missing, match="pip install matplotlib"):
+        plot.draw({}, "figure.png")
+    assert command.main(["start", "--plot", "figure.png"]) == 1
+    assert "needs matplotlib" in capsys.readouterr().err
+
+
+def test_a_picture_is_drawn(tmp_path):
+    pytest.importorskip("matplotlib", reason="drawing needs the extra `benchmarks`")
+    results = {**machine.described(), "suites": {"tiny": [tiny(None, None)[0].as_json()]}}
+    plot.draw(results, str(tmp_path / "figure.png"))
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
