@@ -79,14 +79,14 @@ def ways(megabytes: float) -> Iterator[dict[str, dict[str, Measure]]]:
         }
 
 
-def repeated(call: Callable[[], Any], size: int, seconds: float = SECONDS) -> dict[str, float]:
+def repeated(call: Callable[[], Any], size: int) -> dict[str, float]:
     """The median of as many calls as there is time for, at least 5.
 
     Args:
         size: bytes that a call moves.
     """
     taken: list[float] = []
-    end = time.perf_counter() + seconds
+    end = time.perf_counter() + SECONDS
     while len(taken) < 5 or time.perf_counter() < end:
         began = time.perf_counter()
         call()

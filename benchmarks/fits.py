@@ -63,7 +63,7 @@ def suite(arguments: Any, others: peers.Peers) -> list[Group]:
                     "elephas, sparktorch", next(iter(ours)), ours | libraries, elephas_goals()
                 )
                 groups.append(group)
-            groups[-1].left_out |= others.left_out
+            groups[-1].left_out |= others.missing("elephas", SPARKTORCH)
     return groups
 
 

@@ -37,7 +37,7 @@ def facade(arguments: Any, others: peers.Peers) -> list[Group]:
             title = f"{work}, {name}, batch {batch_size}"
             goals = [Goal("facade", "plain loop", least=FIT)] if work == "fit" else []
             groups.append(in_turn(title, "plain loop", measures, arguments.rounds, goals=goals))
-    groups[-1].left_out |= others.left_out
+    groups[-1].left_out |= others.missing(*peers.KERAS)
     return groups
 
 

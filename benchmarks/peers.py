@@ -23,6 +23,7 @@ ROOT = str(Path(__file__).resolve().parent.parent)
 PATIENCE = 1800.0
 #: Modules of the peers that may have a Python of their own, by the name that `--python` takes.
 NAMES = ("keras", "elephas", "sparktorch")
+KERAS = {"Keras on torch": "torch", "Keras on TensorFlow": "tensorflow"}
 
 
 class Failed(Exception):
@@ -140,6 +141,10 @@ class Peers:
                 self.left_out[title] = str(failed)
         return self._running.get(title)
 
+    def missing(self, *titles: str) -> dict[str, str]:
+        """Why those of them aren't there that aren't."""
+        return {title: self.left_out[title] for title in titles if title in self.left_out}
+
     def close(self) -> None:
         """Ends all of them."""
         for peer in self._running.values():
@@ -159,7 +164,7 @@ def peers(pythons: Mapping[str, str] | None = None) -> Iterator[Peers]:
 def keras(found: Peers) -> dict[str, Peer]:
     """Keras on torch and on TensorFlow, those that are installed."""
     several = {}
-    for title, backend in (("Keras on torch", "torch"), ("Keras on TensorFlow", "tensorflow")):
+    for title, backend in KERAS.items():
         settings = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
         if peer := found.get(title, "keras", settings):
             several[title] = peer
