@@ -17,7 +17,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +43,13 @@ def main(command: list[str] | None = None) -> int:
     with peers.peers(arguments.python) as others:
         for name in arguments.names or list(SUITES):
             print(f"\n{name}: {arguments.rounds} rounds, {arguments.rows} rows", flush=True)
-            groups = SUITES[name](arguments, others)
-            print("\n\n".join(table.shown(group) for group in groups), flush=True)
-            results["suites"][name] = [group.as_json() for group in groups]
-            results["peers"] = {"versions": others.about, "left_out": others.left_out}
-            if arguments.json:  # after each suite: what is measured isn't lost
-                Path(arguments.json).write_text(json.dumps(results, indent=2))
+            found = results["suites"].setdefault(name, [])
+            for group in SUITES[name](arguments, others):
+                print(f"{table.shown(group)}\n", flush=True)
+                found.append(group.as_json())
+                results["peers"] = {"versions": others.about, "left_out": others.left_out}
+                if arguments.json:  # now, so that a break loses nothing
+                    Path(arguments.json).write_text(json.dumps(results, indent=2))
     if arguments.plot:
         plot.draw(results, arguments.plot)
     return 0
@@ -89,55 +90,55 @@ def _python(text: str) -> tuple[str, str]:
     return name, path
 
 
-def _start(arguments: argparse.Namespace, _: peers.Peers) -> list[Group]:
+def _start(arguments: argparse.Namespace, _: peers.Peers) -> Iterable[Group]:
     from benchmarks import measure
 
     return measure.start(arguments)
 
 
-def _facade(arguments: argparse.Namespace, others: peers.Peers) -> list[Group]:
+def _facade(arguments: argparse.Namespace, others: peers.Peers) -> Iterable[Group]:
     from benchmarks import measure
 
     return measure.facade(arguments, others)
 
 
-def _data(arguments: argparse.Namespace, _: peers.Peers) -> list[Group]:
+def _data(arguments: argparse.Namespace, _: peers.Peers) -> Iterable[Group]:
     from benchmarks import datapath
 
     return datapath.suite(arguments)
 
 
-def _spark(arguments: argparse.Namespace, others: peers.Peers) -> list[Group]:
+def _spark(arguments: argparse.Namespace, others: peers.Peers) -> Iterable[Group]:
     from benchmarks import fits
 
     return fits.suite(arguments, others)
 
 
-def _exchange(arguments: argparse.Namespace, _: peers.Peers) -> list[Group]:
+def _exchange(arguments: argparse.Namespace, _: peers.Peers) -> Iterable[Group]:
     from benchmarks import exchange
 
     return exchange.suite(arguments)
 
 
-def _clients(arguments: argparse.Namespace, _: peers.Peers) -> list[Group]:
+def _clients(arguments: argparse.Namespace, _: peers.Peers) -> Iterable[Group]:
     from benchmarks import clients
 
     return clients.suite(arguments)
 
 
-def _rows(arguments: argparse.Namespace, _: peers.Peers) -> list[Group]:
+def _rows(arguments: argparse.Namespace, _: peers.Peers) -> Iterable[Group]:
     from benchmarks import growth
 
     return growth.suite(arguments)
 
 
-def _profile(arguments: argparse.Namespace, _: peers.Peers) -> list[Group]:
+def _profile(arguments: argparse.Namespace, _: peers.Peers) -> Iterable[Group]:
     from benchmarks import profile
 
     return profile.suite(arguments)
 
 
-SUITES: dict[str, Callable[[argparse.Namespace, peers.Peers], list[Group]]] = {
+SUITES: dict[str, Callable[[argparse.Namespace, peers.Peers], Iterable[Group]]] = {
     "start": _start,
     "facade": _facade,
     "data": _data,

@@ -27,9 +27,10 @@ COLUMNS = (
 FLAT = 1.2
 
 
-def suite(arguments: Any, counts: tuple[int, ...] = COUNTS, updates: int = UPDATES) -> list[Group]:
+def suite(
+    arguments: Any, counts: tuple[int, ...] = COUNTS, updates: int = UPDATES
+) -> Iterator[Group]:
     """A group a mode and way to the server: the CPU time of an update, by number of clients."""
-    groups = []
     first, *more = (name_of(count) for count in counts)
     for mode in MODES:
         for path, how in exchange.PATHS.items():
@@ -39,10 +40,9 @@ def suite(arguments: Any, counts: tuple[int, ...] = COUNTS, updates: int = UPDAT
                 }
                 goals = [Goal(name, first, "cpu", most=FLAT) for name in more]
                 title = f"{mode}, 0.4 MB, {path}"
-                groups.append(
-                    in_turn(title, first, measures, arguments.rounds, columns=COLUMNS, goals=goals)
+                yield in_turn(
+                    title, first, measures, arguments.rounds, columns=COLUMNS, goals=goals
                 )
-    return groups
 
 
 def name_of(clients: int) -> str:

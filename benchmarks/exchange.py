@@ -39,18 +39,14 @@ GOALS = {
 }
 
 
-def suite(arguments: Any, sizes: tuple[float, ...] = MEGABYTES) -> list[Group]:
+def suite(arguments: Any, sizes: tuple[float, ...] = MEGABYTES) -> Iterator[Group]:
     """Two groups a size: pulls alone, and pushes with pulls."""
-    groups = []
     for megabytes in sizes:
         with ways(megabytes) as found:
             for what, measures in found.items():
                 title = f"{what}, {megabytes:g} MB"
                 goals = GOALS[what] if megabytes == max(MEGABYTES) else []
-                groups.append(
-                    in_turn(title, TCP, measures, arguments.rounds, columns=COLUMNS, goals=goals)
-                )
-    return groups
+                yield in_turn(title, TCP, measures, arguments.rounds, columns=COLUMNS, goals=goals)
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from benchmarks import ddp, elephas_peer, frames, loops, networks, peers
@@ -19,9 +19,8 @@ OURS: dict[str, dict[str, Any]] = {
     for frequency in FREQUENCIES
     for mode in MODES
 }
-LOOPS, HOGWILD, DDP, SPARKTORCH = (
-    "two plain loops", "torch hogwild", "DDP by TorchDistributor", "sparktorch",
-)  # fmt: skip
+LOOPS, HOGWILD, DDP = "two plain loops", "torch hogwild", "DDP by TorchDistributor"
+ELEPHAS, SPARKTORCH = "elephas", "sparktorch"
 #: What the issue of speed asks for, of the MLP.
 GOALS = [
     Goal("synchronous epoch", LOOPS, least=0.9),
@@ -32,15 +31,14 @@ GOALS = [
     Goal("synchronous batch", DDP, "whole", least=2.0),
 ]
 #: How many times as fast as elephas, by frequency: the whole fit, and in steady state.
-ELEPHAS = {"epoch": (3.5, 4.0), "batch": (15.0, 20.0)}
+TIMES = {"epoch": (3.5, 4.0), "batch": (15.0, 20.0)}
 COLUMNS = (RATE, WHOLE, ACCURACY, Column("ms a step", "step_ms", ".2f"))
 #: Seconds; what takes longer is measured once.
 LIMIT = 90.0
 
 
-def suite(arguments: Any, others: peers.Peers) -> list[Group]:
+def suite(arguments: Any, others: peers.Peers) -> Iterator[Group]:
     """A group of loops and PyTorch's own ways, and one of other libraries on Spark, a network."""
-    groups = []
     with frames.session({}) as spark, loops.pool() as processes:
         for name in arguments.networks:
             network = networks.NETWORKS[name]
@@ -54,17 +52,15 @@ def suite(arguments: Any, others: peers.Peers) -> list[Group]:
                 DDP: functools.partial(ddp.fit, work),
             }
             theirs = {one: peers.excused(measure) for one, measure in theirs.items()}
-            groups.append(take("torch", LOOPS, theirs | ours, GOALS))
+            group = take("torch", LOOPS, theirs | ours, GOALS)
             short = work._replace(epochs=max(work.epochs // 2, 2))
             libraries = _libraries(others, short)
-            if libraries:
-                ours = _ours(rdd, short, [one for one in wanted if not one.endswith(" 8")])
-                group = take(
-                    "elephas, sparktorch", next(iter(ours)), ours | libraries, elephas_goals()
-                )
-                groups.append(group)
-            groups[-1].left_out |= others.missing("elephas", SPARKTORCH)
-    return groups
+            group.left_out |= others.missing(ELEPHAS, SPARKTORCH)
+            yield group
+            ours = _ours(rdd, short, [one for one in wanted if not one.endswith(" 8")])
+            if libraries and ours:
+                measures = ours | libraries
+                yield take("other libraries", next(iter(ours)), measures, elephas_goals())
 
 
 def _taken(
@@ -109,7 +105,7 @@ def fit(rdd: Any, work: Work, **how: Any) -> dict[str, float]:
 
 def _libraries(others: peers.Peers, work: Work) -> dict[str, Callable[[], dict[str, float]]]:
     found: dict[str, Measure] = {}
-    if peer := others.get("elephas", "elephas"):
+    if peer := others.get(ELEPHAS, "elephas"):
         for name, how in elephas_peer.MODES.items():
             found[name] = functools.partial(_asked, peer, work, how)
     if peer := others.get(SPARKTORCH, "sparktorch"):
@@ -129,7 +125,7 @@ def elephas_goals() -> list[Goal]:
     goals = []
     for name, how in elephas_peer.MODES.items():
         frequency = how.get("frequency", "epoch")
-        whole, steady = ELEPHAS[frequency]
+        whole, steady = TIMES[frequency]
         ours = f"{how['mode']} {frequency}"
         goals += [Goal(ours, name, "whole", least=whole), Goal(ours, name, "rate", least=steady)]
     return goals

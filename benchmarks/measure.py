@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import functools
 import os
-import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -26,19 +25,19 @@ IMPORT = 150.0
 EXECUTOR, TORCH = "import elephas_torch.worker", "import torch"
 
 
-def facade(arguments: Any, others: peers.Peers) -> list[Group]:
+def facade(arguments: Any, others: peers.Peers) -> Iterator[Group]:
     """The facade's fit, evaluate and predict against a hand-written loop and Keras."""
     several = peers.keras(others)
-    groups = []
+    left_out = others.missing(*peers.KERAS)
     for name, batch_size in (("MLP", 32), ("MLP", 128), ("CNN", 32), ("LSTM", 32)):
         rows = networks.NETWORKS[name].rows(arguments.rows)
         for work in WORK:
             measures = ways(name, work, rows, batch_size, several)
             title = f"{work}, {name}, batch {batch_size}"
             goals = [Goal("facade", "plain loop", least=FIT)] if work == "fit" else []
-            groups.append(in_turn(title, "plain loop", measures, arguments.rounds, goals=goals))
-    groups[-1].left_out |= others.missing(*peers.KERAS)
-    return groups
+            group = in_turn(title, "plain loop", measures, arguments.rounds, goals=goals)
+            group.left_out |= left_out
+            yield group
 
 
 def ways(
@@ -93,9 +92,8 @@ def start(arguments: Any) -> list[Group]:
 
 
 def _import_ms(module: str) -> dict[str, float]:
-    """Of a fresh Python, less what an empty one takes; the median of three."""
-    taken = [_run_seconds(f"import {module}") - _run_seconds("pass") for _ in range(3)]
-    return {"ms": 1000 * statistics.median(taken)}
+    """Of a fresh Python, less what an empty one takes."""
+    return {"ms": 1000 * (_run_seconds(f"import {module}") - _run_seconds("pass"))}
 
 
 def _run_seconds(code: str) -> float:

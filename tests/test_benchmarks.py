@@ -201,7 +201,7 @@ def test_goals_are_of_what_is_measured():
 
 def test_exchanges_move_all_bytes(monkeypatch):
     monkeypatch.setattr(exchange, "SECONDS", 0.01)
-    groups = exchange.suite(Namespace(rounds=1), sizes=(0.04,))
+    groups = list(exchange.suite(Namespace(rounds=1), sizes=(0.04,)))
     assert [group.title for group in groups] == ["pull, 0.04 MB", "push and pull, 0.04 MB"]
     for group in groups:
         assert set(group.rounds) == {exchange.TCP, exchange.MEMCPY, *exchange.PATHS}
