@@ -33,8 +33,8 @@ def suite(
     """A group a mode and way to the server: the CPU time of an update, by number of clients."""
     first, *more = (name_of(count) for count in counts)
     for mode in MODES:
-        for path, how in exchange.PATHS.items():
-            with _crowds(mode, counts, how) as crowds:
+        for path in exchange.PATHS:
+            with _crowds(mode, counts, path) as crowds:
                 measures = {
                     name_of(one.size): functools.partial(one.updated, updates) for one in crowds
                 }
@@ -54,16 +54,18 @@ class Crowd:
     """A server, and clients that push to it from threads of this process.
 
     Args:
-        how: what `Client` is given.
+        path: one of `exchange.PATHS`.
     """
 
-    def __init__(self, server: ServerProcess, size: int, how: dict[str, Any]) -> None:
+    def __init__(self, server: ServerProcess, size: int, path: str) -> None:
         self.size, self._seq = size, 0
         self._status = server.client()
-        self._clients = [Client(server.url, server.token, **how) for _ in range(size)]
+        self._clients = [Client(server.url, server.token) for _ in range(size)]
         self._vectors = [(exchange.vectors(FLOATS), exchange.vectors(FLOATS)) for _ in range(size)]
+        self._links = []
         for worker, client in enumerate(self._clients):
             client.join(worker, 0, samples=1)
+            self._links.append(exchange.linked(client, path, worker, FLOATS))
 
     def updated(self, updates: int) -> dict[str, float]:
         """The server's CPU seconds for each of so many updates, from its own status."""
@@ -83,15 +85,16 @@ class Crowd:
             client.close()
 
     def _push(self, count: int, worker: int) -> None:
-        client, (update, into) = self._clients[worker], self._vectors[worker]
-        version = client.pull(into)
+        link, (update, into) = self._links[worker], self._vectors[worker]
+        update = link.update or update
+        version = link.pull(into)
         for seq in range(self._seq, self._seq + count):
             push = Push(worker, 0, seq, version, samples=1, epoch=0, last=False)
-            version = client.exchange(push, update, into).version
+            version = link.exchange(push, update, into).version
 
 
 @contextlib.contextmanager
-def _crowds(mode: str, counts: tuple[int, ...], how: dict[str, Any]) -> Iterator[list[Crowd]]:
+def _crowds(mode: str, counts: tuple[int, ...], path: str) -> Iterator[list[Crowd]]:
     """One a count, each with a server of its own; the servers start at once."""
     initial = exchange.vectors(FLOATS)
     rule = optimizers.serialize(optimizers.SGD(0.1))
@@ -104,7 +107,7 @@ def _crowds(mode: str, counts: tuple[int, ...], how: dict[str, Any]) -> Iterator
             stack.callback(server.stop)
             servers.append(server.start())
         crowds = [
-            Crowd(server.wait_ready(), count, how)
+            Crowd(server.wait_ready(), count, path)
             for server, count in zip(servers, counts, strict=True)
         ]
         for crowd in crowds:

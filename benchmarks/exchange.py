@@ -15,15 +15,15 @@ import torch
 
 from benchmarks import rawtcp
 from benchmarks.groups import Column, Goal, Group, Measure, in_turn
+from benchmarks.peers import Failed
 from elephas_torch import optimizers
 from elephas_torch.flat import Vectors
 from elephas_torch.parameter import Client, Push, ServerProcess, Settings
 
 MEGABYTES = (0.4, 4.0, 40.0)
-#: Ways to the server, by name: what `Client` is given. The first is the one that goes anywhere.
-PATHS: dict[str, dict[str, Any]] = {"HTTP": {}}
-#: The path between processes of one machine, where there is one: what memcpy is compared with.
-SAME_HOST = "shared memory"
+#: The way to the server that goes anywhere, and that of processes of one machine.
+HTTP, SAME_HOST = "HTTP", "shared memory"
+PATHS = (HTTP, SAME_HOST)
 TCP, MEMCPY = "raw TCP", "memcpy"
 #: Seconds that a measurement goes on for.
 SECONDS = 0.3
@@ -33,8 +33,8 @@ COLUMNS = (
     Column("GB/s", "gigabytes", ".2f"),
 )
 GOALS = {
-    "pull": [Goal("HTTP", TCP, least=0.7)],
-    "push and pull": [Goal("HTTP", TCP, least=0.5), Goal(SAME_HOST, MEMCPY, least=0.7)],
+    "pull": [Goal(HTTP, TCP, least=0.7)],
+    "push and pull": [Goal(HTTP, TCP, least=0.5), Goal(SAME_HOST, MEMCPY, least=0.7)],
 }
 
 
@@ -58,9 +58,10 @@ def ways(megabytes: float) -> Iterator[dict[str, dict[str, Measure]]]:
         pulls = {TCP: pull_tcp, MEMCPY: functools.partial(_copy, source, target, 1)}
         both = {TCP: exchange_tcp, MEMCPY: functools.partial(_copy, source, target, 2)}
         server = stack.enter_context(_server(floats))
-        for worker, (name, how) in enumerate(PATHS.items()):
-            client = stack.enter_context(Client(server.url, server.token, **how))
-            pulls[name], both[name] = _calls(client, worker, floats)
+        for worker, path in enumerate(PATHS):
+            client = stack.enter_context(Client(server.url, server.token))
+            client.join(worker, 0, samples=1)
+            pulls[path], both[path] = _calls(linked(client, path, worker, floats), worker, floats)
         several: dict[str, tuple[dict[str, Any], int]] = {
             "pull": (pulls, 1),
             "push and pull": (both, 2),
@@ -101,17 +102,30 @@ def _server(floats: int) -> ServerProcess:
     return ServerProcess(Settings("asynchronous", initial.sizes, rule), initial)
 
 
-def _calls(client: Client, worker: int, floats: int) -> tuple[Callable[[], Any], ...]:
+def linked(client: Client, path: str, worker: int, floats: int) -> Any:
+    """What exchanges by one of `PATHS`, for a worker that has joined.
+
+    Raises:
+        Failed: this machine has no shared memory.
+    """
+    if path == HTTP:
+        return client
+    link = client.share(worker, 0, vectors(floats).sizes)
+    if link is None:
+        raise Failed("the server's memory can't be shared here")
+    return link
+
+
+def _calls(link: Any, worker: int, floats: int) -> tuple[Callable[[], Any], ...]:
     """A pull, and a push with a pull: one after the other, as a worker makes them."""
-    update, into = vectors(floats), vectors(floats)
-    client.join(worker, 0, samples=1)
-    seq, version = itertools.count(), [client.pull(into)]
+    update, into = link.update or vectors(floats), vectors(floats)
+    seq, version = itertools.count(), [link.pull(into)]
 
     def exchange() -> None:
         push = Push(worker, 0, next(seq), version[0], samples=1, epoch=0, last=False)
-        version[0] = client.exchange(push, update, into).version
+        version[0] = link.exchange(push, update, into).version
 
-    return functools.partial(client.pull, into), exchange
+    return functools.partial(link.pull, into), exchange
 
 
 def _copy(source: np.ndarray, target: np.ndarray, times: int) -> None:

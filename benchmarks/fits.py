@@ -18,6 +18,9 @@ OURS: dict[str, dict[str, Any]] = {
     f"{mode} {frequency}": {"mode": mode, "frequency": frequency}
     for frequency in FREQUENCIES
     for mode in MODES
+} | {
+    f"{mode} batch, HTTP": {"mode": mode, "frequency": "batch", "shared_memory": False}
+    for mode in MODES
 }
 LOOPS, HOGWILD, DDP = "two plain loops", "torch hogwild", "DDP by TorchDistributor"
 ELEPHAS, SPARKTORCH = "elephas", "sparktorch"
@@ -26,7 +29,7 @@ GOALS = [
     Goal("synchronous epoch", LOOPS, least=0.9),
     Goal("asynchronous epoch", LOOPS, least=0.9),
     Goal("hogwild batch", HOGWILD, least=0.9),
-    Goal("asynchronous batch", LOOPS, least=0.6),
+    Goal("asynchronous batch, HTTP", LOOPS, least=0.6),
     Goal("synchronous batch", DDP, least=2.0),
     Goal("synchronous batch", DDP, "whole", least=2.0),
 ]
@@ -57,7 +60,7 @@ def suite(arguments: Any, others: peers.Peers) -> Iterator[Group]:
             libraries = _libraries(others, short)
             group.left_out |= others.missing(ELEPHAS, SPARKTORCH)
             yield group
-            ours = _ours(rdd, short, [one for one in wanted if not one.endswith(" 8")])
+            ours = _ours(rdd, short, [one for one in wanted if not one.endswith((" 8", "HTTP"))])
             if libraries and ours:
                 measures = ours | libraries
                 yield take("other libraries", next(iter(ours)), measures, elephas_goals())

@@ -210,9 +210,11 @@ def test_exchanges_move_all_bytes(monkeypatch):
 
 def test_the_servers_time_is_taken_with_each_number_of_clients(monkeypatch):
     monkeypatch.setattr(clients, "MODES", ("synchronous",))
-    [group] = clients.suite(Namespace(rounds=1), counts=(1, 3), updates=6)
-    assert set(group.rounds) == {"1 client", "3 clients"}
-    assert all(taken[0]["rate"] > 0 for taken in group.rounds.values())
+    groups = list(clients.suite(Namespace(rounds=1), counts=(1, 3), updates=6))
+    assert [group.title.split(", ")[-1] for group in groups] == list(exchange.PATHS)
+    for group in groups:
+        assert set(group.rounds) == {"1 client", "3 clients"}
+        assert all(taken[0]["rate"] > 0 for taken in group.rounds.values())
 
 
 @pytest.mark.spark
