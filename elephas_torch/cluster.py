@@ -21,7 +21,7 @@ def prepare_python(sc: SparkContext) -> None:
     Without PYSPARK_PYTHON Spark takes the `python3` of the PATH, which in a virtual environment
     that isn't activated is another one, without this package.
     """
-    chosen = os.environ.get("PYSPARK_PYTHON") or sc.getConf().get("spark.pyspark.python")
+    chosen = os.environ.get("PYSPARK_PYTHON") or _conf(sc, "spark.pyspark.python")
     if is_local(sc) and not chosen:
         sc.pythonExec = sys.executable
 
@@ -38,7 +38,12 @@ def slots(sc: SparkContext) -> int:
 
 def setting(sc: SparkContext, name: str, default: str | None = None) -> str | None:
     """The Spark setting `spark.elephas.<name>`."""
-    value = sc.getConf().get(_PREFIX + name, default)
+    return _conf(sc, _PREFIX + name) or default
+
+
+def _conf(sc: SparkContext, name: str) -> str | None:
+    """One setting; `sc.getConf()` would copy them all, one call of the JVM each."""
+    value = sc._conf.get(name)
     return None if value is None else str(value)
 
 
@@ -52,7 +57,7 @@ def server_host(sc: SparkContext, host: str | None = None) -> str:
         return host
     if is_local(sc):
         return "127.0.0.1"
-    return str(sc.getConf().get("spark.driver.host"))
+    return str(_conf(sc, "spark.driver.host"))
 
 
 def server_port(sc: SparkContext, port: int | None) -> int:

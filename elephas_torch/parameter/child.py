@@ -15,8 +15,6 @@ from pathlib import Path
 from elephas_torch.parameter import serving
 
 _TAIL_LINES = 200
-#: Seconds that a kept process gets to say that it is free.
-_READY_SECONDS = 1.0
 #: As many processes wait at once: the shards of a run, or the runs of a search.
 _KEPT = 4
 
@@ -73,17 +71,9 @@ class Child:
             return False
         return True
 
-    def is_free(self) -> bool:
-        """Whether it waits for a run: it has said so, or says so now."""
-        if not self.alive or self.environment != _environment():
-            return False
-        self._control.settimeout(_READY_SECONDS)
-        try:
-            return self._control.recv(1) == serving.READY
-        except OSError:
-            return False
-        finally:
-            self._control.settimeout(None)
+    def serves_again(self) -> bool:
+        """Whether it can be told of another run: it reads that when it is done with the last."""
+        return self.alive and self.environment == _environment()
 
     def kill(self) -> None:
         """Ends it; leaves nothing."""
@@ -125,7 +115,7 @@ class Kept:
     def take(self) -> Child:
         """A kept process, or a new one."""
         while (child := self._popped()) is not None:
-            if child.is_free():
+            if child.serves_again():
                 return child
             child.kill()
         return Child()

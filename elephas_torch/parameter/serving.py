@@ -21,8 +21,8 @@ from typing import Any
 from elephas_torch.parameter import wire
 
 LENGTH = struct.Struct("<Q")
-#: Bytes that end a run, and that say that the process waits for another one.
-END, READY = b"e", b"r"
+#: The byte that ends a run.
+END = b"e"
 #: Seconds that it waits for another run.
 IDLE_SECONDS = 600.0
 
@@ -33,7 +33,6 @@ def serve() -> None:
     while True:
         _serve_one(control)
         gc.collect()  # the vectors of that run, and the memory that workers shared
-        control.sendall(READY)
         if not select.select([control], [], [], IDLE_SECONDS)[0]:
             sys.exit(0)
 
