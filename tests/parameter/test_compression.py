@@ -4,6 +4,7 @@ import math
 import socket
 import struct
 import threading
+from contextlib import ExitStack
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from elephas_torch.errors import Fenced, Refused, ServerError
 from elephas_torch.flat import Flat, Vectors
 from elephas_torch.parameter import Client, InMemoryClient, Push, packing, wire
 from elephas_torch.parameter.process import listen
+from elephas_torch.parameter.shards import ShardedServer, connect
 from elephas_torch.parameter.state import State
 
 CODECS = ["bf16", "int8", ("topk", 0.1)]
@@ -489,3 +491,30 @@ def test_each_codec_learns_as_well_as_none(settings, together, mode):
     print(mode, plain, found)
     assert plain > 0.9
     assert all(one > plain - 0.02 for one in found.values()), (plain, found)
+
+
+@pytest.mark.parametrize("spec", [None, "int8"])
+def test_pieces_of_several_servers_are_compressed_each_by_itself(settings, spec):
+    first = first_vectors()
+    spans, given = [(10, 100, 10)], vectors_of(state=0, counters=0)
+    first = first._replace(state=given.state, counters=given.counters)
+    expected, seen = first.parameters.clone(), first.clone()
+    chosen = settings("synchronous", first, optimizers.SGD(0.1), compression=spec, embeddings=spans)
+    with ExitStack() as stack:
+        server = ShardedServer(chosen, first, 2)
+        stack.callback(server.stop)
+        server.start()
+        client = stack.enter_context(connect(server.addresses, 30))
+        version = client.join(0, 0, samples=1).version
+        client.pull(seen)
+        for seq in range(4):
+            given.parameters.copy_(gradient(0, seq, seen.parameters))
+            given.parameters[10:1010].view(100, 10)[seq + 1 :] = 0
+            expected.add_(given.parameters, alpha=-0.1)
+            version = client.exchange(Push(0, 0, seq, version, 1, 0, False), given, seen).version
+        received = [one.status()["bytes"]["received"] for one in client.clients]
+        end = first.clone()
+        stack.enter_context(server.client()).pull(end)
+    near = 1e-6 if spec is None else 0.02
+    assert float((end.parameters - expected).abs().max()) < near
+    assert max(received) < 4 * (88 + 3000 if spec is None else 88 + 760)
