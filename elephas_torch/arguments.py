@@ -12,6 +12,7 @@ from elephas_torch import cluster, frames, optimizers
 from elephas_torch.errors import unknown, unknown_arguments
 from elephas_torch.keras.models import Model
 from elephas_torch.optimizers import Optimizer
+from elephas_torch.parameter import codec
 from elephas_torch.parameter.wire import MODES
 
 _DEFAULTS: dict[str, Any] = {
@@ -34,6 +35,7 @@ _DEFAULTS: dict[str, Any] = {
     "shared_memory": True,
     "overlap": False,
     "num_shards": 1,
+    "compression": None,
 }
 #: Positional orders: elephas's first versions (with a context) and its later ones.
 _FIRST = ("sc", "model", "optimizer", "mode", "frequency", "num_workers")
@@ -155,3 +157,8 @@ def checked_staleness(staleness: Any) -> str | None:
             f"updates as they are). Received: staleness={staleness!r}"
         )
     return staleness
+
+
+def checked_compression(compression: Any) -> str | tuple[str, float] | None:
+    """Returns it, with the share of "topk"; raises ValueError where there is no such."""
+    return codec.checked(compression)

@@ -56,6 +56,9 @@ class Exchange:
         self.seq, self.version = joined.seq, self.link.pull(step.flat.vectors)
         self.done = joined.batch
         self.rate: float | None = joined.learning_rate
+        # Running means of weights, pushed at the end, have no next push for what is left out.
+        inner = getattr(step.optimizer, "inner_optimizer", step.optimizer)
+        self._means = not plan.gradients and inner.use_ema
         self._place()
 
     def _place(self) -> None:
@@ -127,7 +130,7 @@ class Exchange:
         push = Push(self.number, self.attempt, self.seq, self.version, samples, epoch, last)
         update = Vectors(self.update, flat.state, flat.counters)
         try:
-            reply = self._exchanged(push, update)
+            reply = self._exchanged(push, update, self._whole(epoch, last))
         except Refused as error:
             raise self._told(error, update) from None
         if not self.plan.gradients:
@@ -149,8 +152,14 @@ class Exchange:
     def close(self) -> None:
         """Lets go of what it holds."""
 
-    def _exchanged(self, push: Push, update: Vectors) -> Reply:
+    def _whole(self, epoch: int, last: bool) -> bool:
+        """Whether the push is to go uncompressed, in any case."""
+        return last and epoch + 1 == self.plan.epochs and self._means and self.link is self.client
+
+    def _exchanged(self, push: Push, update: Vectors, whole: bool) -> Reply:
         flat = self.flat
+        if whole:
+            return self.client.exchange(push, update, flat.vectors, whole=True)
         if not self.plan.gradients or flat.parameters.numel() < _LARGE:
             return self.link.exchange(push, update, flat.vectors)
         # Nobody but the server changes the weights: they may lie where it has made them.

@@ -60,7 +60,7 @@ class Overlapping(Exchange):
             self._take_in(before, self._with_progress(moved))
         if not self.plan.gradients:
             self.base.copy_(self.flat.parameters)
-        self._pending = self._courier.send(self._exchange_aside, push)
+        self._pending = self._courier.send(self._exchange_aside, push, self._whole(epoch, last))
         self.seq += 1
         if not last:
             return Reply(self.version, False, self.rate)
@@ -80,7 +80,9 @@ class Overlapping(Exchange):
         self._sent.state.copy_(self.flat.state)
         self._sent.counters.copy_(self.flat.counters)
 
-    def _exchange_aside(self, push: Push) -> Reply:
+    def _exchange_aside(self, push: Push, whole: bool) -> Reply:
+        if whole:
+            return self.client.exchange(push, self._sent, self._fresh, whole=True)
         return self.link.exchange(push, self._sent, self._fresh)
 
     def _arrived(self) -> Reply | None:

@@ -6,10 +6,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from elephas_torch import optimizers
 from elephas_torch.keras import constraints
+from elephas_torch.keras.layers import Embedding
 from elephas_torch.keras.models import Model
 from elephas_torch.keras.own_steps import OwnSteps
 from elephas_torch.optimizers import LearningRateSchedule, LossScaleOptimizer, Optimizer
@@ -82,6 +84,21 @@ def constraint_specs(model: Model, needed: bool = False) -> list[dict[str, Any]]
                 "worker applies it."
             )
     return specs
+
+
+def embeddings(model: Model) -> list[tuple[int, int, int]]:
+    """The embeddings in the flat vector: the first element, the rows and the width of each.
+
+    Their gradients are zero but for the rows of a batch's indices.
+    """
+    places = _places(model)
+    found = set()
+    for layer in model.modules():
+        if isinstance(layer, Embedding | torch.nn.Embedding):
+            for weight in layer.parameters(recurse=False):
+                if id(weight) in places and weight.dim() == 2 and weight.numel():
+                    found.add((places[id(weight)], weight.shape[0], weight.shape[1]))
+    return sorted(found)
 
 
 def _places(model: Model) -> dict[int, int]:

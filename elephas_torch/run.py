@@ -19,6 +19,7 @@ from elephas_torch.keras.callbacks import CallbackList, TerminateOnNaN
 from elephas_torch.keras.models import Model
 from elephas_torch.keras.progress import Progress
 from elephas_torch.optimizers import Optimizer
+from elephas_torch.parameter import codec
 from elephas_torch.parameter.shards import ShardedClient, ShardedServer
 from elephas_torch.parameter.wire import Settings
 from elephas_torch.plan import Plan
@@ -54,6 +55,7 @@ class Options:
     round_timeout: float
     lease: float
     shards: int
+    compression: codec.Spec = None
 
 
 class Run:
@@ -150,6 +152,8 @@ class Run:
             gated=options.mode == "synchronous" and bool(self._callbacks),
             server_rate=options.own_optimizer,
             constraints=preflight.constraint_specs(self.model),
+            compression=options.compression,
+            embeddings=preflight.embeddings(self.model) if options.plan.gradients else [],
         )
         host = self.cluster.server_host(options.host)
         port = self.cluster.server_port(options.port)

@@ -85,6 +85,9 @@ class SparkModel:
             once, over HTTP. Worth it where one server's processor or network is what all wait for:
             many workers, or hundreds of megabytes. With a fixed `port` they take as many ports
             from there on. Default 1.
+        compression: 'bf16', 'int8', 'topk' (the 1 % of largest changes) or ('topk', share): in how
+            many bytes updates and weights travel between machines. What is dropped of an update
+            is added to the worker's next. Default None: as float32.
 
     Attributes:
         master_network: the model.
@@ -121,6 +124,7 @@ class SparkModel:
         self.num_shards = int(given["num_shards"])
         check_flag("overlap", given["overlap"])
         self.overlap = bool(given["overlap"])
+        self.compression = arguments.checked_compression(given["compression"])
         self.training_histories: list[dict[str, list[float]]] = []
 
     @property
@@ -233,6 +237,7 @@ class SparkModel:
             round_timeout=self.round_timeout,
             lease=self.lease,
             shards=self.num_shards,
+            compression=self.compression,
         )
         level = resolve_verbose(verbose)
         params = {"epochs": epochs, "steps": None, "verbose": level}
@@ -450,6 +455,7 @@ class SparkModel:
             "shared_memory": self.shared_memory,
             "overlap": self.overlap,
             "num_shards": self.num_shards,
+            "compression": self.compression,
         }
 
     def save(self, file_name: Any, overwrite: bool = True) -> None:

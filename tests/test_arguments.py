@@ -38,6 +38,8 @@ def network(compiled=True):
         ({"port": "4000"}, ValueError, "port='4000'"),
         ({"staleness": "none"}, ValueError, "staleness='none'"),
         ({"lease": 0}, ValueError, "lease=0"),
+        ({"compression": "int4"}, ValueError, "Unknown compression: 'int4'"),
+        ({"compression": ("topk", 0.7)}, ValueError, "above 0 and below 0.5"),
         ({"seed": "x"}, ValueError, "seed='x'"),
         ({"custom_objects": ["Scale"]}, TypeError, "`custom_objects` must be a dict"),
         ({"num_worker": 2}, TypeError, "'num_worker'. Did you mean 'num_workers'"),

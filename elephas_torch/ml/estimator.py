@@ -36,7 +36,8 @@ logger = logging.getLogger(__name__)
 
 #: SparkModel's arguments that are params of the same meaning.
 _PASSED = ("mode", "frequency", "numWorkers", "batchSize", "port", "host", "seed", "staleness",
-           "joinTimeout", "roundTimeout", "lease", "customObjects", "memory")  # fmt: skip
+           "joinTimeout", "roundTimeout", "lease", "customObjects", "memory",
+           "compression")  # fmt: skip
 
 
 class Trainer(Training, Estimator[Any], MLWritable, MLReadable[Any]):

@@ -378,6 +378,12 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
         "what a worker's rows may take of its memory: '512m', '2g'; more goes to its disk.",
         _size,
     )
+    compression = _param(
+        "compression",
+        "'bf16', 'int8', 'topk' or ('topk', share): in how many bytes updates and weights travel. "
+        "Default: as float32.",
+        arguments.checked_compression,
+    )
     port = _param("port", "of the parameter server; 0: a free one.", arguments.checked_port)
     host = _param("host", "the driver's address that executors reach.", partial(_text, "host"))
     joinTimeout = _param(
@@ -393,7 +399,7 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
     )
 
     _NOT_GIVEN: ClassVar[tuple[str, ...]] = (
-        "callbacks", "categoricalLabels", "classWeight", "host", "initialModel",
+        "callbacks", "categoricalLabels", "classWeight", "compression", "host", "initialModel",
         "kerasModelConfig", "learningRate", "loss", "memory", "metrics", "model", "modelBuilder",
         "modelParams", "nbClasses", "numWorkers", "optimizer", "optimizerConfig", "seed",
         "validationIndicatorCol", "weightCol",

@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import time
-from collections.abc import Sequence
 from concurrent.futures import Future, TimeoutError
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -15,9 +14,11 @@ from torch import Tensor
 
 from elephas_torch.errors import ElephasError, Fenced, Refused, ServerError, WaitTimeout
 from elephas_torch.flat import Vectors
-from elephas_torch.parameter import local, wire
+from elephas_torch.parameter import local, packing, wire
 from elephas_torch.parameter.connection import Connection, Head
 from elephas_torch.parameter.local import Link
+from elephas_torch.parameter.mirrors import Outgoing, plain
+from elephas_torch.parameter.receiving import Buffers
 from elephas_torch.parameter.wire import Joined, Push, Reply
 
 if TYPE_CHECKING:
@@ -58,10 +59,15 @@ class Client:
         self.url, self._token, self._timeout = url, token, timeout
         self._connection = Connection(parts.hostname, parts.port, token, timeout)
         self._reply = bytearray(wire.REPLY_BYTES)
+        self._packer: packing.Packer | None = None
+        self._me = (0, 0)
 
     def twin(self) -> Client:
         """Returns another client of the same server, for another thread."""
-        return Client(self.url, self._token, timeout=self._timeout)
+        made = Client(self.url, self._token, timeout=self._timeout)
+        # One of them exchanges: what was left out of its updates goes with its next ones.
+        made._packer, made._me = self._packer, self._me
+        return made
 
     def health(self) -> dict[str, Any]:
         """Returns the server's name, protocol and state; the first thing to call.
@@ -91,10 +97,12 @@ class Client:
             info: what `status()` is to show of it; host and process id are added.
 
         Returns:
-            Where to go on from.
+            Where to go on from. What the server says of compression this client does by itself.
         """
         body = {"attempt": attempt, "samples": samples, "info": _described(info)}
-        return Joined(**self._json(f"POST /workers/{worker}", body))
+        found = self._json(f"POST /workers/{worker}", body)
+        self._packer, self._me = packing.packer(found.pop("packing", None)), (worker, attempt)
+        return Joined(**found)
 
     def share(self, worker: int, attempt: int, sizes: wire.Sizes) -> Link | None:
         """Shares memory with a server of this machine; to be called once, after `join`.
@@ -109,7 +117,10 @@ class Client:
         """
         body = {"attempt": attempt, "machine": local.here()}
         place = self._json(f"POST /workers/{worker}/memory", body)
-        return local.opened(place, sizes, self._announce, self.pull)
+        found = local.opened(place, sizes, self._announce, self.pull)
+        if found is not None:
+            self._packer = None  # nothing travels that could be shorter
+        return found
 
     def pull(self, into: Vectors, version: int = -1) -> int:
         """Gets the server's vectors.
@@ -123,12 +134,15 @@ class Client:
         """
         wire.check_vectors(into, None, "into")
         known = f'if-none-match: "{version}"\r\n' if version >= 0 else ""
-        head = self._connection.request("GET /parameters", known)
+        query = ""
+        if self._packer is not None:
+            query, self._packer.asked = "?worker={}&attempt={}".format(*self._me), True
+        head = self._connection.request(f"GET /parameters{query}", known)
         if head.status == 304:
             return version
         return self._vectors(head, into).version
 
-    def exchange(self, push: Push, update: Vectors, into: Vectors) -> Reply:
+    def exchange(self, push: Push, update: Vectors, into: Vectors, *, whole: bool = False) -> Reply:
         """Pushes an update and gets the fresh vectors, in one round trip.
 
         In synchronous mode it waits until the round has closed; for the last push of an epoch,
@@ -139,14 +153,15 @@ class Client:
             update: parameters: a gradient, or the pulled weights minus the local ones; state and
                 counters: the worker's own. May be the same tensors as `into`.
             into: overwritten by the server's vectors.
+            whole: where updates are compressed, send this one as it is, and forget what was left
+                out of those before. Default False.
 
         Raises:
             TypeError, ValueError: vectors of a wrong type or layout, or of unequal lengths.
         """
         wire.check_vectors(update, None, "update")
         wire.check_vectors(into, update.sizes, "into")
-        head = wire.pack_push(push, update.sizes)
-        body: list[memoryview | bytes] = [head, *wire.buffers(update)]
+        body = _pieces(self._packer, push, update, whole)
         return self._vectors(self._connection.request("POST /update", "", body), into)
 
     def borrow(self, push: Push, update: Vectors, into: Vectors) -> tuple[Reply, Tensor]:
@@ -185,6 +200,7 @@ class Client:
     def leave(self, worker: int, attempt: int) -> None:
         """Says that this worker is done."""
         self._json(f"DELETE /workers/{worker}?attempt={attempt}")
+        self._packer = None
 
     def status(self) -> dict[str, Any]:
         """Returns what is going on: see docs/parameter.md for the fields."""
@@ -232,12 +248,29 @@ class Client:
             view = memoryview(self._reply)
             self._connection.read_into(view)
             reply = wire.unpack_reply(view, into.sizes)
+            if wire.form(view):
+                self._compressed(head, into, reply.version)
+                return reply
             for target in wire.buffers(into):
                 self._connection.read_into(target)
+            if self._packer is not None:
+                self._packer.took(into.parameters, reply.version)
         except Refused as error:
             self._connection.close()
             raise ServerError(str(error)) from None
         return reply
+
+    def _compressed(self, head: Head, into: Vectors, version: int) -> None:
+        if self._packer is None or self._packer.codec is None:
+            raise Refused("The answer is compressed, which this side didn't ask for.")
+        rest = into._replace(parameters=into.parameters[:0])
+        targets = [*wire.buffers(rest), self._packer.payload()]
+        expected = wire.REPLY_BYTES + sum(len(one) for one in targets)
+        if head.length != expected:
+            raise Refused(f"A compressed answer has {expected} bytes. Received: {head.length}")
+        for target in targets:
+            self._connection.read_into(target)
+        self._packer.unpack(into.parameters, version)
 
     def _error(self, head: Head) -> ElephasError:
         found = _parsed(self._connection.read(head.length), self.url)
@@ -272,6 +305,8 @@ class InMemoryClient:
 
     def __init__(self, state: State, *, timeout: float = 630.0) -> None:
         self.state, self.timeout = state, timeout
+        self._packer: packing.Packer | None = None
+        self._me = (0, 0)
 
     def health(self) -> dict[str, Any]:
         return {"name": wire.NAME, "protocol": wire.PROTOCOL, "state": "ready"}
@@ -279,23 +314,31 @@ class InMemoryClient:
     def join(
         self, worker: int, attempt: int, *, samples: int, info: dict[str, Any] | None = None
     ) -> Joined:
-        return self.state.join(worker, attempt, samples, _described(info))
+        joined = self.state.join(worker, attempt, samples, _described(info))
+        self._packer = packing.packer(packing.told(self.state.settings))
+        self._me = (worker, attempt)
+        return joined
 
     def pull(self, into: Vectors, version: int = -1) -> int:
         wire.check_vectors(into, self.state.settings.sizes, "into")
-        answer = self.state.pull()
-        if answer.reply.version != version:
-            _copy(answer.body, into)
-        return answer.reply.version
+        if self.state.weights.version == version:
+            return version
+        if self._packer is None:
+            return self._took(plain(self.state.pull()), into).version
+        self._packer.asked = True
+        return self._took(self.state.pull_by(*self._me), into).version
 
-    def exchange(self, push: Push, update: Vectors, into: Vectors) -> Reply:
+    def exchange(self, push: Push, update: Vectors, into: Vectors, *, whole: bool = False) -> Reply:
         wire.check_vectors(update, None, "update")
         wire.check_vectors(into, update.sizes, "into")
-        sizes = self.state.settings.sizes
-        sent = wire.unpack_push(wire.pack_push(push, update.sizes), sizes)
-        answer = self._wait(self.state.push(sent, update.clone()))
-        _copy(answer.body, into)
-        return answer.reply
+        layout, data = self.state.layout, b"".join(_pieces(self._packer, push, update, whole))
+        layout.check_length(len(data))
+        body = Buffers(layout).take(len(data))
+        body.buffer[:] = data
+        sent, has = layout.unpack(body.buffer, body.vectors)
+        self.state.count_bytes(received=len(data))
+        answer = self._wait(self.state.push(sent, body.vectors))
+        return self._took(self.state.answered(sent, has, answer), into)
 
     def beat(self, worker: int, attempt: int, progress: dict[str, Any] | None = None) -> Reply:
         return self.state.beat(worker, attempt, progress)
@@ -308,6 +351,7 @@ class InMemoryClient:
 
     def leave(self, worker: int, attempt: int) -> None:
         self.state.leave(worker, attempt)
+        self._packer = None
 
     def status(self) -> dict[str, Any]:
         return self.state.status()
@@ -331,6 +375,21 @@ class InMemoryClient:
     def close(self) -> None:
         """Does nothing: there is no connection."""
 
+    def _took(self, message: Outgoing, into: Vectors) -> Reply:
+        """What `Client` does with the same answer."""
+        self.state.count_bytes(sent=message.length)
+        data, targets = memoryview(b"".join(message.pieces)), wire.buffers(into)
+        if message.form and self._packer is not None:
+            rest = into._replace(parameters=into.parameters[:0])
+            targets = [*wire.buffers(rest), self._packer.payload()]
+        for target in targets:
+            target[:], data = data[: len(target)], data[len(target) :]
+        if message.form and self._packer is not None:
+            self._packer.unpack(into.parameters, message.reply.version)
+        elif self._packer is not None:
+            self._packer.took(into.parameters, message.reply.version)
+        return message.reply
+
     def _wait(self, future: Future[T], timeout: float | None = None) -> T:
         limit = self.timeout if timeout is None else timeout
         end = time.monotonic() + limit
@@ -345,9 +404,9 @@ class InMemoryClient:
                     raise WaitTimeout(f"Waited {limit:g} s for the answer.") from None
 
 
-def _copy(body: memoryview, into: Vectors) -> None:
-    start = 0
-    targets: Sequence[memoryview] = wire.buffers(into)
-    for target in targets:
-        target[:] = body[start : start + len(target)]
-        start += len(target)
+def _pieces(
+    packer: packing.Packer | None, push: Push, update: Vectors, whole: bool
+) -> list[memoryview | bytes]:
+    if packer is not None:
+        return packer.pieces(push, update, whole)
+    return [wire.pack_push(push, update.sizes), *wire.buffers(update)]

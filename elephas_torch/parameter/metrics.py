@@ -17,6 +17,8 @@ def exposition(status: dict[str, Any], cpu_seconds: float) -> str:
         *_metric("cpu_seconds_total", "counter", "CPU time", [("", round(cpu_seconds, 6))]),
         *_metric("requests_total", "counter", "By what came of them", _labelled(
             "outcome", status["counts"])),
+        *_metric("bytes_total", "counter", "In pushes, pulls and answers", _labelled(
+            "direction", status["bytes"])),
         *_metric("staleness_total", "counter", "Updates by versions missed", _labelled(
             "versions", status["staleness"])),
         *_metric("worker_alive", "gauge", "Whether it takes part", _labelled(

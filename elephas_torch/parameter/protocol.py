@@ -229,7 +229,8 @@ class Receiver(asyncio.BufferedProtocol):
         length = self._pushes.accepts(data[:end]) if end >= 0 else 0
         if not length:
             return 0
-        # Each push of a connection has the same head, token included: it is parsed once.
+        # Each push of a connection has the same head, token included: it is parsed once. (Those
+        # with rows of embeddings differ in their length.)
         self._known, self._length = data[: end + 4], length
         return end + 4
 

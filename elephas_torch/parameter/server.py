@@ -11,6 +11,7 @@ import asyncio
 import hmac
 import logging
 import os
+import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,10 +26,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from elephas_torch.errors import ElephasError, Fenced, Refused, WaitTimeout
-from elephas_torch.parameter import wire
+from elephas_torch.parameter import packing, wire
 from elephas_torch.parameter.events import settle
 from elephas_torch.parameter.metrics import exposition
+from elephas_torch.parameter.mirrors import Outgoing, plain
 from elephas_torch.parameter.protocol import Http, Receiver, Response, plain_fields
+from elephas_torch.parameter.receiving import Buffers
 from elephas_torch.parameter.state import State
 
 #: From this many elements on, updates are applied in a thread, so that the loop goes on.
@@ -37,6 +40,8 @@ JSON_BYTES = 1 << 20
 LONGEST_POLL = 60.0
 TICK_SECONDS = 0.25
 KEEP_ALIVE_SECONDS = 3600
+_LENGTH = re.compile(rb"[0-9]{1,15}")
+_PULLER = re.compile(rb"worker=([0-9]{1,18})&attempt=([0-9]{1,18})")
 _UNUSUAL = (b"transfer-encoding", b"expect", b"upgrade", b"te", b"trailer")
 
 Message = MutableMapping[str, Any]
@@ -93,14 +98,12 @@ class Application:
     def __init__(self, state: State, token: str) -> None:
         self.state = state
         self.sizes = state.settings.sizes
-        self.length = wire.PUSH_BYTES + wire.vector_bytes(self.sizes)
+        self.layout = state.layout
         self.inline = sum(self.sizes) <= INLINE_ELEMENTS
         self._authorization = f"Bearer {token}".encode()
-        self._free: dict[int, list[wire.Body]] = {self.length: [], wire.PUSH_BYTES: []}
-        self._lengths = {str(length).encode(): length for length in self._free}
+        self.buffers = Buffers(state.layout)
         self._threads = ThreadPoolExecutor(min(4, os.cpu_count() or 1), "elephas-apply")
         self._control = control_app(self)
-        self._answer_length = str(wire.REPLY_BYTES + wire.vector_bytes(self.sizes)).encode()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -113,7 +116,7 @@ class Application:
             if path == "/update" and method == "POST":
                 await self._update(headers, receive, send)
             elif path == "/parameters" and method == "GET":
-                await self._parameters(headers, send)
+                await self._parameters(headers, scope["query_string"], send)
             else:
                 check_length(method, headers)
                 await self._control(scope, receive, send)
@@ -130,7 +133,7 @@ class Application:
     def close(self) -> None:
         """Ends its threads and lets go of the vectors; answers nobody any more."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-        self._free.clear()
+        self.buffers.clear()
         del self.state
 
     async def tick(self) -> None:
@@ -144,28 +147,25 @@ class Application:
             raise Refused("Wrong or missing token: send this run's as a bearer token.", 401)
 
     def accepts(self, head: bytes) -> int:
-        """The length of the plain push that this head announces, with the token; else 0."""
+        """The length of the push that this plain head announces, with the token; else 0."""
         headers = plain_fields(head)
         if (
             headers is None
+            or not _LENGTH.fullmatch(given := headers.get(b"content-length", b""))
             or headers.get(b"connection", b"keep-alive").lower() != b"keep-alive"
             or not headers.keys().isdisjoint(_UNUSUAL)
             or not self._has_token(headers)
         ):
             return 0
-        return self._lengths.get(headers.get(b"content-length", b""), 0)
+        return length if self.layout.allows(length := int(given)) else 0
 
     def take(self, length: int) -> wire.Body:
-        """Returns a buffer for a push: whole, or of its head alone."""
-        free = self._free[length]
-        if free:
-            return free.pop()
-        sizes = self.sizes if length == self.length else (0, 0, 0)
-        return wire.allocate(sizes, wire.PUSH_BYTES)
+        """Returns a buffer for a push of that length."""
+        return self.buffers.take(length)
 
     def free(self, body: wire.Body) -> None:
         """Takes back a buffer that nothing uses any more."""
-        self._free[len(body.buffer)].append(body)
+        self.buffers.free(body)
 
     def push(self, body: wire.Body, tell: Callable[[Response], None]) -> None:
         """Applies a push; tells the answer, once it is there, from whatever thread."""
@@ -175,19 +175,27 @@ class Application:
             self._threads.submit(self._push, body, tell)
 
     def _push(self, body: wire.Body, tell: Callable[[Response], None]) -> None:
+        has, alone = None, self.layout.is_head(len(body.buffer))
         try:
-            push = wire.unpack_push(body.buffer, self.sizes)
-            alone = len(body.buffer) == wire.PUSH_BYTES and self.length > wire.PUSH_BYTES
-            future = self.state.push_shared(push) if alone else self.state.push(push, body.vectors)
+            self.state.count_bytes(received=len(body.buffer))
+            if alone:
+                push = wire.unpack_push(body.buffer, self.sizes)
+                future = self.state.push_shared(push)
+            else:
+                push, has = self.layout.unpack(body.buffer, body.vectors)
+                future = self.state.push(push, body.vectors)
         except Exception as error:
             tell(failure(error, "POST", "/update"))
             return
-        future.add_done_callback(
-            lambda done: tell(self._pushed(body, done, push if alone else None))
-        )
+        future.add_done_callback(lambda done: tell(self._pushed(body, done, push, has, alone)))
 
     def _pushed(
-        self, body: wire.Body, done: Future[wire.Answer], shared: wire.Push | None
+        self,
+        body: wire.Body,
+        done: Future[wire.Answer],
+        push: wire.Push,
+        has: int | None,
+        alone: bool,
     ) -> Response:
         error = done.exception()
         if error is not None:
@@ -195,8 +203,10 @@ class Application:
         # Only now: after an error the round may still hold the buffer.
         self.free(body)
         answer = done.result()
-        place = self.state.slots.place(shared, answer) if shared else None
-        return self._response(answer) if place is None else self._placed(answer, place)
+        place = self.state.slots.place(push, answer) if alone else None
+        if place is not None:
+            return self._placed(answer, place)
+        return self._response(self.state.answered(push, has, answer))
 
     def _has_token(self, headers: dict[bytes, bytes]) -> bool:
         given = headers.get(b"authorization", b"")
@@ -204,12 +214,7 @@ class Application:
 
     async def _received(self, headers: dict[bytes, bytes], receive: Receive) -> wire.Body:
         length = content_length(headers)
-        if length not in self._free:
-            raise Refused(
-                f"A push to this server has {self.length} bytes, for vectors of lengths "
-                f"{self.sizes} (parameters, state, counters). Received: {length}",
-                413 if length > self.length else 400,
-            )
+        self.layout.check_length(length)
         body = self.take(length)
         await fill(body.buffer, receive)
         return body
@@ -220,25 +225,32 @@ class Application:
         self.push(body, partial(settle, future))
         await respond(send, await asyncio.wrap_future(future))
 
-    async def _parameters(self, headers: dict[bytes, bytes], send: Send) -> None:
+    async def _parameters(self, headers: dict[bytes, bytes], query: bytes, send: Send) -> None:
         known = headers.get(b"if-none-match")
         if known == b'"%d"' % self.state.weights.version:
             await respond(send, Response(304, [], [b""]))
             return
+        if query:
+            message = await self.run(self.state.pull_by, *puller(query))
+        else:
+            message = plain(await self.run(self.state.pull))
         self.state.counts["pulls"] += 1
-        await respond(send, self._response(await self.run(self.state.pull)))
+        await respond(send, self._response(message))
 
     def _placed(self, answer: wire.Answer, place: bytes) -> Response:
         body = wire.pack_reply(answer.reply, self.sizes) + place
+        self.state.count_bytes(sent=len(body))
         return Response(200, [(b"content-length", str(len(body)).encode())], [body])
 
-    def _response(self, answer: wire.Answer) -> Response:
+    def _response(self, message: Outgoing) -> Response:
+        length = message.length
+        self.state.count_bytes(sent=length)
         headers = [
             (b"content-type", b"application/octet-stream"),
-            (b"content-length", self._answer_length),
-            (b"etag", b'"%d"' % answer.reply.version),
+            (b"content-length", b"%d" % length),
+            (b"etag", b'"%d"' % message.reply.version),
         ]
-        return Response(200, headers, [wire.pack_reply(answer.reply, self.sizes), answer.body])
+        return Response(200, headers, [message.head(self.sizes), *message.pieces])
 
 
 def uvicorn_server(application: Application) -> uvicorn.Server:
@@ -262,6 +274,14 @@ def uvicorn_server(application: Application) -> uvicorn.Server:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
     return uvicorn.Server(config)
+
+
+def puller(query: bytes) -> tuple[int, int]:
+    """Returns the worker and attempt that a pull's query names; raises Refused where it doesn't."""
+    found = _PULLER.fullmatch(query)
+    if found is None:
+        raise Refused(f"A pull's query is worker=…&attempt=…. Received: {query[:80]!r}")
+    return int(found[1]), int(found[2])
 
 
 def content_length(headers: dict[bytes, bytes]) -> int:
@@ -361,8 +381,10 @@ def control_app(application: Application) -> FastAPI:
     @app.post("/workers/{worker}")
     async def join(worker: int, body: Join) -> FastResponse:
         """A worker, or a newer attempt of one, joins."""
-        joined = await run(application.state.join, worker, body.attempt, body.samples, body.info)
-        return as_json(joined._asdict())
+        state = application.state
+        joined = await run(state.join, worker, body.attempt, body.samples, body.info)
+        told = packing.told(state.settings)
+        return as_json({**joined._asdict(), **({"packing": told} if told else {})})
 
     @app.delete("/workers/{worker}")
     async def leave(worker: int, attempt: int) -> FastResponse:

@@ -20,7 +20,7 @@ from torch import Tensor
 from elephas_torch import optimizers
 from elephas_torch.flat import Vectors
 from elephas_torch.optimizers import Lamb, Optimizer
-from elephas_torch.parameter import rules
+from elephas_torch.parameter import rows, rules
 from elephas_torch.parameter.client import Client
 from elephas_torch.parameter.courier import Courier
 from elephas_torch.parameter.process import ServerProcess
@@ -85,7 +85,11 @@ class ShardedServer:
         for one, cut in enumerate(pieces(len(initial.parameters), number)):
             part = _piece(initial, cut, one == 0)
             given = replace(
-                settings, sizes=part.sizes, weight_sizes=None, gated=settings.gated and one == 0
+                settings,
+                sizes=part.sizes,
+                weight_sizes=None,
+                gated=settings.gated and one == 0,
+                embeddings=rows.cut(settings.embeddings, cut.start, cut.stop),
             )
             self.servers.append(ServerProcess(given, part, port=port + one if port else 0, **more))
 
@@ -170,7 +174,7 @@ class ShardedClient:
         self._versions = self._all(lambda one, client: client.pull(parts[one], known[one]))
         return self._versions[0]
 
-    def exchange(self, push: Push, update: Vectors, into: Vectors) -> Reply:
+    def exchange(self, push: Push, update: Vectors, into: Vectors, *, whole: bool = False) -> Reply:
         """See `Client.exchange`."""
         rules.check_finite(update)  # one piece with NaN would be refused, and the others applied
         sent, parts = self._parts(update), self._parts(into)
@@ -179,7 +183,8 @@ class ShardedClient:
 
         def send(one: int, client: Client) -> Reply:
             base = self._versions[one] + ahead
-            return client.exchange(push._replace(base_version=base), sent[one], parts[one])
+            part = push._replace(base_version=base)
+            return client.exchange(part, sent[one], parts[one], whole=whole)
 
         replies = self._all(send)
         self._versions = [reply.version for reply in replies]

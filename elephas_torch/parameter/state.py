@@ -15,7 +15,7 @@ from typing import Any
 
 from elephas_torch.errors import ElephasError, Fenced, Refused, ServerError
 from elephas_torch.flat import Vectors
-from elephas_torch.parameter import rounds, rules, waits, wire
+from elephas_torch.parameter import mirrors, packing, rounds, rules, waits, wire
 from elephas_torch.parameter.events import EventLog, settle, settled
 from elephas_torch.parameter.gate import Gate
 from elephas_torch.parameter.ledger import Ledger, Pending, Worker
@@ -54,12 +54,15 @@ class State:
         self.stop = False
         self.learning_rate: float | None = None
         self.counts: Counter[str] = Counter()
+        self.bytes = {"received": 0, "sent": 0}
+        self.layout = packing.layout(settings)
+        self.answers = mirrors.answers(settings, self.layout)
         self.staleness: Counter[int] = Counter()
         self.failures: list[dict[str, Any]] = []
         self.closed_epoch = -1
         self._rounds = Rounds() if settings.mode == "synchronous" else None
         self._gate = Gate()
-        self._lock = threading.Lock()
+        self._lock, self._counting = threading.Lock(), threading.Lock()
         self._started = clock()
 
     # What a worker calls.
@@ -179,6 +182,7 @@ class State:
             record = self.ledger.workers.get(worker)
             if record is not None and record.attempt == attempt:
                 record.state = "failed"
+                self._forget(worker)
         self.events.add("failure", **failure)
         self._settle_rounds()
 
@@ -195,9 +199,34 @@ class State:
                 self._take_position(self.ledger.seen(worker, attempt))
                 record.state = "left"
                 self.slots.close(worker)
+                self._forget(worker)
         if leaves:
             self.events.add("leave", worker=worker, attempt=attempt)
         self._settle_rounds()
+
+    def pull_by(self, worker: int, attempt: int) -> mirrors.Outgoing:
+        """Returns the vectors as a worker gets them that has joined. Raises as `Ledger.seen`."""
+        self.beat(worker, attempt, None)
+        answer = self.pull()
+        if self.answers is None:
+            return mirrors.plain(answer)
+        return self.answers.first(worker, attempt, answer)
+
+    def answered(self, push: Push, has: int | None, answer: Answer) -> mirrors.Outgoing:
+        """Returns the answer to a push, plain or (to a compressed one) compressed.
+
+        Args:
+            has: the version that the worker has; see `Layout.unpack`.
+        """
+        if self.answers is None or has is None:
+            return mirrors.plain(answer)
+        return self.answers.to(push, has, answer)
+
+    def count_bytes(self, received: int = 0, sent: int = 0) -> None:
+        """Counts what pushes, pulls and their answers bring and take."""
+        with self._counting:
+            self.bytes["received"] += received
+            self.bytes["sent"] += sent
 
     # What the driver calls.
 
@@ -255,6 +284,7 @@ class State:
                 "missing": rounds.missing(active) if self._rounds else [],
                 "staleness": {str(key): staleness[key] for key in sorted(staleness)},
                 "counts": {**self.counts, **({"pushes": pushes} if pushes else {})},
+                "bytes": dict(self.bytes),
                 "failures": list(self.failures),
                 "uptime": round(now - self._started, 3),
             }
@@ -343,6 +373,10 @@ class State:
         future: Future[Answer] = Future()
         pending.waiting.append((future, self.clock() + self.settings.round_timeout))
         return future
+
+    def _forget(self, worker: int) -> None:
+        if self.answers is not None:
+            self.answers.forget(worker)
 
     def _replace(self, record: Worker) -> list[Future[Any]]:
         """The answers that the attempts before this one still wait for."""

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from elephas_torch.errors import Refused, unknown
 from elephas_torch.flat import Vectors
+from elephas_torch.parameter import codec, rows
 
 NAME = "elephas_torch.parameter"
 PROTOCOL = 1
@@ -32,6 +33,10 @@ _REPLY = struct.Struct("<4sHHqd3Q")
 _PLACE = struct.Struct("<q16s")
 PUSH_BYTES, REPLY_BYTES, PLACE_BYTES = _PUSH.size, _REPLY.size, _PLACE.size
 _LAST, _STOP, _RATE = 1, 1, 2
+#: Forms of a message, among its flags: the parameters are written by the run's codec; of the
+#: embeddings there are rows.
+BY_CODEC, BY_ROWS = 16, 32
+_FORMS = BY_CODEC | BY_ROWS
 
 Sizes = tuple[int, int, int]
 
@@ -57,9 +62,15 @@ class Settings:
             rate; otherwise the rate only is passed on to the workers.
         constraints: what weights are brought back to after each step, as
             `elephas_torch.constraints.spec` gives it. Default none.
+        compression: "bf16", "int8", "topk" or ("topk", share): how parameters travel between
+            workers and server. Default None: as float32.
+        embeddings: the parts of the parameters of whose gradients only the rows that aren't
+            zero are sent, where that is shorter: (first element, rows, width) of each. Default
+            none.
 
     Raises:
-        ValueError: a mode or staleness that doesn't exist, or a number out of its range.
+        ValueError: a mode, staleness or compression that doesn't exist, or a number out of its
+            range.
     """
 
     mode: str
@@ -74,6 +85,8 @@ class Settings:
     gated: bool = False
     server_rate: bool = False
     constraints: list[dict[str, Any]] = field(default_factory=list)
+    compression: codec.Spec = None
+    embeddings: list[rows.Span] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -84,6 +97,13 @@ class Settings:
                 f"updates as they are). Received: staleness={self.staleness!r}"
             )
         object.__setattr__(self, "sizes", _sizes(self.sizes))
+        object.__setattr__(self, "compression", codec.checked(self.compression))
+        object.__setattr__(self, "embeddings", rows.checked(self.embeddings, self.sizes[0]))
+        if isinstance(self.compression, tuple) and self.sizes[0] >= 2**31:
+            raise ValueError(
+                "compression='topk' is for fewer than 2,147,483,648 parameters: use 'int8'. "
+                f"Received: {self.sizes[0]} parameters"
+            )
         if not isinstance(self.workers, int) or self.workers < 1:
             raise ValueError(f"`workers` must be 1 or more. Received: workers={self.workers!r}")
         for name in ("join_timeout", "round_timeout", "lease"):
@@ -225,9 +245,14 @@ def _described(one: object) -> str:
     return f"{one!r} (of type {type(one).__name__})"
 
 
-def pack_push(push: Push, sizes: Sizes) -> bytes:
-    """Returns the header of a push; the vectors follow it."""
-    return _PUSH.pack(MAGIC, PROTOCOL, _LAST if push.last else 0, *push[:6], *sizes)
+def pack_push(push: Push, sizes: Sizes, form: int = 0) -> bytes:
+    """Returns the header of a push; the vectors follow it, in the form that the flags say."""
+    return _PUSH.pack(MAGIC, PROTOCOL, form | bool(push.last), *push[:6], *sizes)
+
+
+def form(buffer: bytes | memoryview) -> int:
+    """Returns the form that the flags of a message's header say; 0: plain."""
+    return int.from_bytes(buffer[6:8], "little") & _FORMS
 
 
 def unpack_push(buffer: bytes | memoryview, sizes: Sizes) -> Push:
@@ -241,20 +266,20 @@ def unpack_push(buffer: bytes | memoryview, sizes: Sizes) -> Push:
     magic, protocol, flags, *numbers = _PUSH.unpack_from(buffer)
     _check_head(magic, protocol, numbers[6:], sizes)
     worker, attempt, seq, base, samples, epoch = numbers[:6]
-    if flags not in (0, _LAST):
+    if flags & ~_FORMS not in (0, _LAST):
         raise Refused(f"A push has flags that protocol {PROTOCOL} doesn't know: {flags}")
     if min(worker, attempt, seq, base, epoch) < 0 or samples < 1:
         raise Refused(
             "A push needs worker, attempt, seq, base_version and epoch of 0 or more, and "
             f"samples of 1 or more. Received: {numbers[:6]}"
         )
-    return Push(worker, attempt, seq, base, samples, epoch, bool(flags))
+    return Push(worker, attempt, seq, base, samples, epoch, bool(flags & _LAST))
 
 
-def pack_reply(reply: Reply, sizes: Sizes) -> bytes:
-    """Returns the header of an answer; the vectors follow it."""
+def pack_reply(reply: Reply, sizes: Sizes, form: int = 0) -> bytes:
+    """Returns the header of an answer; the vectors follow it, in the form that the flags say."""
     rate = reply.learning_rate
-    flags = (_STOP if reply.stop else 0) | (_RATE if rate is not None else 0)
+    flags = form | (_STOP if reply.stop else 0) | (_RATE if rate is not None else 0)
     return _REPLY.pack(MAGIC, PROTOCOL, flags, reply.version, rate or 0.0, *sizes)
 
 

@@ -34,7 +34,7 @@ class LocalServer:
     def __init__(self, state):
         from elephas_torch.parameter.server import Application, uvicorn_server
 
-        self.state = state
+        self.state, self.token = state, TOKEN
         self.listener = listen("127.0.0.1", 0)
         self.port = self.listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"

@@ -250,7 +250,7 @@ def test_connections_cut_in_the_middle_of_a_body_give_their_buffers_back(serve):
     with connected(server) as made:
         made.sendall(push(0))
         assert versions(answers(made, 1)) == [1]
-    assert 1 <= len(server.application._free) <= 20 and server.state.weights.version == 1
+    assert 1 <= server.application.buffers.spare <= 20 and server.state.weights.version == 1
 
 
 def test_a_shutdown_lets_a_waiting_push_have_its_answer(serve):

@@ -197,7 +197,7 @@ def test_a_push_that_ends_early_changes_nothing_and_frees_its_buffer(server):
             made.sendall(data[:end])
     assert ask(server, data)[0] == 200
     assert before[1] == 0 and server.state.weights.version == 1
-    assert len(server.application._free) <= 3
+    assert server.application.buffers.spare <= 3
 
 
 @given(data=st.binary(max_size=300), good=st.booleans(), where=st.integers(0, 103))

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 import struct
@@ -106,6 +107,7 @@ def test_tensors_of_another_kind_are_type_errors(vectors, wrong):
 
 def test_settings_travel_as_json():
     settings = Settings("hogwild", SIZES, {"class_name": "SGD"}, [1, 2], 4, None, gated=True)
+    settings = dataclasses.replace(settings, compression="topk", embeddings=[(0, 1, 3)])
     data = json.loads(json.dumps(wire.settings_to_json(settings)))
     assert wire.settings_from_json(data) == settings
 
@@ -118,6 +120,9 @@ def test_settings_travel_as_json():
         ({"sizes": (1, 2)}, "three lengths"),
         ({"workers": 0}, "workers=0"),
         ({"lease": 0}, "lease=0"),
+        ({"compression": "zip"}, "Unknown compression: 'zip'"),
+        ({"embeddings": [(0, 2, 2)]}, "beyond the 3 parameters"),
+        ({"compression": "topk", "sizes": (2**31, 0, 0)}, "use 'int8'"),
         ({"round_timeout": math.nan}, "round_timeout=nan"),
     ],
 )
