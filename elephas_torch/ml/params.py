@@ -26,7 +26,7 @@ from pyspark.ml.param.shared import (
 
 from elephas_torch import arguments, memory
 from elephas_torch.errors import unknown
-from elephas_torch.frames import INVALID
+from elephas_torch.frames import INVALID, Columns
 from elephas_torch.keras import optimizers as keras_optimizers
 from elephas_torch.keras.arguments import (
     check_class_weight,
@@ -36,7 +36,7 @@ from elephas_torch.keras.arguments import (
 )
 from elephas_torch.keras.callbacks import Callback
 from elephas_torch.keras.models import Model
-from elephas_torch.keras.serialization import check_custom_objects
+from elephas_torch.keras.serialization import check_custom_objects, find_custom
 from elephas_torch.ml.naming import Named
 from elephas_torch.optimizers import Optimizer
 from elephas_torch.optimizers.base import not_negative, positive
@@ -139,12 +139,25 @@ def _model(value: Any) -> Model:
 
 
 def _builder(value: Any) -> Any:
+    if isinstance(value, str):  # as a grid of params that is saved has it
+        return _registered(value)
     if not callable(value) or isinstance(value, Model):
         raise TypeError(
             "`modelBuilder` must be a function that returns a model; a model itself goes with "
             f"`model`. Received: modelBuilder={value!r}"
         )
     return value
+
+
+def _registered(name: str) -> Any:
+    found = find_custom(name)
+    if found is None:
+        raise ValueError(
+            "`modelBuilder` as a string is the name of a function that "
+            "register_keras_serializable(package='…') has registered, such as 'mine>network'. "
+            f"Nobody knows: modelBuilder={name!r}"
+        )
+    return found
 
 
 def _initial(value: Any) -> Any:
@@ -250,6 +263,11 @@ class Features(Named, HasFeaturesCol, HasLabelCol, HasPredictionCol, HasHandleIn
         several: list[str] | None = self.getOrDefault(self.featuresCols)
         return several or self.getOrDefault(self.featuresCol)
 
+    def _read_columns(self, label: str | None = None) -> Columns:
+        """The columns that are read of each row, without weights and marks."""
+        invalid = self.getOrDefault(self.handleInvalid)
+        return Columns(self.features(), label, invalid=invalid, params=True)
+
     def _set(self: F, **params: Any) -> F:
         one = params.get("featuresCol")
         if isinstance(one, list | tuple):
@@ -292,7 +310,7 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
         "modelBuilder",
         "a function that returns a model, called at each fit. It gets the params that it has "
         "arguments for, by any of their names, and modelParams; or all params, as a dict, where "
-        "its one argument has another name.",
+        "its one argument has another name. A string is the name that it is registered under.",
         _builder,
     )
     modelParams = _param("modelParams", "arguments of modelBuilder's, by name.", _arguments)
