@@ -36,7 +36,7 @@ from elephas_torch.keras.arguments import (
 )
 from elephas_torch.keras.callbacks import Callback
 from elephas_torch.keras.models import Model
-from elephas_torch.keras.serialization import check_custom_objects, find_custom
+from elephas_torch.keras.serialization import check_custom_objects
 from elephas_torch.ml.naming import Named
 from elephas_torch.optimizers import Optimizer
 from elephas_torch.optimizers.base import not_negative, positive
@@ -139,25 +139,14 @@ def _model(value: Any) -> Model:
 
 
 def _builder(value: Any) -> Any:
-    if isinstance(value, str):  # as a grid of params that is saved has it
-        return _registered(value)
+    if isinstance(value, str):  # a registered function's name, which a saved grid can hold
+        return value
     if not callable(value) or isinstance(value, Model):
         raise TypeError(
             "`modelBuilder` must be a function that returns a model; a model itself goes with "
             f"`model`. Received: modelBuilder={value!r}"
         )
     return value
-
-
-def _registered(name: str) -> Any:
-    found = find_custom(name)
-    if found is None:
-        raise ValueError(
-            "`modelBuilder` as a string is the name of a function that "
-            "register_keras_serializable(package='…') has registered, such as 'mine>network'. "
-            f"Nobody knows: modelBuilder={name!r}"
-        )
-    return found
 
 
 def _initial(value: Any) -> Any:

@@ -187,7 +187,7 @@ def _described(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(name: str, value: Any) -> Any:
-    if name == "modelBuilder" and value is not None:
+    if name == "modelBuilder" and callable(value):
         return _builder_name(value)
     return serialization.serialize_keras_object(value)
 
