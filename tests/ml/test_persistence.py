@@ -170,7 +170,7 @@ def test_estimators_of_builders_and_configs(spark, path):
     assert type(ElephasEstimator.load(path).getOrDefault("loss")) is str
 
 
-def test_a_grid_over_names_of_builders_is_saved(spark, path):
+def test_a_grid_over_names_of_builders_is_saved(spark, tmp_path):
     by_name = ElephasEstimator(modelBuilder="tests>small_model", loss="mse")
     assert by_name.get_model().layers[0].units == 3
     with pytest.raises(ValueError, match=r"register_keras_serializable.*modelBuilder='nobody'"):
@@ -178,8 +178,8 @@ def test_a_grid_over_names_of_builders_is_saved(spark, path):
     grid = ParamGridBuilder().addGrid(by_name.modelBuilder, ["tests>small_model"]).build()
     TrainValidationSplit(
         estimator=by_name, estimatorParamMaps=grid, evaluator=MulticlassClassificationEvaluator()
-    ).save(path)
-    found = TrainValidationSplit.load(path)
+    ).save(str(tmp_path / "search"))
+    found = TrainValidationSplit.load(str(tmp_path / "search"))
     (one,) = found.getEstimatorParamMaps()
     assert found.getEstimator().copy(one).get_model().layers[0].units == 3
 
