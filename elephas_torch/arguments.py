@@ -9,6 +9,7 @@ import torch
 from pyspark import RDD, SparkContext
 
 from elephas_torch import cluster, frames, optimizers
+from elephas_torch.connect import context_of, is_connect, is_session
 from elephas_torch.errors import unknown, unknown_arguments
 from elephas_torch.keras.models import Model
 from elephas_torch.optimizers import Optimizer
@@ -48,7 +49,7 @@ _NOT_NEEDED = ("parameter_server_mode", "master_optimizer", "master_loss", "mast
 
 def constructor(owner: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """The constructor's arguments by name, from either of elephas's orders."""
-    first = bool(args) and (isinstance(args[0], SparkContext) or args[0] is None)
+    first = bool(args) and (args[0] is None or _is_spark(args[0]))
     order = _FIRST if first or "sc" in kwargs else _LATER
     if len(args) > len(order):
         raise TypeError(
@@ -65,9 +66,13 @@ def constructor(owner: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> di
     strangers = [name for name in given if name not in _DEFAULTS]
     if strangers:
         raise unknown_arguments(owner, strangers, _DEFAULTS)
-    if given.get("sc") is not None and not isinstance(given["sc"], SparkContext):
-        raise TypeError(f"`sc` must be a SparkContext. Received: sc={given['sc']!r}")
+    if given.get("sc") is not None and not is_connect(given["sc"]):
+        given["sc"] = context_of(given["sc"])
     return {**_DEFAULTS, **given}
+
+
+def _is_spark(thing: Any) -> bool:
+    return isinstance(thing, SparkContext) or is_session(thing)
 
 
 def checked_model(model: Any) -> Model:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 
 from pyspark import SparkContext
 
 _PREFIX = "spark.elephas."
+#: Modules without which no task of this package runs.
+_NEEDED = ("elephas_torch", "numpy", "pandas", "pyarrow", "safetensors", "torch")
 
 
 def is_local(sc: SparkContext) -> bool:
@@ -66,15 +69,29 @@ def server_port(sc: SparkContext, port: int | None) -> int:
 
 
 def python_error(error: BaseException) -> str:
-    """The Python part of a failed Spark job's error, without Java's; or its first line."""
+    """What a failed Spark job's error says: that executors have another Python, or else the
+    Python part of it, without Java's; or its first line."""
     java = getattr(error, "java_exception", None)
     text = (str(java.getMessage()) if java is not None else str(error)).strip()
+    missing = re.search(r"^ModuleNotFoundError: No module named '(\w+)'", text, re.MULTILINE)
+    if missing and missing[1] in _NEEDED:
+        return _other_python(missing[1])
     start = text.find("Traceback (most recent call last)")
     if start < 0:
         return text.splitlines()[0] if text else type(error).__name__
     lines = text[start:].splitlines()
     end = next((i for i, line in enumerate(lines) if line.startswith("\tat ")), len(lines))
     return "\n".join(line for line in lines[:end] if not line.startswith(" SQLSTATE")).strip()
+
+
+def _other_python(module: str) -> str:
+    chosen = os.environ.get("PYSPARK_PYTHON")
+    which = f"is {chosen!r}" if chosen else "isn't set, and Spark takes the python3 of the PATH"
+    return (
+        f"the executors' Python has no module {module!r}. PYSPARK_PYTHON {which}. Set it, before "
+        f"the session is made, to this driver's Python, {sys.executable!r}, or to one on the "
+        f"executors that has elephas_torch; or install elephas_torch there."
+    )
 
 
 def check_running(sc: SparkContext) -> None:

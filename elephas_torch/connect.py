@@ -17,7 +17,10 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyspark import SparkContext
 
 #: Bytes that travel within a task; Spark Connect ends at 128 MB.
 CLOSURE_BYTES = 32 * 2**20
@@ -28,6 +31,32 @@ _PORT = 15002
 def is_connect(session: Any) -> bool:
     """Whether a session is one of Spark Connect."""
     return ".connect." in type(session).__module__
+
+
+def is_session(thing: Any) -> bool:
+    """Whether it is a SparkSession, classic or of Spark Connect."""
+    return type(thing).__module__.startswith("pyspark.sql") and hasattr(thing, "createDataFrame")
+
+
+def context_of(sc: Any) -> SparkContext:
+    """A SparkContext itself, or that of a classic session.
+
+    Raises:
+        TypeError: it is neither.
+        ValueError: it is a session of Spark Connect, which has none.
+    """
+    from pyspark import SparkContext
+
+    if isinstance(sc, SparkContext):
+        return sc
+    if not is_session(sc):
+        raise TypeError(f"`sc` must be a SparkContext or a SparkSession. Received: sc={sc!r}")
+    if is_connect(sc):
+        raise ValueError(
+            "Spark Connect has no RDDs: to_data_frame(session, x, y) of elephas_torch.ml.adapter "
+            "makes a DataFrame of arrays, which SparkModel takes."
+        )
+    return sc.sparkContext
 
 
 class Connect:

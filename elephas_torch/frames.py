@@ -11,7 +11,7 @@ import numpy as np
 
 from elephas_torch import arrow, cluster, data
 from elephas_torch.connect import Connect, is_connect
-from elephas_torch.errors import DataError, nearest
+from elephas_torch.errors import DataError, WorkerError, nearest
 from elephas_torch.keras.models import Model
 from elephas_torch.keras.structure import Structure
 from elephas_torch.sources import Classic, Cluster, FrameSource
@@ -21,6 +21,13 @@ if TYPE_CHECKING:  # importing Spark SQL takes a while, and RDDs don't need it
     from pyspark.sql.types import DataType, StructType
 
 INVALID = ("error", "skip", "keep")
+#: SparkModel's arguments -> a stage's params of the same meaning.
+_PARAMS = {
+    "features_col": "featuresCol",
+    "label_col": "labelCol",
+    "weight_col": "weightCol",
+    "validation_indicator_col": "validationIndicatorCol",
+}
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,8 @@ class Columns:
         weight: of the rows' weights in the loss.
         validation: of bools, true in rows that are to validate with.
         invalid: what to do with rows that have null: 'error', 'skip' or 'keep'.
+        params: whether the user named them by a stage's params, and not by SparkModel's
+            arguments; messages say so.
     """
 
     features: Any = "features"
@@ -41,11 +50,33 @@ class Columns:
     weight: str | None = None
     validation: str | None = None
     invalid: str = "error"
+    params: bool = False
+
+    def called(self, argument: str) -> str:
+        """An argument of SparkModel's, as the user calls it."""
+        if not self.params:
+            return argument
+        several = argument == "features_col" and not isinstance(self.features, str)
+        return "featuresCols" if several else _PARAMS[argument]
 
 
 def is_frame(thing: Any) -> bool:
     """Whether it is a Spark DataFrame, classic or of Spark Connect."""
     return type(thing).__module__.startswith("pyspark.sql") and hasattr(thing, "mapInArrow")
+
+
+def check_frame(thing: Any, owner: str, instead: str) -> None:
+    """Raises TypeError where a stage is given something else than a DataFrame.
+
+    Args:
+        instead: what takes RDDs.
+    """
+    if not is_frame(thing):
+        raise TypeError(
+            f"{owner} takes a Spark DataFrame. An RDD goes to {instead}; of arrays "
+            "to_data_frame(spark, x, y) of elephas_torch.ml.adapter makes a DataFrame. "
+            f"Received: {type(thing).__name__}"
+        )
 
 
 def layout(schema: StructType, columns: Columns, model: Model) -> arrow.Layout:
@@ -60,27 +91,27 @@ def layout(schema: StructType, columns: Columns, model: Model) -> arrow.Layout:
             f"`handle_invalid` must be 'error', 'skip' or 'keep'. Received: {columns.invalid!r}"
         )
     return arrow.Layout(
-        x=tuple(features(schema, columns.features, model)),
-        y=tuple(_labels(schema, columns.label, model)) if columns.label is not None else (),
-        weight=_single(schema, columns.weight, "weight_col", "w"),
-        validation=_single(schema, columns.validation, "validation_indicator_col", "v"),
+        x=tuple(features(schema, columns, model)),
+        y=tuple(_labels(schema, columns, model)) if columns.label is not None else (),
+        weight=_single(schema, columns.weight, columns.called("weight_col"), "w"),
+        validation=_single(
+            schema, columns.validation, columns.called("validation_indicator_col"), "v"
+        ),
         invalid=columns.invalid,
     )
 
 
-def features(schema: StructType, names: Any, model: Model) -> list[arrow.Field]:
-    """The fields of the model's inputs.
-
-    Args:
-        names: see `Columns.features`.
-    """
+def features(schema: StructType, columns: Columns, model: Model) -> list[arrow.Field]:
+    """The fields of the model's inputs."""
+    names, argument = columns.features, columns.called("features_col")
     if not model.built:
-        return [field_of(schema, names, "features_col", "x0", None)]
+        return [field_of(schema, names, argument, "x0", None)]
     inputs = model.input_structure
     shapes = [tuple(shape[1:]) for shape in inputs.leaves(model.input_shape)]
-    each = _spread(inputs, names, "features_col", "input")
+    several = "featuresCols" if columns.params else argument
+    each = _spread(inputs, names, several, "input")
     return [
-        field_of(schema, one, "features_col", f"x{number}", shape)
+        field_of(schema, one, argument, f"x{number}", shape)
         for number, (one, shape) in enumerate(zip(each, shapes, strict=True))
     ]
 
@@ -98,24 +129,25 @@ def _spread(structure: Structure, names: Any, argument: str, kind: str) -> list[
     return list(names)
 
 
-def _labels(schema: StructType, names: Any, model: Model) -> Iterator[arrow.Field]:
+def _labels(schema: StructType, columns: Columns, model: Model) -> Iterator[arrow.Field]:
+    names, argument = columns.label, columns.called("label_col")
     if model.steps_by_itself or not model.built:
-        yield field_of(schema, names, "label_col", "y0", None)
+        yield field_of(schema, names, argument, "y0", None)
         return
     goals = model._resolved()
     outputs = goals.outputs
     assert outputs is not None
-    each = _spread(outputs, names, "label_col", "output")
+    each = _spread(outputs, names, argument, "output")
     shapes = outputs.leaves(goals.shapes)
     for number, (one, shape) in enumerate(zip(each, shapes, strict=True)):
-        field = field_of(schema, one, "label_col", f"y{number}", None)
+        field = field_of(schema, one, argument, f"y{number}", None)
         loss = goals.losses[number]
-        yield field if loss is None else _label(field, loss.targets, tuple(shape), loss.name)
+        yield field if loss is None else _label(field, loss, tuple(shape), argument)
 
 
-def _label(field: arrow.Field, targets: str, shape: tuple[int | None, ...], loss: str) -> Any:
+def _label(field: arrow.Field, loss: Any, shape: tuple[int | None, ...], argument: str) -> Any:
     """A label's field as a loss takes it: class numbers and one-hot vectors, either way."""
-    width = shape[-1]
+    width, targets = shape[-1], loss.targets
     if len(shape) != 2 or width is None:
         return field
     single = field.kind == "number" and len(field.columns) == 1
@@ -124,9 +156,9 @@ def _label(field: arrow.Field, targets: str, shape: tuple[int | None, ...], loss
     if targets in ("binary", "values") and single and width > 1:
         raise ValueError(
             f"The model gives {width} values a row, and the column {field.name!r} is one number: "
-            f"with the loss {loss!r} label_col must be a vector or array of {width}, or the names "
-            f"of {width} columns. For class numbers compile with 'sparse_categorical_crossentropy' "
-            "or 'categorical_crossentropy'."
+            f"with the loss {loss.name!r} {argument} must be a vector or array of {width}, or the "
+            f"names of {width} columns. For class numbers compile with "
+            "'sparse_categorical_crossentropy' or 'categorical_crossentropy'."
         )
     if targets == "classes" and not single:
         return replace(field, one_hot=True)
@@ -276,10 +308,14 @@ def build(model: Model, frame: DataFrame, columns: Columns, where: Cluster) -> N
 
     Raises:
         DataError: there is none.
+        WorkerError: the job that looks for it failed.
     """
     found = layout(frame.schema, replace(columns, label=None, weight=None), model)
     narrow = selected(frame, found).limit(1).coalesce(1)
-    shapes = FrameSource(narrow, arrow.Batches(found), 1, where).results(_Shape(found))
+    try:
+        shapes = FrameSource(narrow, arrow.Batches(found), 1, where).results(_Shape(found))
+    except Exception as error:
+        raise WorkerError(f"The Spark job failed: {cluster.python_error(error)}") from None
     if not shapes:
         raise DataError("There are no rows: there is nothing to train on.")
     data.build(model, (np.zeros(shapes[0]["shape"], np.float32), 0))

@@ -62,7 +62,7 @@ def outputs(
     """A struct column of all heads' fields, computed when it is used.
 
     Args:
-        fields: of each of the model's inputs: `frames.features(df.schema, names, model)`.
+        fields: of each of the model's inputs: `frames.features(df.schema, columns, model)`.
         heads: of the outputs that are wanted, at most one each.
         batch_size: rows that go through the model at once. Default 256.
         invalid: "error": rows with null features, or with NaN features that come out as NaN, are

@@ -118,6 +118,10 @@ def _grouped(batches: Iterable[Any], rows: int) -> Iterator[list[pa.Array]]:
     waiting: list[Sequence[pa.Array]] = []
     for batch in batches:
         waiting.append(batch if isinstance(batch, tuple) else (batch,))
+        if not waiting[-1]:
+            raise DataError(
+                "The function takes a column for each of the model's inputs, and got none."
+            )
         if sum(len(one[0]) for one in waiting) >= rows:
             yield _joined(waiting)
             waiting = []
@@ -295,9 +299,11 @@ def _as_inputs(group: Sequence[pa.Array], inputs: int) -> list[pa.Array]:
     if inputs == 1 and all(_kind(one.type) == "number" for one in group):
         names = [f"c{number}" for number in range(len(group))]
         return [pa.StructArray.from_arrays(list(group), names=names)]
+    several = ", or several columns of numbers" if inputs == 1 else ""
+    types = ", ".join(str(one.type) for one in group)
     raise DataError(
-        f"The model has {inputs} input{'s' * (inputs != 1)}: give a column for each. "
-        f"Received: {len(group)} columns"
+        f"The model has {inputs} input{'s' * (inputs != 1)}: give a column for each{several}. "
+        f"Received: {len(group)} column{'s' * (len(group) != 1)} ({types})"
     )
 
 

@@ -48,7 +48,8 @@ class SparkModel:
     """Trains a model on Spark through a parameter server.
 
     Args:
-        sc: the SparkContext; may be left out, as in later elephas: `SparkModel(model)`.
+        sc: the SparkContext, or a SparkSession, also of Spark Connect; may be left out, as in
+            later elephas: `SparkModel(model)`.
         model: a compiled model of `elephas_torch.keras` (a `Sequential`, or
             `Model.from_torch(module)`). It is trained in place and is `master_network`.
         optimizer: what the server steps with: a name or an object of
@@ -101,7 +102,7 @@ class SparkModel:
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         given = arguments.constructor(type(self).__name__, args, kwargs)
-        self._sc: SparkContext | None = given["sc"]
+        self._sc: Any = given["sc"]
         self.master_network: Model = arguments.checked_model(given["model"])
         self.mode: str = arguments.checked_mode(given["mode"])
         self.frequency: str | int = arguments.checked_frequency(given["frequency"])
@@ -128,8 +129,9 @@ class SparkModel:
         self.training_histories: list[dict[str, list[float]]] = []
 
     @property
-    def sc(self) -> SparkContext:
-        """The SparkContext: the one given, else the one that runs, else a new one."""
+    def sc(self) -> Any:
+        """The SparkContext: the one given, else the one that runs, else a new one; or the session
+        of Spark Connect that was given."""
         return self._sc or SparkContext.getOrCreate()
 
     def fit(
@@ -488,13 +490,13 @@ class AsynchronousSparkModel(SparkModel):
 def load_spark_model(
     file_name: Any,
     custom_objects: dict[str, Any] | None = None,
-    sc: SparkContext | None = None,
+    sc: Any = None,
 ) -> SparkModel:
     """Loads what `SparkModel.save` wrote.
 
     Args:
         custom_objects: name -> class or function, for layers, losses and modules of your own.
-        sc: the SparkContext; may be left out.
+        sc: the SparkContext or a SparkSession; may be left out.
 
     Raises:
         FileNotFoundError, ModelFileError: it isn't there, or isn't one.

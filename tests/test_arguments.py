@@ -8,7 +8,7 @@ from elephas_torch.errors import DataError, ModelFileError
 from elephas_torch.keras.layers import Dense
 from elephas_torch.keras.models import Sequential
 from elephas_torch.spark_model import SparkMLlibModel, SparkModel, load_spark_model
-from elephas_torch.utils.rdd_utils import to_simple_rdd
+from elephas_torch.utils.rdd_utils import to_labeled_point, to_simple_rdd
 
 pytestmark = pytest.mark.spark
 
@@ -71,6 +71,16 @@ def test_too_many_or_doubled_arguments(spark_context):
         SparkModel(network(), model=network())
     with pytest.raises(TypeError, match="`sc` must be a SparkContext"):
         SparkModel(sc=3, model=network())
+
+
+def test_a_session_in_place_of_the_context(spark, spark_context):
+    for given in (SparkModel(spark, network()), SparkModel(sc=spark, model=network())):
+        assert given.sc is spark_context
+    x = np.ones((3, 2))
+    assert to_simple_rdd(spark, x, x[:, 0]).count() == 3
+    assert to_labeled_point(spark, x, x[:, 0]).count() == 3
+    with pytest.raises(TypeError, match=r"SparkContext or a SparkSession. Received: sc=None"):
+        to_simple_rdd(None, x, x[:, 0])
 
 
 @pytest.mark.parametrize(

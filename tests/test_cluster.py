@@ -7,10 +7,15 @@ import sys
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pyspark
 import pytest
 
-from elephas_torch import cluster
+from elephas_torch import SparkModel, cluster
+from elephas_torch.errors import WorkerError
+from elephas_torch.keras.layers import Dense
+from elephas_torch.keras.models import Sequential
+from elephas_torch.utils.rdd_utils import to_simple_rdd
 
 pytestmark = pytest.mark.spark
 ROOT = Path(__file__).parent.parent
@@ -32,6 +37,30 @@ def test_a_task_knows_its_cores(spark_context):
     assert cluster.task_cpus() == 1
     found = spark_context.parallelize([0], 1).map(lambda _: cluster.task_cpus()).collect()
     assert found == [1]
+
+
+def test_executors_of_another_python(spark_context, monkeypatch, tmp_path):
+    """One without its packages: -S leaves them out."""
+    bare = tmp_path / "python3"
+    bare.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "$@"\n')
+    bare.chmod(0o755)
+    model = Sequential([Dense(1, input_dim=2)])
+    model.compile("sgd", "mse")
+    x = np.ones((4, 2), np.float32)
+    rdd = to_simple_rdd(spark_context, x, x[:, 0])
+    monkeypatch.setattr(spark_context, "pythonExec", str(bare))
+    with pytest.raises(WorkerError, match=r"executors' Python has no module '\w+'\. PYSPARK_") as e:
+        SparkModel(model).fit(rdd, verbose=0)
+    assert sys.executable in str(e.value) and "Traceback" not in str(e.value)
+
+
+def test_modules_of_ones_own_are_another_matter(monkeypatch):
+    lines = "Traceback (most recent call last):\nModuleNotFoundError: No module named "
+    mine = RuntimeError(f"Job aborted\n{lines}'my_layers'\n\tat org.apache.spark")
+    assert cluster.python_error(mine) == f"{lines}'my_layers'"
+    monkeypatch.delenv("PYSPARK_PYTHON")
+    said = cluster.python_error(RuntimeError(f"{lines}'torch'"))
+    assert "no module 'torch'. PYSPARK_PYTHON isn't set" in said
 
 
 def test_settings_and_the_drivers_python():

@@ -22,6 +22,7 @@ from elephas_torch import ElephasEstimator, ElephasTransformer, SparkModel, conn
 from elephas_torch.keras.layers import Dense
 from elephas_torch.keras.models import Sequential
 from elephas_torch.keras.utils import set_random_seed
+from elephas_torch.utils.rdd_utils import to_simple_rdd
 
 set_random_seed(0)
 waves = F.transform(F.sequence(F.lit(1), F.lit(5)), lambda i: F.sin(i * F.col("id")))
@@ -68,6 +69,9 @@ found["again"] = again.select("probability").first()[0].toArray().tolist()
 found["there"] = said(lambda: fitted.save(path))
 found["worker"] = said(lambda: model.fit(frame.withColumn("label", F.lit(7.5)), verbose=0))
 found["rdd"] = said(lambda: frame.rdd)
+x = __import__("numpy").ones((4, 5))
+found["simple"] = said(lambda: to_simple_rdd(spark, x, x[:, 0]))
+found["arrays"] = said(lambda: SparkModel(spark, network()).evaluate(x, x[:, 0]))
 found["toobig"] = said(lambda: SparkModel(network(), mode="synchronous", num_workers=9).fit(frame))
 print("FOUND", json.dumps(found))
 spark.stop()
@@ -114,3 +118,5 @@ def test_errors_say_what_is_wrong(found):
     assert "overwrite" in found["there"]
     assert found["worker"].startswith("DataError: Partition")
     assert "num_workers=2" in found["toobig"]
+    for one in ("simple", "arrays"):
+        assert found[one].startswith("ValueError: Spark Connect has no RDDs: to_data_frame(")

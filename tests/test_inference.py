@@ -55,7 +55,7 @@ def heads(model):
 
 
 def scored(rows, sent, heads, names, invalid="error", **options):
-    fields = frames.features(rows.schema, names, sent.skeleton)
+    fields = frames.features(rows.schema, frames.Columns(names), sent.skeleton)
     column = inference.outputs(sent, fields, heads, invalid=invalid, **options)
     return inference.added(rows, column, heads, ABOUT)
 

@@ -112,8 +112,13 @@ def test_several_columns_of_numbers_are_one_input(model):
     columns = tuple(pa.array(part) for part in X.T)
     found = predictions(scorer.computed(one, [columns]))
     assert found == model.predict(X, verbose=0).argmax(1).tolist()
-    with pytest.raises(DataError, match=r"1 input: give a column for each\. Received: 2 columns"):
-        list(scorer.computed(one, [(lists(X), lists(X))]))
+    received = (
+        r"each, or several columns of numbers\. Received: 2 columns \(string, list<.*float>\)"
+    )
+    with pytest.raises(DataError, match=r"1 input: give a column for " + received):
+        list(scorer.computed(one, [(pa.array(["a"] * len(X)), lists(X))]))
+    with pytest.raises(DataError, match=r"takes a column for each .* got none"):
+        list(scorer.computed(one, [()]))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from pyspark import RDD, SparkContext
 
 from elephas_torch import arrow, frames
 from elephas_torch.cluster import prepare_python
-from elephas_torch.connect import is_connect
+from elephas_torch.connect import is_connect, is_session
 from elephas_torch.errors import DataError
 from elephas_torch.keras.arguments import check_whole
 from elephas_torch.keras.sparse import dense
@@ -65,7 +65,7 @@ def _session(sc: Any) -> Any:
 
         prepare_python(sc)
         return SparkSession.builder.getOrCreate()
-    if not hasattr(sc, "createDataFrame"):
+    if not is_session(sc):
         raise TypeError(f"`sc` must be a SparkContext or a SparkSession. Received: sc={sc!r}")
     return sc
 

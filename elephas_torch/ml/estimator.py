@@ -6,9 +6,11 @@ Follows https://spark.apache.org/docs/latest/ml-pipeline.html
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyspark import SparkContext
@@ -18,6 +20,7 @@ from pyspark.ml.regression import Regressor
 from pyspark.ml.util import MLReadable, MLReader, MLWritable, MLWriter
 
 from elephas_torch import frames
+from elephas_torch.errors import DataError
 from elephas_torch.keras.callbacks import Callback
 from elephas_torch.keras.models import Model
 from elephas_torch.ml import models, tasks, transformer
@@ -66,20 +69,32 @@ class Trainer(Training, Estimator[Any], MLWritable, MLReadable[Any]):
         return params if model is None else {"model": model, **params}
 
     def _fit(self, dataset: DataFrame) -> Any:
-        schema = dataset.schema
+        frames.check_frame(dataset, f"{type(self).__name__}.fit", "SparkModel.fit")
+        schema, columns = dataset.schema, self._read_columns()
         label = Label.of(schema, self.getLabelCol(), self.features())
         for name in _listed(self.features()):
-            frames.checked_name(schema, name, "featuresCol")
+            frames.checked_name(schema, name, columns.called("features_col"))
         model = self._start()
         if not model.built and model.has_call:
-            columns = frames.Columns(self.features(), None, invalid=self.getHandleInvalid())
             frames.build(model, dataset, columns, frames.cluster_of(dataset.sparkSession))
         task = self._task(model, label) if model.built else None
         if task is not None:
             # What it couldn't say afterwards isn't worth training for.
             self._stage(model, task).check()
         rows, label_col = self._one_hot(dataset, task)
+        columns = replace(
+            self._read_columns(label_col),
+            weight=self.getWeightCol() or None,
+            validation=self.getValidationIndicatorCol() or None,
+        )
+        # SparkModel looks again, and calls its arguments by their own names.
+        frames.layout(rows.schema, columns, model)
         trained = self._spark_model(model)
+        with _telling(label, label_col, task):
+            self._train(trained, rows, columns)
+        return self._fitted(trained, task or self._task(model, label), label)
+
+    def _train(self, trained: SparkModel, rows: Any, columns: frames.Columns) -> None:
         trained.fit(
             rows,
             epochs=self.getEpochs(),
@@ -88,13 +103,12 @@ class Trainer(Training, Estimator[Any], MLWritable, MLReadable[Any]):
             validation_split=self.getValidationSplit(),
             shuffle=self.getShuffle(),
             class_weight=self.getClassWeight(),
-            features_col=self.features(),
-            label_col=label_col,
-            weight_col=self.getWeightCol() or None,
-            validation_indicator_col=self.getValidationIndicatorCol() or None,
-            handle_invalid=self.getHandleInvalid(),
+            features_col=columns.features,
+            label_col=columns.label,
+            weight_col=columns.weight,
+            validation_indicator_col=columns.validation,
+            handle_invalid=columns.invalid,
         )
-        return self._fitted(trained, task or self._task(model, label), label)
 
     def get_config(self) -> dict[str, Any]:
         """Params that are set or have a default, by their names in snake_case, as elephas's."""
@@ -226,6 +240,21 @@ class Trainer(Training, Estimator[Any], MLWritable, MLReadable[Any]):
         from elephas_torch.ml import persistence
 
         return persistence.reader(cls)
+
+
+@contextlib.contextmanager
+def _telling(label: Label, name: str, task: Task | None) -> Iterator[None]:
+    """Says what arrays of class numbers need, where labels that are arrays don't fit."""
+    try:
+        yield
+    except DataError as error:
+        several = label.listed and task is not None and task.kind == "multilabel"
+        about = "targets" in str(error) or repr(name) in str(error)
+        if not (several and about):
+            raise
+        raise DataError(
+            f"{error} If {name!r} has arrays of class numbers, set categoricalLabels=True."
+        ) from None
 
 
 def _listed(names: str | list[str]) -> list[str]:

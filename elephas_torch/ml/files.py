@@ -55,6 +55,19 @@ def folder(session: Any, path: Any) -> Folder:
     return LocalFolder(local) if local is not None else RemoteFolder(session, path)
 
 
+@contextlib.contextmanager
+def java_told(path: Any) -> Iterator[None]:
+    """Raises what Java's file systems raise as an OSError."""
+    try:
+        yield
+    except Exception as error:
+        java = getattr(error, "java_exception", None)
+        if java is None:
+            raise
+        said = str(java.toString()).splitlines()[0]
+        raise OSError(f"Spark can't read or write {path!r}: {said}") from None
+
+
 class HadoopFolder:
     """A folder of any file system that the JVM's Hadoop knows."""
 

@@ -11,7 +11,7 @@ from typing import Any
 from elephas_torch.errors import unknown_arguments
 from elephas_torch.keras import models as keras_models
 from elephas_torch.keras.models import Model, all_tensors
-from elephas_torch.keras.serialization import custom_object_scope
+from elephas_torch.keras.serialization import custom_object_scope, find_custom
 
 _LOCK = threading.Lock()
 
@@ -32,17 +32,20 @@ def from_json(text: str, custom_objects: Mapping[str, Any] | None) -> Model:
 
 
 def from_builder(
-    builder: Callable[..., Any], params: Mapping[str, Any], more: Mapping[str, Any]
+    builder: Callable[..., Any] | str, params: Mapping[str, Any], more: Mapping[str, Any]
 ) -> Model:
     """Calls a model builder.
 
     Args:
+        builder: a function, or the name that it is registered under.
         params: all params by all their names; the builder gets those that it has arguments for.
         more: arguments by name, besides.
 
     Raises:
         TypeError: it takes none of that name, needs others, or returns no model.
+        ValueError: nobody knows the name.
     """
+    builder = _registered(builder) if isinstance(builder, str) else builder
     model = builder(*_one_dict(builder, params, more), **_arguments(builder, params, more))
     if not isinstance(model, Model):
         raise TypeError(
@@ -50,6 +53,17 @@ def from_builder(
             f"It returned {type(model).__name__}: {str(model)[:80]!r}"
         )
     return copied(model)  # a builder may return the same one again
+
+
+def _registered(name: str) -> Callable[..., Any]:
+    found: Callable[..., Any] | None = find_custom(name)
+    if found is None:
+        raise ValueError(
+            "`modelBuilder` as a string is the name of a function that "
+            "register_keras_serializable(package='…') has registered, such as 'mine>network'. "
+            f"Nobody knows: modelBuilder={name!r}"
+        )
+    return found
 
 
 def _parameters(builder: Callable[..., Any]) -> dict[str, inspect.Parameter]:

@@ -26,7 +26,7 @@ from pyspark.ml.param.shared import (
 
 from elephas_torch import arguments, memory
 from elephas_torch.errors import unknown
-from elephas_torch.frames import INVALID
+from elephas_torch.frames import INVALID, Columns
 from elephas_torch.keras import optimizers as keras_optimizers
 from elephas_torch.keras.arguments import (
     check_class_weight,
@@ -139,6 +139,8 @@ def _model(value: Any) -> Model:
 
 
 def _builder(value: Any) -> Any:
+    if isinstance(value, str):  # a registered function's name, which a saved grid can hold
+        return value
     if not callable(value) or isinstance(value, Model):
         raise TypeError(
             "`modelBuilder` must be a function that returns a model; a model itself goes with "
@@ -250,6 +252,11 @@ class Features(Named, HasFeaturesCol, HasLabelCol, HasPredictionCol, HasHandleIn
         several: list[str] | None = self.getOrDefault(self.featuresCols)
         return several or self.getOrDefault(self.featuresCol)
 
+    def _read_columns(self, label: str | None = None) -> Columns:
+        """The columns that are read of each row, without weights and marks."""
+        invalid = self.getOrDefault(self.handleInvalid)
+        return Columns(self.features(), label, invalid=invalid, params=True)
+
     def _set(self: F, **params: Any) -> F:
         one = params.get("featuresCol")
         if isinstance(one, list | tuple):
@@ -292,7 +299,7 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
         "modelBuilder",
         "a function that returns a model, called at each fit. It gets the params that it has "
         "arguments for, by any of their names, and modelParams; or all params, as a dict, where "
-        "its one argument has another name.",
+        "its one argument has another name. A string is the name that it is registered under.",
         _builder,
     )
     modelParams = _param("modelParams", "arguments of modelBuilder's, by name.", _arguments)

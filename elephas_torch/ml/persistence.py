@@ -64,15 +64,17 @@ class StageWriter(MLWriter):
 
         Raises:
             FileExistsError: there is something already, and `overwrite()` wasn't called.
+            OSError: the path can't be written, or there is no such file system.
             TypeError, ValueError: a param or a layer can't be described.
         """
         session = self.sparkSession
-        where = files.folder(session, path)
-        if not self.shouldOverwrite and where.exists():
-            raise FileExistsError(
-                f"{path!r} is there already. To replace it: stage.write().overwrite().save(path)."
-            )
-        with tempfile.TemporaryDirectory(prefix="elephas-torch-") as beside:
+        with files.java_told(path), tempfile.TemporaryDirectory(prefix="elephas-torch-") as beside:
+            where = files.folder(session, path)
+            if not self.shouldOverwrite and where.exists():
+                raise FileExistsError(
+                    f"{path!r} is there already. To replace it: "
+                    "stage.write().overwrite().save(path)."
+                )
             where.put(_staged(self.instance, Path(beside), session.version))
 
     def saveImpl(self, path: str) -> None:
@@ -104,11 +106,12 @@ class StageReader(MLReader[Any]):
 
         Raises:
             FileNotFoundError: there is nothing.
+            OSError: it can't be read, or there is no such file system.
             ModelFileError: it isn't such a stage, isn't whole, comes from a later version, or
                 names a layer or function that nobody knows.
         """
-        where = files.folder(self.sparkSession, path)
-        with tempfile.TemporaryDirectory(prefix="elephas-torch-") as beside:
+        with files.java_told(path), tempfile.TemporaryDirectory(prefix="elephas-torch-") as beside:
+            where = files.folder(self.sparkSession, path)
             record = _record(where, path, Path(beside))
             cls = record.found_class(self._cls)
             names = {name: Path(beside, name) for name in record.files}
@@ -184,7 +187,7 @@ def _described(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(name: str, value: Any) -> Any:
-    if name == "modelBuilder" and value is not None:
+    if name == "modelBuilder" and callable(value):
         return _builder_name(value)
     return serialization.serialize_keras_object(value)
 

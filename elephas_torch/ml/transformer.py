@@ -177,7 +177,7 @@ class Fitted(Features, SparkModelStage, MLWritable, MLReadable[Any]):
             ValueError: a column isn't there, or of a type that can't be used; or one that is to
                 be made is there already.
         """
-        frames.features(schema, self.features(), self._model)
+        frames.features(schema, self._read_columns(), self._model)
         made = self.check().fields
         there = {name.lower(): name for name in schema.names}
         for name in made:
@@ -231,9 +231,11 @@ class Fitted(Features, SparkModelStage, MLWritable, MLReadable[Any]):
         return {"ml_attr": {"type": "nominal", "name": column, **about}}
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
+        owner = f"{type(self).__name__}.transform"
+        frames.check_frame(dataset, owner, "SparkModel.predict")
         self.transformSchema(dataset.schema)
         head, invalid = self.head(), self.getOrDefault(self.handleInvalid)
-        fields = frames.features(dataset.schema, self.features(), self._model)
+        fields = frames.features(dataset.schema, self._read_columns(), self._model)
         column = inference.outputs(
             self._sent_to(dataset.sparkSession),
             fields,

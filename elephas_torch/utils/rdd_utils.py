@@ -14,6 +14,7 @@ import numpy as np
 from pyspark import RDD, SparkContext
 
 from elephas_torch.cluster import prepare_python
+from elephas_torch.connect import context_of
 from elephas_torch.errors import DataError
 from elephas_torch.keras import trees
 from elephas_torch.keras.arguments import check_whole
@@ -22,6 +23,7 @@ from elephas_torch.mllib.adapter import from_vector, to_vector
 
 if TYPE_CHECKING:  # importing MLlib brings pandas and half a second with it
     from pyspark.mllib.regression import LabeledPoint
+    from pyspark.sql import SparkSession
 
 #: Bytes of features and labels in one block: large enough that handling blocks costs nothing.
 BLOCK_BYTES = 4 * 2**20
@@ -33,12 +35,12 @@ Block = tuple[Any, Any]
 
 
 def to_simple_rdd(
-    sc: SparkContext, features: Any, labels: Any, num_slices: int | None = None
+    sc: SparkContext | SparkSession, features: Any, labels: Any, num_slices: int | None = None
 ) -> RDD[Any]:
     """Returns an RDD of (features, label) pairs, row by row, in order.
 
     Args:
-        sc: the Spark context.
+        sc: the Spark context, or a classic SparkSession.
         features: array-like, shape (rows, ...): NumPy, torch or lists. Each pair gets a NumPy
             array of the shape that is left. For a model of several inputs a tuple of such, or a
             dict by their names; each pair gets a tuple or dict.
@@ -51,12 +53,14 @@ def to_simple_rdd(
     Raises:
         DataError: there are no rows, `features` and `labels` differ in length, or rows of one
             of them differ in shape.
-        ValueError: `num_slices` is below 1.
+        TypeError: `sc` is neither.
+        ValueError: `num_slices` is below 1; or `sc` is of Spark Connect, which has no RDDs.
     """
-    prepare_python(sc)
+    context = context_of(sc)
+    prepare_python(context)
     x, y = _columns(features, "features"), _columns(labels, "labels")
     _check_lengths(x, y)
-    blocks = _parallelize(sc, x, y, num_slices)
+    blocks = _parallelize(context, x, y, num_slices)
     pairs = blocks.flatMap(rows_of)
     pairs._elephas_blocks = blocks  # type: ignore[attr-defined]
     return pairs
@@ -157,27 +161,30 @@ def _each(column: Any) -> Iterable[Any]:
 
 
 def to_labeled_point(
-    sc: SparkContext, features: Any, labels: Any, categorical: bool = False
+    sc: SparkContext | SparkSession, features: Any, labels: Any, categorical: bool = False
 ) -> RDD[LabeledPoint]:
     """Returns an RDD of MLlib's LabeledPoints, in order.
 
     Args:
-        sc: the Spark context.
+        sc: the Spark context, or a classic SparkSession.
         features: array-like, shape (rows, length).
         labels: array-like, shape (rows,); one-hot, shape (rows, classes), if `categorical`.
         categorical: whether `labels` are one-hot; a point's label is then the class's number.
 
     Raises:
         DataError: there are no rows, lengths differ, or shapes are others than these.
+        TypeError: `sc` is neither.
+        ValueError: it is a session of Spark Connect, which has no RDDs.
     """
-    prepare_python(sc)
+    context = context_of(sc)
+    prepare_python(context)
     x, y = arrays(features, labels)
     if x.ndim != 2:
         raise DataError(
             "A LabeledPoint has one row of features: `features` must be of shape (rows, length). "
             f"Received: shape {x.shape}"
         )
-    return _parallelize(sc, x, point_labels(y, categorical), None).flatMap(_points)
+    return _parallelize(context, x, point_labels(y, categorical), None).flatMap(_points)
 
 
 def point_labels(y: np.ndarray, categorical: bool) -> np.ndarray:

@@ -8,11 +8,14 @@ from pyspark.sql import functions as F
 from elephas_torch.errors import DataError, WorkerError
 from elephas_torch.keras import Sequential, layers
 from elephas_torch.keras.callbacks import LambdaCallback
+from elephas_torch.keras.layers import Input
+from elephas_torch.keras.models import Model
 from elephas_torch.ml import (
     ElephasClassificationModel,
     ElephasClassifier,
     ElephasRegressor,
 )
+from elephas_torch.ml.estimator import Trainer
 
 pytestmark = pytest.mark.spark
 
@@ -125,6 +128,52 @@ def test_what_a_fitted_model_could_not_say_is_not_trained(small, make, params, m
     with pytest.raises(ValueError, match=message) as caught:
         stage.fit(small)
     assert plain(str(caught.value)) and not seen
+
+
+def test_columns_are_called_as_the_params(small, make):
+    def said(stage, frame=small, error=ValueError):
+        with pytest.raises(error) as caught:
+            stage.fit(frame) if isinstance(stage, Trainer) else stage.transform(frame)
+        assert plain(str(caught.value)) and "_col" not in str(caught.value)
+        return str(caught.value)
+
+    names = {"featuresCol": "x", "labelCol": "y", "weightCol": "w", "validationIndicatorCol": "v"}
+    for param, name in names.items():
+        assert f"no column {name!r} ({param})" in said(classifier(make, **{param: name}))
+    texts = small.withColumn("name", F.lit("a"))
+    assert "'name' (featuresCol) is string" in said(classifier(make, featuresCol="name"), texts)
+    assert "'name' (featuresCols) is string" in said(
+        classifier(make, featuresCols=["sign", "name"]), texts
+    )
+    assert "'name' (weightCol) is string" in said(classifier(make, weightCol="name"), texts)
+    regressor = ElephasRegressor(model=make(2, None, "mse"), labelCol="number")
+    assert "labelCol must be a vector or array of 2" in said(regressor)
+    left, right = Input((2,), name="left"), Input((2,), name="right")
+    both = Model([left, right], layers.Dense(1)(layers.Concatenate()([left, right])))
+    both.compile("sgd", "mse")
+    assert "`featuresCols` must name a column for each" in said(ElephasRegressor(model=both))
+    fitted = ElephasClassificationModel(model=make(3, "softmax", "categorical_crossentropy"))
+    assert "no column 'features' (featuresCol)" in said(fitted, small.select("id"))
+
+
+def test_labels_that_are_arrays_of_class_numbers(small, make):
+    model = make(3, "sigmoid", "binary_crossentropy")
+    stage = ElephasClassifier(model=model, labelCol="several", epochs=1, numWorkers=1)
+    for numbers in ("array(label)", "IF(id < 9, array(0D, 1D), array(2D))"):
+        with pytest.raises(DataError, match=r"'several' has .* set categoricalLabels=True") as e:
+            stage.fit(small.withColumn("several", F.expr(numbers)))
+        assert plain(str(e.value))
+
+
+def test_what_is_no_data_frame(small, make):
+    fitted = ElephasClassificationModel(model=make(3, "softmax", "categorical_crossentropy"))
+    for given in ([1, 2], small.rdd, None):
+        with pytest.raises(TypeError, match=r"fit takes a Spark DataFrame.*SparkModel\.fit.*Rec"):
+            classifier(make).fit(given)
+        with pytest.raises(
+            TypeError, match=r"transform takes a Spark DataFrame.*predict.*Received"
+        ):
+            fitted.transform(given)
 
 
 def test_models_that_do_not_fit(small, make):

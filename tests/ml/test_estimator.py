@@ -157,3 +157,20 @@ def test_what_doesnt_fit_is_told_before_any_job(rows, make, params, message):
     with pytest.raises(ValueError, match=message):
         ElephasClassifier(model=model, **params).fit(rows)
     assert set(tracker.getJobIdsForGroup()) == before
+
+
+def test_mllib_vectors_train_and_score(spark, make):
+    from pyspark.mllib.linalg import Vectors
+
+    dense = [Vectors.dense([n % 2, 1.0, 0.0, 1 - n % 2]) for n in range(40)]
+    sparse = [Vectors.sparse(4, [n % 2 * 3], [2.0]) for n in range(40)]
+    vectors = [d if n % 3 else s for n, (d, s) in enumerate(zip(dense, sparse, strict=True))]
+    rows = [(n, vector, float(n % 2)) for n, vector in enumerate(vectors)]
+    frame = spark.createDataFrame(rows, ["id", "features", "label"])
+    model = make(2, "softmax", "sparse_categorical_crossentropy")
+    fitted = ElephasClassifier(model=model, epochs=2, numWorkers=1).fit(frame)
+    found = fitted.transform(frame).orderBy("id").select("probability").collect()
+    x = np.array([vector.toArray() for vector in vectors])
+    np.testing.assert_allclose(
+        [row[0].toArray() for row in found], fitted.model.predict(x, verbose=0), rtol=1e-5
+    )

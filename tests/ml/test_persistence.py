@@ -13,7 +13,7 @@ import torch
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.evaluation import MulticlassClassificationEvaluator
 from pyspark.ml.feature import Binarizer
-from pyspark.ml.tuning import CrossValidatorModel, ParamGridBuilder
+from pyspark.ml.tuning import CrossValidatorModel, ParamGridBuilder, TrainValidationSplit
 
 from elephas_torch.errors import ModelFileError
 from elephas_torch.keras import losses, optimizers
@@ -168,6 +168,39 @@ def test_estimators_of_builders_and_configs(spark, path):
     with pytest.raises(ValueError, match=r"modelBuilder isn't known by a name.*Decorate"):
         nobody_knows.write().overwrite().save(path)
     assert type(ElephasEstimator.load(path).getOrDefault("loss")) is str
+
+
+def test_a_grid_over_names_of_builders_is_saved(spark, tmp_path):
+    by_name = ElephasEstimator(modelBuilder="tests>small_model", loss="mse")
+    assert by_name.get_model().layers[0].units == 3
+    with pytest.raises(ValueError, match=r"register_keras_serializable.*modelBuilder='nobody'"):
+        by_name.copy({by_name.modelBuilder: "nobody"}).get_model()
+    grid = ParamGridBuilder().addGrid(by_name.modelBuilder, ["tests>small_model"]).build()
+    TrainValidationSplit(
+        estimator=by_name, estimatorParamMaps=grid, evaluator=MulticlassClassificationEvaluator()
+    ).save(str(tmp_path / "search"))
+    found = TrainValidationSplit.load(str(tmp_path / "search"))
+    (one,) = found.getEstimatorParamMaps()
+    assert found.getEstimator().copy(one).get_model().layers[0].units == 3
+
+
+@pytest.mark.parametrize(
+    ("below", "message"),
+    [
+        ("file/stage", "ParentNotDirectory|not a directory"),
+        ("/proc/none/stage", "Mkdirs failed"),
+        ("nowhere://bucket/stage", "No FileSystem for scheme"),
+    ],
+)
+def test_places_that_cannot_be_written(spark, tmp_path, below, message):
+    (tmp_path / "file").write_text("no folder")
+    where = below if below.startswith(("/", "nowhere")) else str(tmp_path / below)
+    with pytest.raises(OSError, match=message) as caught:
+        fitted().save(where)
+    assert where in str(caught.value) and "\n" not in str(caught.value)
+    if below.startswith("nowhere"):
+        with pytest.raises(OSError, match=message):
+            load_ml_transformer(where)
 
 
 def test_files_are_spark_s_keras_s_and_safetensors(spark, saved):
