@@ -37,6 +37,7 @@ def network(compiled=True):
         ({"port": 70000}, ValueError, "port=70000"),
         ({"port": "4000"}, ValueError, "port='4000'"),
         ({"staleness": "none"}, ValueError, "staleness='none'"),
+        ({"exchange": "all"}, ValueError, "exchange"),
         ({"lease": 0}, ValueError, "lease=0"),
         ({"seed": "x"}, ValueError, "seed='x'"),
         ({"custom_objects": ["Scale"]}, TypeError, "`custom_objects` must be a dict"),

@@ -114,6 +114,8 @@ class Application:
                 await self._update(headers, receive, send)
             elif path == "/parameters" and method == "GET":
                 await self._parameters(headers, send)
+            elif path == "/parameters" and method == "PUT":
+                await self._put(headers, receive, send)
             else:
                 check_length(method, headers)
                 await self._control(scope, receive, send)
@@ -231,6 +233,15 @@ class Application:
     def _placed(self, answer: wire.Answer, place: bytes) -> Response:
         body = wire.pack_reply(answer.reply, self.sizes) + place
         return Response(200, [(b"content-length", str(len(body)).encode())], [body])
+
+    async def _put(self, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
+        body = await self._received(headers, receive)
+        try:
+            push = wire.unpack_push(body.buffer, self.sizes)
+            reply = await self.run(self.state.put, push, body.vectors)
+        finally:
+            self.free(body)
+        await as_json(reply._asdict())({"type": "http"}, receive, send)
 
     def _response(self, answer: wire.Answer) -> Response:
         headers = [
