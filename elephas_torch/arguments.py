@@ -15,6 +15,7 @@ from elephas_torch.keras.models import Model
 from elephas_torch.optimizers import Optimizer
 from elephas_torch.parameter import codec
 from elephas_torch.parameter.wire import MODES
+from elephas_torch.plan import EXCHANGES
 
 _DEFAULTS: dict[str, Any] = {
     "sc": None,
@@ -22,6 +23,7 @@ _DEFAULTS: dict[str, Any] = {
     "optimizer": None,
     "mode": "asynchronous",
     "frequency": "epoch",
+    "exchange": "server",
     "num_workers": None,
     "custom_objects": None,
     "batch_size": 32,
@@ -94,6 +96,39 @@ def checked_mode(mode: Any) -> str:
     if mode not in MODES:
         raise unknown("mode", mode, MODES)
     return str(mode)
+
+
+def checked_exchange(exchange: Any) -> str:
+    if exchange not in EXCHANGES:
+        raise unknown("exchange", exchange, EXCHANGES)
+    return str(exchange)
+
+
+def check_exchange(
+    exchange: str, mode: str, overlap: bool = False, shards: int = 1, compression: Any = None
+) -> None:
+    """Raises ValueError where workers of this mode don't exchange so."""
+    if exchange == "allreduce" and compression is not None:
+        raise ValueError(
+            "compression is for exchange='server': all-reduce sends float32. "
+            f"Received: exchange={exchange!r}, compression={compression!r}"
+        )
+    if exchange == "allreduce" and shards > 1:
+        raise ValueError(
+            "num_shards is for exchange='server': by all-reduce no server makes the updates. "
+            f"Received: exchange={exchange!r}, num_shards={shards!r}"
+        )
+    if exchange == "allreduce" and overlap:
+        raise ValueError(
+            "overlap=True is for exchange='server': by all-reduce each step waits for all updates. "
+            f"Received: exchange={exchange!r}, overlap={overlap!r}"
+        )
+    if exchange == "allreduce" and mode != "synchronous":
+        raise ValueError(
+            "exchange='allreduce' is for mode='synchronous': all workers make each update "
+            "together. Set mode='synchronous', or exchange='server'. "
+            f"Received: exchange={exchange!r}, mode={mode!r}"
+        )
 
 
 def checked_frequency(frequency: Any) -> str | int:

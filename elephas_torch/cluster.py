@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from typing import Any
 
 from pyspark import SparkContext
 
@@ -92,6 +93,35 @@ def _other_python(module: str) -> str:
         f"the session is made, to this driver's Python, {sys.executable!r}, or to one on the "
         f"executors that has elephas_torch; or install elephas_torch there."
     )
+
+
+#: What Spark says of a task whose process or machine went away.
+_LOST = ("exited unexpectedly", "ExecutorLostFailure", "Connection reset", "EOFException")
+
+
+def lost_task(error: BaseException) -> bool:
+    """Whether a Spark job failed because a task's process was lost, and not by an exception."""
+    text = python_error(error) + str(error)
+    return "Traceback (most recent call last)" not in text and any(one in text for one in _LOST)
+
+
+def fits_barrier(jrdd: Any) -> bool:
+    """Whether Spark runs this RDD of the JVM's as a barrier stage.
+
+    It refuses where an RDD of the stage has another number of partitions: behind `coalesce`,
+    `union` and the like.
+    """
+    count, left = jrdd.getNumPartitions(), [jrdd]
+    while left:
+        one = left.pop()
+        if one.getNumPartitions() != count:
+            return False
+        parents = one.dependencies()
+        for number in range(parents.size()):
+            parent = parents.apply(number)
+            if not parent.getClass().getName().endswith("ShuffleDependency"):
+                left.append(parent.rdd())
+    return True
 
 
 def check_running(sc: SparkContext) -> None:

@@ -53,7 +53,7 @@ class Exchange:
         self.number, self.attempt = worker
         self.step, self.flat = step, step.flat
         self.link = self._linked()
-        self.seq, self.version = joined.seq, self.link.pull(step.flat.vectors)
+        self.seq, self.version = joined.seq, self._first()
         self.done = joined.batch
         self.rate: float | None = joined.learning_rate
         # Running means of weights, pushed at the end, have no next push for what is left out.
@@ -86,6 +86,13 @@ class Exchange:
         if room is not None:
             self.flat.move(gradients=room.parameters)
         self.flat.move(parameters=self.link.parameters)
+
+    def _first(self) -> int:
+        """Gets the weights to begin with; returns their version."""
+        return self.link.pull(self.flat.vectors)
+
+    def conclude(self) -> None:
+        """To be called when all epochs are done."""
 
     def epoch(self, rows: Rows, epoch: int) -> bool:
         """Runs one epoch; returns whether to stop."""

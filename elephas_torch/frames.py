@@ -271,12 +271,18 @@ def selected(frame: DataFrame, shape: arrow.Layout) -> DataFrame:
 
 
 def source(
-    frame: DataFrame, columns: Columns, model: Model, workers: int | None = None
+    frame: DataFrame,
+    columns: Columns,
+    model: Model,
+    workers: int | None = None,
+    together: bool = False,
 ) -> FrameSource:
     """A DataFrame with a partition a worker, as a compiled model takes it.
 
     Args:
         workers: how many; None: as many as there are partitions, at most the slots.
+        together: they are to run in a barrier stage: rows are dealt out anew where that wouldn't
+            take them.
 
     Raises:
         ValueError: see `layout`.
@@ -287,7 +293,8 @@ def source(
     found = layout(frame.schema, columns, model)
     narrow = selected(frame, found)
     # Training and validation rows are often a union, whose partitions are one or the other.
-    narrow, count = partitioned(narrow, workers, where, mixed=found.validation is not None)
+    mixed = found.validation is not None
+    narrow, count = partitioned(narrow, workers, where, mixed, together)
     return FrameSource(narrow, arrow.Batches(found), count, where)
 
 
@@ -334,7 +341,11 @@ class _Shape:
 
 
 def partitioned(
-    frame: DataFrame, workers: int | None, where: Cluster, mixed: bool = False
+    frame: DataFrame,
+    workers: int | None,
+    where: Cluster,
+    mixed: bool = False,
+    together: bool = False,
 ) -> tuple[DataFrame, int]:
     """The DataFrame with as many partitions as there are to be workers.
 
@@ -343,6 +354,7 @@ def partitioned(
 
     Args:
         mixed: they are dealt out anew in any case.
+        together: they are dealt out anew where a barrier stage wouldn't take them.
     """
     there = partitions(frame) if isinstance(where, Classic) else None
     if there == 0:
@@ -355,15 +367,21 @@ def partitioned(
     count = workers or min(number for number in (there, slots) if number)
     if mixed or there is None or there < count or -(-there // count) > 1.1 * there / count:
         return frame.repartition(count), count
+    if together and not (there == count and cluster.fits_barrier(_rdd(frame))):
+        return frame.repartition(count), count
     return (frame if there == count else frame.coalesce(count)), count
 
 
 def partitions(frame: DataFrame) -> int | None:
     """How many partitions a classic DataFrame has; None where only running it would tell."""
-    plan = frame._jdf.queryExecution().executedPlan()
-    if _shuffles(plan.toString()):
+    if _shuffles(frame._jdf.queryExecution().executedPlan().toString()):
         return None
-    return int(plan.execute().getNumPartitions())
+    return int(_rdd(frame).getNumPartitions())
+
+
+def _rdd(frame: DataFrame) -> Any:
+    """The JVM's RDD of a classic DataFrame without exchanges."""
+    return frame._jdf.queryExecution().executedPlan().execute()
 
 
 def _shuffles(plan: str) -> bool:

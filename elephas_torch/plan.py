@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from elephas_torch.parameter.wire import Settings
+
+#: With whom workers exchange their updates.
+EXCHANGES = ("server", "allreduce")
 
 
 @dataclass(frozen=True)
@@ -15,6 +20,7 @@ class Plan:
         memory: bytes that a worker's rows may take; None: see `memory.Budget`.
         shared_memory: exchange with a server of the same machine by memory that both have.
         overlap: exchange while the next update is computed; staleness is one more.
+        exchange: 'server', or 'allreduce': workers exchange among themselves.
     """
 
     every: int | None
@@ -29,7 +35,36 @@ class Plan:
     memory: int | None = None
     shared_memory: bool = True
     overlap: bool = False
+    exchange: str = "server"
 
     def total(self, rows: int) -> int:
         """Batches of an epoch of so many rows."""
         return -(-rows // self.batch_size)
+
+
+@dataclass(frozen=True)
+class Gang:
+    """What workers are told that exchange among themselves, and step by themselves.
+
+    Attributes:
+        settings: the server's: its optimizer is theirs.
+        number: rises each time that all begin anew, because one of them was lost.
+        rates: epoch -> the learning rate from then on, as callbacks set it before that.
+        known: the last epoch whose rate was settled then.
+    """
+
+    settings: Settings
+    number: int = 0
+    rates: dict[int, float] = field(default_factory=dict)
+    known: int = -1
+
+    def rate(self, epoch: int, heard: float | None) -> float | None:
+        """The learning rate of an epoch; None: nobody has set one.
+
+        Args:
+            heard: what the server said last, which is too new for an epoch that is done again.
+        """
+        if epoch > self.known:
+            return heard
+        set_before = [number for number in self.rates if number <= epoch]
+        return self.rates[max(set_before)] if set_before else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import math
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,13 @@ from threading import Thread
 from typing import Any
 
 from elephas_torch import cluster, preflight, slots, worker
-from elephas_torch.errors import DataError, ElephasError, ServerError, WorkerError
+from elephas_torch.errors import (
+    DataError,
+    ElephasError,
+    ServerError,
+    WaitTimeout,
+    WorkerError,
+)
 from elephas_torch.flat import Vectors
 from elephas_torch.keras.callbacks import CallbackList, TerminateOnNaN
 from elephas_torch.keras.models import Model
@@ -22,7 +29,7 @@ from elephas_torch.optimizers import Optimizer
 from elephas_torch.parameter import codec
 from elephas_torch.parameter.shards import ShardedClient, ShardedServer
 from elephas_torch.parameter.wire import Settings
-from elephas_torch.plan import Plan
+from elephas_torch.plan import Gang, Plan
 from elephas_torch.sources import Source
 from elephas_torch.stepping import step_of
 from elephas_torch.worker import Job
@@ -31,6 +38,10 @@ logger = logging.getLogger(__name__)
 
 #: Seconds that workers get to end by themselves before their Spark job is cancelled.
 GRACE = 5.0
+
+#: How often workers that exchange among themselves are run, where one of them is lost each time:
+#: as often as Spark runs a task by default.
+GANGS = 4
 
 
 @dataclass(frozen=True)
@@ -85,6 +96,14 @@ class Run:
         self._failure: dict[str, Any] | None = None
         self._result: list[dict[str, Any]] = []
         self._error: BaseException | None = None
+        self._group = f"elephas-{uuid.uuid4().hex[:12]}"
+        self._together = options.plan.exchange == "allreduce"
+        self._rates: dict[int, float] = {}
+        self._known = -1
+        self._silent = False
+        self._gang_number = 0
+        self._gang_of: dict[int, int] = {}
+        self._ending = False
 
     def execute(self) -> list[dict[str, list[Any]]]:
         """Trains.
@@ -124,7 +143,7 @@ class Run:
             self._take_weights(client)
 
     def _take_weights(self, client: ShardedClient) -> None:
-        if self.options.optimizer.use_ema:
+        if self.options.optimizer.use_ema and not self._together:
             client.control(finalize=True)
         client.pull(self.step.flat.vectors)
 
@@ -178,26 +197,74 @@ class Run:
             plan=replace(options.plan, initial_epoch=self._next),
             timeout=max(options.round_timeout, options.join_timeout) + 30,
             beat=min(options.lease / 4, 0.5 if self.progress.verbose == 1 else 5.0),
+            gang=Gang(server.servers[0].settings) if self._together else None,
         )
-        group = f"elephas-{uuid.uuid4().hex[:12]}"
-        thread = self.cluster.thread(self._run_job, (job, group))
+        thread = self.cluster.thread(self._run_job, (job,))
         thread.start()
         try:
             yield thread
         except BaseException:
-            self._stop_job(server, thread, group)
+            self._stop_job(server, thread)
             raise
-        self._stop_job(server, thread, group)
+        self._stop_job(server, thread)
 
-    def _run_job(self, job: Job, group: str) -> None:
+    def _run_job(self, job: Job) -> None:
         try:
             about = f"elephas_torch: {job.plan.epochs} epochs, {self.options.mode}"
-            self.cluster.name_job(group, about)
-            self._result = self.source.results(functools.partial(worker.train, job))
+            self.cluster.name_job(self._group, about)
+            if self._together:
+                self._result = self._gangs(job)
+            else:
+                self._result = self.source.results(functools.partial(worker.train, job))
         except BaseException as error:
             self._error = error
 
-    def _stop_job(self, server: ShardedServer, thread: Thread, group: str) -> None:
+    def _gangs(self, job: Job) -> list[dict[str, Any]]:
+        """Runs workers that exchange among themselves; all again where one was lost.
+
+        Spark would do that itself, if the stage weren't its job's last; but here each time has
+        a number, so that none meets workers of the time before.
+        """
+        for again in range(1, GANGS + 1):
+            try:
+                found = self._gang(job)
+                lost = next((one["lost"] for one in found if "lost" in one), None)
+                if lost is None or self._ending or any("failure" in one for one in found):
+                    return found
+            except Exception as error:
+                if self._ending or not (self._silent or cluster.lost_task(error)):
+                    raise
+                lost = cluster.python_error(error)
+            if again == GANGS:
+                break
+            logger.warning(
+                "A worker was lost; all begin anew (%d of %d times): %s", again, GANGS - 1, lost
+            )
+            rates, known = dict(self._rates), self._known
+            self._gang_number, self._silent = again, False
+            assert job.gang is not None
+            job = replace(job, gang=replace(job.gang, number=again, rates=rates, known=known))
+            self._await_slots()
+        raise WorkerError(f"A worker was lost {GANGS} times, the last time so: {lost}")
+
+    def _gang(self, job: Job) -> list[dict[str, Any]]:
+        return self.source.results(functools.partial(worker.train, job), together=True)
+
+    def _await_slots(self) -> None:
+        """Waits until an executor that was lost has been replaced. Spark would wait for ever."""
+        needed, wait = self.options.workers, self.options.join_timeout
+        end = time.monotonic() + wait
+        while (slots := self.cluster.slots()) is not None and slots < needed:
+            if time.monotonic() > end or self._ending:
+                raise WaitTimeout(
+                    f"A worker was lost, and for {wait:g} s the cluster has had {slots} slots "
+                    f"for {needed} workers. Set num_workers={max(slots, 1)}, or raise "
+                    "`join_timeout`."
+                )
+            time.sleep(0.5)
+
+    def _stop_job(self, server: ShardedServer, thread: Thread) -> None:
+        self._ending = True
         if not thread.is_alive():
             return
         try:
@@ -207,7 +274,7 @@ class Run:
             logger.debug("The server could not be told to stop: %s", error)
         thread.join(GRACE)
         if thread.is_alive():
-            self.cluster.cancel(group)
+            self.cluster.cancel(self._group)
             thread.join(2 * GRACE)
 
     def _watch(self, server: ShardedServer, client: ShardedClient, thread: Thread) -> None:
@@ -232,14 +299,23 @@ class Run:
             self._seen = event["number"]
             if event["kind"] == "failure":
                 self._failure = self._failure or event
+            elif event["kind"] == "join":
+                self._gang_of[event["worker"]] = event["info"].get("gang", 0)
             elif event["kind"] == "expired":
-                logger.warning(
-                    "Worker %s was silent for %s s; the others go on without it.",
-                    event["worker"], event["lease"],
-                )  # fmt: skip
+                self._note_silent(event)
             self.epochs.note(event)
         while self._next < self.options.plan.epochs and self.epochs.complete(self._next):
             self._end_epoch(client)
+
+    def _note_silent(self, event: dict[str, Any]) -> None:
+        worker, outcome = event["worker"], "the others go on without it"
+        if self._together:
+            if self._gang_of.get(worker) != self._gang_number:
+                return  # known to be lost already
+            self._silent, outcome = True, "all begin anew"
+        logger.warning("Worker %s was silent for %s s; %s.", worker, event["lease"], outcome)
+        if self._silent:
+            self.cluster.cancel(self._group)
 
     def _end_epoch(self, client: ShardedClient) -> None:
         epoch, model = self._next, self.model
@@ -254,6 +330,10 @@ class Run:
             self.hooks.on_epoch_begin(self._next)
             self.progress.begin(self._next)
         changed = _changed(model.optimizer, rate)
+        if changed is not None:
+            self._rates.setdefault(self.options.plan.initial_epoch, rate)
+            self._rates[self._next] = changed
+        self._known = self._next
         if model.stop_training:
             client.control(stop=True, learning_rate=changed)
             self._next = self.options.plan.epochs
@@ -293,6 +373,8 @@ class Run:
             )
         if self._error is not None:
             server.check()
+            if isinstance(self._error, ElephasError):
+                raise self._error
             raise WorkerError(
                 f"The Spark job failed: {cluster.python_error(self._error)}"
             ) from None

@@ -144,8 +144,12 @@ class Source(Protocol):
     @property
     def workers(self) -> int: ...
 
-    def results(self, task: Task) -> list[dict[str, Any]]:
-        """Runs a task on each partition; what all of them yielded."""
+    def results(self, task: Task, together: bool = False) -> list[dict[str, Any]]:
+        """Runs a task on each partition; what all of them yielded.
+
+        Args:
+            together: all at once, in a barrier stage: if one is lost, the job fails.
+        """
         ...
 
 
@@ -162,8 +166,10 @@ class RddSource:
         """Where it is."""
         return Classic(self.rdd.context)
 
-    def results(self, task: Task) -> list[dict[str, Any]]:
+    def results(self, task: Task, together: bool = False) -> list[dict[str, Any]]:
         """Runs a task on each partition; what all of them yielded."""
+        if together:
+            return self.rdd.barrier().mapPartitionsWithIndex(task).collect()
         return self.rdd.mapPartitionsWithIndex(task).collect()
 
 
@@ -176,9 +182,9 @@ class FrameSource:
     workers: int
     cluster: Cluster
 
-    def results(self, task: Task) -> list[dict[str, Any]]:
+    def results(self, task: Task, together: bool = False) -> list[dict[str, Any]]:
         """Runs a task on each partition; what all of them yielded."""
-        rows = self._run(functools.partial(_on_batches, task), "result string")
+        rows = self._run(functools.partial(_on_batches, task), "result string", together)
         return [json.loads(row[0]) for row in rows]
 
     def arrays(self, task: ArrayTask) -> Iterator[list[np.ndarray]]:
@@ -186,8 +192,15 @@ class FrameSource:
         for row in self._run(functools.partial(_to_bytes, task), "arrays array<binary>"):
             yield [np.load(io.BytesIO(one), allow_pickle=False) for one in row[0]]
 
-    def _run(self, task: Callable[[Iterable[Any]], Iterator[Any]], schema: str) -> list[Any]:
-        frame = self.frame.mapInArrow(task, schema)
+    def _run(
+        self,
+        task: Callable[[Iterable[Any]], Iterator[Any]],
+        schema: str,
+        together: bool = False,
+    ) -> list[Any]:
+        # Spark 3.4 doesn't know `barrier`.
+        options = {"barrier": True} if together else {}
+        frame = self.frame.mapInArrow(task, schema, **options)
         if isinstance(self.cluster, Classic) and isinstance(self.reader, Batches):
             frame = _in_batches(frame, BATCH // max(self.reader.layout.row_bytes, 1))
         return list(frame.collect())
@@ -254,7 +267,7 @@ def as_it_is(rdd: RDD[Any]) -> RddSource:
     return RddSource(source, Pairs() if blocks is None else Blocks(), source.getNumPartitions())
 
 
-def of_rdd(rdd: RDD[Any], workers: int | None) -> RddSource:
+def of_rdd(rdd: RDD[Any], workers: int | None, together: bool = False) -> RddSource:
     """An RDD with a partition a worker.
 
     Partitions are joined without a shuffle where that leaves them even, else rows are dealt out
@@ -262,6 +275,8 @@ def of_rdd(rdd: RDD[Any], workers: int | None) -> RddSource:
 
     Args:
         workers: how many; None: as many as there are partitions, at most the slots.
+        together: they are to run in a barrier stage: joined partitions go through a shuffle that
+            leaves them as they are.
 
     Raises:
         ValueError: the RDD has no partitions.
@@ -277,4 +292,12 @@ def of_rdd(rdd: RDD[Any], workers: int | None) -> RddSource:
         if uneven and blocks is not None:
             source, blocks = rdd, None
         source = source.repartition(count) if uneven else source.coalesce(count)
+    if together and not cluster.fits_barrier(source._jrdd.rdd()):
+        source = _behind_shuffle(source, count)
     return RddSource(source, Pairs() if blocks is None else Blocks(), count)
+
+
+def _behind_shuffle(rdd: RDD[Any], partitions: int) -> RDD[Any]:
+    """The same rows in the same partitions, which a stage of their own begins with."""
+    numbered = rdd.mapPartitionsWithIndex(lambda index, rows: ((index, row) for row in rows))
+    return numbered.partitionBy(partitions, int).values()

@@ -58,6 +58,8 @@ class SparkModel:
         mode: 'asynchronous' (default), 'synchronous' or 'hogwild'.
         frequency: when workers exchange with the server: 'epoch' (default), 'batch', or an
             integer H: every H batches.
+        exchange: 'server' (default), or in synchronous mode 'allreduce': workers add updates up
+            among themselves, and only meet at the server.
         num_workers: tasks that train at once. Default: as many as the RDD has partitions, at
             most as many as the cluster has slots. Partitions are joined to as many without a
             shuffle where that leaves them even, else the rows are dealt out anew.
@@ -106,6 +108,7 @@ class SparkModel:
         self.master_network: Model = arguments.checked_model(given["model"])
         self.mode: str = arguments.checked_mode(given["mode"])
         self.frequency: str | int = arguments.checked_frequency(given["frequency"])
+        self.exchange: str = arguments.checked_exchange(given["exchange"])
         self.optimizer: Optimizer | None = arguments.checked_optimizer(given["optimizer"])
         self.num_workers: int | None = arguments.checked_workers(given["num_workers"])
         self.custom_objects = check_custom_objects(given["custom_objects"])
@@ -126,6 +129,9 @@ class SparkModel:
         check_flag("overlap", given["overlap"])
         self.overlap = bool(given["overlap"])
         self.compression = arguments.checked_compression(given["compression"])
+        arguments.check_exchange(
+            self.exchange, self.mode, self.overlap, self.num_shards, self.compression
+        )
         self.training_histories: list[dict[str, list[float]]] = []
 
     @property
@@ -208,6 +214,9 @@ class SparkModel:
         check_share("validation_split", validation_split)
         check_class_weight(class_weight)
         check_flag("shuffle", shuffle)
+        arguments.check_exchange(
+            self.exchange, self.mode, self.overlap, self.num_shards, self.compression
+        )
         source = self._source(rdd, columns, arguments.checked_workers(workers))
         optimizer = self._server_optimizer()
         preflight.check(model, self.frequency == "batch", class_weight)
@@ -225,6 +234,7 @@ class SparkModel:
             memory=memory.parsed(self.memory or source.cluster.setting("memory")),
             shared_memory=self.shared_memory,
             overlap=self.overlap,
+            exchange=self.exchange,
         )
         options = Options(
             mode=self.mode,
@@ -305,11 +315,12 @@ class SparkModel:
 
     def _source(self, rows: Any, columns: frames.Columns, workers: int | None) -> Source:
         """Rows with a partition a worker; builds a model that doesn't know its input shape."""
+        together = self.exchange == "allreduce"
         if frames.is_frame(rows):
-            source: Source = frames.source(rows, columns, self.master_network, workers)
+            source: Source = frames.source(rows, columns, self.master_network, workers, together)
         else:
             cluster.prepare_python(rows.context)
-            source = of_rdd(rows, workers)
+            source = of_rdd(rows, workers, together)
             self._build(rows)
         slots = source.cluster.slots()
         if self.mode == "synchronous" and slots is not None and source.workers > slots:
@@ -443,6 +454,7 @@ class SparkModel:
             "class_name": type(self).__name__,
             "mode": self.mode,
             "frequency": self.frequency,
+            "exchange": self.exchange,
             "optimizer": None if self.optimizer is None else optimizers.serialize(self.optimizer),
             "num_workers": self.num_workers,
             "batch_size": self.batch_size,

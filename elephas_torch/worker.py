@@ -21,6 +21,7 @@ import safetensors.torch
 import torch
 
 from elephas_torch import data, store
+from elephas_torch.allreduce import AllReduce, Parted
 from elephas_torch.cluster import task_cpus
 from elephas_torch.errors import (
     DataError,
@@ -32,12 +33,14 @@ from elephas_torch.errors import (
 from elephas_torch.exchange import Exchange
 from elephas_torch.keras import batches
 from elephas_torch.keras.models import Model, all_tensors
+from elephas_torch.keras.step import Step
 from elephas_torch.optimizers import LossScaleOptimizer, Optimizer
 from elephas_torch.overlap import Overlapping
 from elephas_torch.parameter.client import Client
 from elephas_torch.parameter.shards import Address, ShardedClient, connect
-from elephas_torch.plan import Plan
-from elephas_torch.stepping import step_of
+from elephas_torch.parameter.wire import Joined
+from elephas_torch.plan import Gang, Plan
+from elephas_torch.stepping import OwnFlatStep, step_of
 from elephas_torch.store import Rows
 
 
@@ -52,6 +55,7 @@ class Job:
         reader: how rows are read.
         plan: how they are trained on.
         beat: seconds between two signs of life.
+        gang: where workers exchange among themselves: what they need for that.
     """
 
     skeleton: Model = field(repr=False)
@@ -61,6 +65,7 @@ class Job:
     plan: Plan
     timeout: float
     beat: float
+    gang: Gang | None = None
 
 
 class RowsCut(Exception):
@@ -74,7 +79,8 @@ def train(job: Job, partition: int, rows: Iterable[Any]) -> Iterator[dict[str, A
     run the task again, to no avail, and bury the message under its own.
 
     Yields:
-        One dict: the worker's number, its rows, its history, and its failure if it had one.
+        One dict: the worker's number, its rows, its history, and its failure if it had one; or
+        how it "lost" another one, without which it can't go on.
     """
     torch.set_num_threads(task_cpus())
     attempt = _attempt()
@@ -85,6 +91,8 @@ def train(job: Job, partition: int, rows: Iterable[Any]) -> Iterator[dict[str, A
     except Fenced:
         # Another attempt of this partition trains on; this one has nothing to say.
         yield {"worker": partition, "rows": 0, "history": {}}
+    except Parted as error:
+        yield {"worker": partition, "rows": 0, "history": {}, "lost": str(error)}
     except RowsCut:
         raise
     except Exception as error:
@@ -198,16 +206,21 @@ class _Worker:
         model = load_model(job.skeleton, job.weights.value)
         loaded = self._loaded(model, rows)
         if loaded is None:
-            self.client.join(self.partition, self.attempt, samples=0)
+            self._join(0)
             return {"worker": self.partition, "rows": 0, "history": {}}
         with contextlib.closing(loaded):
             training, validation = loaded.split(job.plan.validation_split)
             training = training.weighed(job.plan.class_weight)
-            joined = self.client.join(self.partition, self.attempt, samples=len(training))
+            joined = self._join(len(training))
             with _Heartbeat(job, self.partition, self.attempt, self.progress):
                 self._train(model, training, validation, joined)
                 self.client.leave(self.partition, self.attempt)
             return {"worker": self.partition, "rows": len(training), "history": self.history}
+
+    def _join(self, samples: int) -> Joined:
+        gang = self.job.gang
+        info = {} if gang is None else {"gang": gang.number}
+        return self.client.join(self.partition, self.attempt, samples=samples, info=info)
 
     def _loaded(self, model: Model, rows: Iterable[Any]) -> Rows | None:
         try:
@@ -215,15 +228,20 @@ class _Worker:
         except DataError as error:
             raise DataError(f"Partition {self.partition}: {error}") from None
 
-    def _train(self, model: Model, training: Rows, validation: Rows | None, joined: Any) -> None:
-        plan = self.job.plan
+    def _exchange(self, step: Step | OwnFlatStep, joined: Joined) -> Exchange:
+        job, worker = self.job, (self.partition, self.attempt)
+        parts = (job.plan, step, self.client, worker, joined, self.progress)
+        if job.gang is not None:
+            return AllReduce(job.gang, *parts)
+        return Overlapping(*parts) if job.plan.overlap else Exchange(*parts)
+
+    def _train(self, model: Model, training: Rows, validation: Rows | None, joined: Joined) -> None:
+        if joined.stop and self.job.gang is not None:
+            return  # begun anew when all was over
         step = step_of(model)
-        kind = Overlapping if plan.overlap else Exchange
-        exchange = kind(
-            plan, step, self.client, (self.partition, self.attempt), joined, self.progress
-        )
-        with contextlib.closing(exchange):
+        with contextlib.closing(self._exchange(step, joined)) as exchange:
             self._epochs(model, exchange, training, validation, joined)
+            exchange.conclude()
 
     def _epochs(
         self,
@@ -231,7 +249,7 @@ class _Worker:
         exchange: Exchange,
         training: Rows,
         validation: Rows | None,
-        joined: Any,
+        joined: Joined,
     ) -> None:
         plan, step = self.job.plan, exchange.step
         catch_up(model.optimizer, steps_done(plan, joined, len(training)))
@@ -268,6 +286,7 @@ class _Worker:
                 self.history.setdefault(name, []).append(value)
             reply = self.client.report(self.partition, self.attempt, epoch, summary)
             stop = stop or reply.stop
+            exchange.rate = reply.learning_rate
             self._local_rate(model, reply.learning_rate)
 
     def _local_rate(self, model: Model, rate: float | None) -> None:

@@ -14,6 +14,7 @@ FLOORS = [
     ["_version", "constraints", "errors", "flat", "optimizers"],
     ["keras", "parameter"],
     [
+        "allreduce",
         "arrow",
         "cluster",
         "data",

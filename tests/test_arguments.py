@@ -37,6 +37,7 @@ def network(compiled=True):
         ({"port": 70000}, ValueError, "port=70000"),
         ({"port": "4000"}, ValueError, "port='4000'"),
         ({"staleness": "none"}, ValueError, "staleness='none'"),
+        ({"exchange": "all"}, ValueError, "exchange"),
         ({"lease": 0}, ValueError, "lease=0"),
         ({"compression": "int4"}, ValueError, "Unknown compression: 'int4'"),
         ({"compression": ("topk", 0.7)}, ValueError, "above 0 and below 0.5"),

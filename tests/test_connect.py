@@ -52,6 +52,11 @@ for connect.CLOSURE_BYTES in (2**25, 10):  # within the task; as a file of the s
     losses.append(model.fit(frame, epochs=2, verbose=0).history["loss"])
     found["evaluated"], found["predicted"] = model.evaluate(frame), model.predict(frame).shape
 found["losses"] = losses
+set_random_seed(0)
+gang = SparkModel(
+    network(), mode="synchronous", frequency="batch", exchange="allreduce", num_workers=2, seed=1
+)
+found["allreduce"] = gang.fit(frame, epochs=2, verbose=0).history["loss"]
 found["driver"] = model.master_network.evaluate(
     *map(__import__("numpy").array, zip(*frame.select("waves", "label").collect())), verbose=0
 )
@@ -100,6 +105,10 @@ def test_fits_give_the_same_however_weights_travel(found):
     within, as_file = found["losses"]
     assert within == as_file
     assert within[1] < within[0]
+
+
+def test_all_reduce_gives_the_same(found):
+    assert found["allreduce"] == pytest.approx(found["losses"][0], rel=1e-6)
 
 
 def test_evaluates_and_predicts(found):

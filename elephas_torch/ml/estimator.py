@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 #: SparkModel's arguments that are params of the same meaning.
-_PASSED = ("mode", "frequency", "numWorkers", "batchSize", "port", "host", "seed", "staleness",
-           "joinTimeout", "roundTimeout", "lease", "customObjects", "memory",
+_PASSED = ("mode", "frequency", "exchange", "numWorkers", "batchSize", "port", "host", "seed",
+           "staleness", "joinTimeout", "roundTimeout", "lease", "customObjects", "memory",
            "compression")  # fmt: skip
 
 

@@ -338,6 +338,11 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
         "batches.",
         arguments.checked_frequency,
     )
+    exchange = _param(
+        "exchange",
+        "'server', or in synchronous mode 'allreduce': workers exchange among themselves.",
+        arguments.checked_exchange,
+    )
     numWorkers = _param(
         "numWorkers",
         "tasks that train at once. Default: as many as there are partitions, at most the "
@@ -420,6 +425,7 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
             batchSize=32,
             mode="asynchronous",
             frequency="epoch",
+            exchange="server",
             validationSplit=0.0,
             shuffle=True,
             verbose=0,

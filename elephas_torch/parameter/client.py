@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future, TimeoutError
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -179,6 +180,19 @@ class Client:
         reply = wire.unpack_reply(answer, sizes)
         return reply, wire.unpack_place(answer[wire.REPLY_BYTES :])
 
+    def put(self, push: Push, vectors: Vectors) -> Reply:
+        """Puts vectors there as they are, in place of the server's: its optimizer isn't asked.
+
+        For workers that make the updates among themselves, so that others can pull the outcome.
+
+        Args:
+            push: who sends them, and of what epoch.
+            vectors: finite; as long as the server's.
+        """
+        wire.check_vectors(vectors, None, "vectors")
+        head = wire.pack_push(push, vectors.sizes)
+        return Reply(**self._json("PUT /parameters", pieces=[head, *wire.buffers(vectors)]))
+
     def beat(self, worker: int, attempt: int, progress: dict[str, Any] | None = None) -> Reply:
         """Renews the worker's lease; `progress` is shown by `status()`."""
         body = {"attempt": attempt, "progress": progress}
@@ -234,9 +248,15 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _json(self, line: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    def _json(
+        self,
+        line: str,
+        body: dict[str, Any] | None = None,
+        pieces: Sequence[memoryview | bytes] = (),
+    ) -> dict[str, Any]:
         headers = "content-type: application/json\r\n" if body is not None else ""
-        head = self._connection.request(line, headers, [wire.dumps(body)] if body else [])
+        sent = [wire.dumps(body)] if body else list(pieces)
+        head = self._connection.request(line, headers, sent)
         if head.status >= 400:
             raise self._error(head)
         return _parsed(self._connection.read(head.length), self.url)
@@ -339,6 +359,10 @@ class InMemoryClient:
         self.state.count_bytes(received=len(data))
         answer = self._wait(self.state.push(sent, body.vectors))
         return self._took(self.state.answered(sent, has, answer), into)
+
+    def put(self, push: Push, vectors: Vectors) -> Reply:
+        wire.check_vectors(vectors, self.state.settings.sizes, "vectors")
+        return self.state.put(push, vectors)
 
     def beat(self, worker: int, attempt: int, progress: dict[str, Any] | None = None) -> Reply:
         return self.state.beat(worker, attempt, progress)

@@ -117,6 +117,8 @@ class Application:
                 await self._update(headers, receive, send)
             elif path == "/parameters" and method == "GET":
                 await self._parameters(headers, scope["query_string"], send)
+            elif path == "/parameters" and method == "PUT":
+                await self._put(headers, receive, send)
             else:
                 check_length(method, headers)
                 await self._control(scope, receive, send)
@@ -241,6 +243,17 @@ class Application:
         body = wire.pack_reply(answer.reply, self.sizes) + place
         self.state.count_bytes(sent=len(body))
         return Response(200, [(b"content-length", str(len(body)).encode())], [body])
+
+    async def _put(self, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
+        if content_length(headers) != self.layout.plain:
+            raise Refused(f"The vectors to put are {self.layout.plain} bytes, as a plain push.")
+        body = await self._received(headers, receive)
+        try:
+            push = wire.unpack_push(body.buffer, self.sizes)
+            reply = await self.run(self.state.put, push, body.vectors)
+        finally:
+            self.free(body)
+        await as_json(reply._asdict())({"type": "http"}, receive, send)
 
     def _response(self, message: Outgoing) -> Response:
         length = message.length

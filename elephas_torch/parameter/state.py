@@ -148,6 +148,20 @@ class State:
         version, body = self.weights.snapshot()
         return Answer(Reply(version, self.stop, self.learning_rate), body)
 
+    def put(self, push: Push, vectors: Vectors) -> Reply:
+        """Takes vectors as they are, where workers make the updates among themselves.
+
+        Raises:
+            Refused, Fenced: as `push`; the vectors stay as they were.
+        """
+        rules.check_finite(vectors)
+        with self._lock:
+            self._seen(push.worker, push.attempt)
+            self.closed_epoch = max(self.closed_epoch, push.epoch)
+        self.weights.put(vectors)
+        self.counts["puts"] += 1
+        return self.reply()
+
     def beat(self, worker: int, attempt: int, progress: dict[str, Any] | None) -> Reply:
         """Renews a worker's lease, and notes how far it is. Raises as `Ledger.seen`."""
         with self._lock:

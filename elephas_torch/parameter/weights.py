@@ -179,6 +179,13 @@ class Weights:
             body.vectors.state.copy_(self.vectors.state)
         return body.vectors, memory
 
+    def put(self, vectors: Vectors) -> None:
+        """Takes vectors as they are, as a new version."""
+        with self._guard:
+            new, memory = self._room()
+            new.copy_(vectors)
+            self._publish(new, memory)
+
     def finalize(self) -> None:
         """Puts the optimizer's running mean of the weights into them, where it keeps one."""
         if not self.optimizer.use_ema:

@@ -321,3 +321,21 @@ def test_a_cut_connection_is_made_anew_and_nothing_counts_twice(local_server, se
             client._connection._socket.shutdown(socket.SHUT_RDWR)
             client.exchange(Push(0, 0, seq, seq, 1, 0, False), vectors([1.0]), into)
         assert into.parameters.tolist() == [-5.0]
+
+
+def test_vectors_that_are_put_there_are_a_new_version(served, settings, vectors):
+    initial = vectors([1.0, 2.0], [0.5], [7])
+    server = served(settings("synchronous", initial, workers=2), initial)
+    client, into = server(), initial.clone()
+    client.join(1, 3, samples=5)
+    sent = vectors([3.0, 4.0], [0.25], [9])
+    reply = client.put(Push(1, 3, 0, 0, 1, 4, True), sent)
+    assert (reply.version, reply.stop) == (1, False)
+    assert client.pull(into) == 1
+    assert [one.tolist() for one in into] == [[3.0, 4.0], [0.25], [9]]
+    assert client.status()["epoch"] == 5
+    client.join(1, 4, samples=5)
+    for bad in (vectors([float("nan"), 0.0], [0.0], [0]), sent):
+        with pytest.raises(Refused):
+            client.put(Push(1, 3, 0, 0, 1, 4, True), bad)
+    assert client.pull(into, 1) == 1

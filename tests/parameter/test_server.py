@@ -20,6 +20,9 @@ TOKEN = "a token of these tests"
 AUTHORIZED = f"authorization: Bearer {TOKEN}\r\ncontent-type: application/json\r\n"
 
 
+NAN = float("nan")
+
+
 @pytest.fixture
 def server(local_server, settings, vectors):
     initial = vectors([1.0, 2.0, 3.0], [0.5], [7])
@@ -79,12 +82,12 @@ def test_health_needs_no_token_and_everything_else_does(server):
     }
     before = state_of(server)
     for line in (
-        "GET /status", "GET /parameters", "POST /update", "POST /workers/1", "GET /metrics",
-        "DELETE /workers/0?attempt=0", "POST /workers/0/beat", "POST /events", "GET /events",
-        "POST /control", "GET /docs", "GET /openapi.json", "GET /nothing",
+        "GET /status", "GET /parameters", "PUT /parameters", "POST /update", "POST /workers/1",
+        "GET /metrics", "DELETE /workers/0?attempt=0", "POST /workers/0/beat", "POST /events",
+        "GET /events", "POST /control", "GET /docs", "GET /openapi.json", "GET /nothing",
     ):  # fmt: skip
         for headers in ("", "authorization: Bearer wrong\r\n", f"authorization: {TOKEN}\r\n"):
-            body = a_push() if line == "POST /update" else b"{}"
+            body = a_push() if line in ("POST /update", "PUT /parameters") else b"{}"
             status, found = ask(server, request(line, body, headers))
             assert (status, json.loads(found)["error"]) == (401, "refused"), line
     assert state_of(server) == before
@@ -130,6 +133,11 @@ def test_pipelined_pushes_are_answered_in_order(server):
         ("POST /update", AUTHORIZED, b"x", None, 400, "has 104 bytes"),
         ("POST /update", AUTHORIZED, b"", 10**12, 413, "Received: 1000000000000"),
         ("POST /update", AUTHORIZED, bytes(104), None, 400, "Not a message"),
+        ("PUT /parameters", AUTHORIZED, b"x", None, 400, "has 104 bytes"),
+        ("PUT /parameters", AUTHORIZED, b"", 10**12, 413, "Received: 1000000000000"),
+        ("PUT /parameters", AUTHORIZED, bytes(104), None, 400, "Not a message"),
+        ("PUT /parameters", AUTHORIZED, a_push(worker=5), None, 400, "hasn't joined"),
+        ("PUT /parameters", AUTHORIZED, a_push(parameters=(1, NAN, 1)), None, 400, "non-finite"),
         ("POST /workers/1", AUTHORIZED, b"", 2**20 + 1, 413, "at most 1048576 bytes"),
         ("POST /workers/1", AUTHORIZED, b"{", None, 400, "can't take that"),
         ("POST /workers/1", AUTHORIZED, b'{"attempt": 0}', None, 400, "samples"),
@@ -150,7 +158,7 @@ def test_bad_requests_get_4xx_with_the_reason(server, line, headers, body, lengt
     assert state_of(server) == before
 
 
-@pytest.mark.parametrize("line", ["POST /update", "POST /control"])
+@pytest.mark.parametrize("line", ["POST /update", "PUT /parameters", "POST /control"])
 def test_a_body_of_unknown_length_is_refused(server, line):
     chunked = f"{line} HTTP/1.1\r\n{AUTHORIZED}transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n"
     status, data = ask(server, chunked.encode())
