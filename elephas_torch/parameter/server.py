@@ -245,10 +245,10 @@ class Application:
         return Response(200, [(b"content-length", str(len(body)).encode())], [body])
 
     async def _put(self, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
-        if content_length(headers) != self.layout.plain:
-            raise Refused(f"The vectors to put are {self.layout.plain} bytes, as a plain push.")
         body = await self._received(headers, receive)
         try:
+            if len(body.buffer) != self.layout.plain:
+                raise Refused(f"Vectors to put are as in a plain push: {self.layout.plain} bytes.")
             push = wire.unpack_push(body.buffer, self.sizes)
             reply = await self.run(self.state.put, push, body.vectors)
         finally:

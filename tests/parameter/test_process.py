@@ -318,12 +318,12 @@ def test_a_few_processes_are_kept_as_long_as_they_live(keeping, vectors, monkeyp
     assert third.pid == first.pid and push_once(third, vectors) == [-1.0, -1.0]
     os.kill(third.pid, signal.SIGKILL)
     third.stop()
-    assert is_gone(third.pid)
+    third._child.process.wait(10)
     fourth = keeping()
     assert fourth.pid != third.pid
     fourth.stop()
     os.kill(fourth.pid, signal.SIGKILL)  # while it is kept
-    assert is_gone(fourth.pid)
+    fourth._child.process.wait(10)
     fifth = keeping()
     assert push_once(fifth, vectors) == [-1.0, -1.0]
     fifth.stop()
