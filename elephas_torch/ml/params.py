@@ -396,6 +396,21 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
         "Default: as float32.",
         arguments.checked_compression,
     )
+    sharedMemory = _param(
+        "sharedMemory",
+        "whether workers on the server's machine exchange by memory that they share with it.",
+        partial(_flag, "sharedMemory"),
+    )
+    overlap = _param(
+        "overlap",
+        "whether workers compute while their updates are on the way.",
+        partial(_flag, "overlap"),
+    )
+    numShards = _param(
+        "numShards",
+        "server processes that hold a piece of the weights each.",
+        partial(_whole, "numShards"),
+    )
     port = _param("port", "of the parameter server; 0: a free one.", arguments.checked_port)
     host = _param("host", "the driver's address that executors reach.", partial(_text, "host"))
     joinTimeout = _param(
@@ -426,6 +441,9 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
             mode="asynchronous",
             frequency="epoch",
             exchange="server",
+            sharedMemory=True,
+            overlap=False,
+            numShards=1,
             validationSplit=0.0,
             shuffle=True,
             verbose=0,

@@ -90,6 +90,9 @@ def test_each_param_has_a_text_and_explains_itself():
         ("nbClasses", 0, ValueError, "1 or more"),
         ("memory", "lots", ValueError, "as '512m' or '2g'"),
         ("joinTimeout", 0, ValueError, "joinTimeout"),
+        ("sharedMemory", "no", ValueError, "`sharedMemory` must be True or False"),
+        ("overlap", 2, ValueError, "`overlap` must be True or False"),
+        ("numShards", 0, ValueError, "`numShards` must be a whole number, 1 or more"),
         ("customObjects", ["x"], TypeError, "custom_objects"),
     ],
 )
