@@ -504,6 +504,7 @@ print("same", np.array_equal(weights[0], weights[1]), np.array_equal(weights[0],
 """
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 def test_a_lost_worker_and_a_silent_one(tmp_path):
     script = tmp_path / "script.py"

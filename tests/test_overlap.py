@@ -1,5 +1,7 @@
 """Exchanges that go on while the worker computes, against loops of the same mathematics."""
 
+import os
+import signal
 import threading
 import time
 
@@ -184,7 +186,7 @@ def test_errors_of_the_courier_reach_the_training_thread(served):
     exchange.close()
     joined = client.join(0, 3, samples=24)
     exchange = Overlapping(plan(1, True), step_of(network()), client, (0, 3), joined, {})
-    server.stop()
+    os.kill(server.pid, signal.SIGKILL)
     with pytest.raises(ServerError):
         exchange.epoch(rows(model), 0)
     exchange.close()

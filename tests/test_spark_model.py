@@ -71,7 +71,9 @@ def distance(one, other):
 
 
 @pytest.mark.parametrize(("mode", "frequency"), COMBINATIONS)
-@pytest.mark.parametrize(("workers", "floor"), [(2, 0.93), (4, 0.92)])
+@pytest.mark.parametrize(
+    ("workers", "floor"), [(2, 0.93), pytest.param(4, 0.92, marks=pytest.mark.slow)]
+)
 def test_learns_mnist(spark_context, mnist, mode, frequency, workers, floor):
     rdd = to_simple_rdd(spark_context, mnist.x_train, mnist.y_train)
     # Who comes first is chance where nobody waits: one unlucky order may miss, not two.

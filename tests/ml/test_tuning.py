@@ -50,6 +50,7 @@ def test_cross_validation_of_a_regressor(rows, make):
     assert tuned.bestModel.model.optimizer.learning_rate == 0.02
 
 
+@pytest.mark.slow
 def test_one_against_the_rest(rows, make):
     classifier = ElephasClassifier(
         model=make(1, "sigmoid", "binary_crossentropy"), epochs=6, batchSize=8, numWorkers=1,
