@@ -1,5 +1,6 @@
 """Spark's own tuning and reductions over the estimators."""
 
+import pytest
 from pyspark.ml.classification import OneVsRest
 from pyspark.ml.evaluation import MulticlassClassificationEvaluator, RegressionEvaluator
 from pyspark.ml.tuning import CrossValidator, ParamGridBuilder, TrainValidationSplit
