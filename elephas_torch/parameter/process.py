@@ -36,7 +36,8 @@ class ServerProcess:
         advertise: the name or address by which workers reach this machine; `host` by default.
         start_timeout: seconds that the child may take to start. Default 60.
         keep: let the process wait for the next server of this program, in place of ending it: it
-            starts at once then. It ends with this program, or after ten minutes. Default False.
+            starts at once then. It ends with this program, or after ten minutes. Not with a `port`
+            of one's own, which must be free at once. Default False.
 
     Attributes:
         url: what workers connect to; known after `start()`, or construction with a port.
@@ -66,8 +67,10 @@ class ServerProcess:
         self.token = secrets.token_urlsafe(32)
         self.address = (advertise or _reachable(host), port)
         self._vectors = b"".join(wire.buffers(initial))
-        # Classes of somebody else's may have changed on disk since it imported them.
-        self._keep = keep and "module" in settings.optimizer and _is_ours(settings.optimizer)
+        # A port must be free once `stop` returns, and classes of somebody else's may have changed
+        # on disk since the process imported them.
+        ours = "module" in settings.optimizer and _is_ours(settings.optimizer)
+        self._keep = keep and port == 0 and ours
         self._child: Child | None = None
         self._ended = False
 

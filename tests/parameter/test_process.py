@@ -342,6 +342,17 @@ def test_a_process_is_not_kept_beyond_what_it_was_started_for(keeping, monkeypat
     second.stop()
 
 
+def test_a_port_of_one_s_own_is_free_at_once(settings, vectors):
+    initial = vectors([0.0, 0.0])
+    with listen("127.0.0.1", 0) as found:
+        port = found.getsockname()[1]
+    for _ in range(2):
+        server = ServerProcess(settings("hogwild", initial), initial, port=port, keep=True)
+        server.start().wait_ready()
+        server.stop()
+        assert is_gone(server.pid)
+
+
 def test_a_kept_process_ends_with_its_parent(script):
     text = SCRIPT.replace("initial).start()", "initial, keep=True).start()").replace(
         "    print(", "    server.stop()\n    print("
