@@ -24,6 +24,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from elephas_torch import constraints, optimizers
+from elephas_torch.cluster import own_address
 from elephas_torch.errors import Diverged, Fenced, Refused, WaitTimeout
 from elephas_torch.exchange import Exchange
 from elephas_torch.flat import Vectors
@@ -234,7 +235,8 @@ class Meeting:
         Raises: as `samples`.
         """
         settings, members = self.gang.settings, sorted(samples)
-        address = own_address(self.client.url)
+        server = urlsplit(self.client.url)
+        address = own_address(str(server.hostname), server.port)
         wait = timedelta(seconds=settings.join_timeout)
         if self.number == members[0]:
             store, port = opened(address, wait)
@@ -298,17 +300,6 @@ def _not_met(here: str, there: str, seconds: float) -> WaitTimeout:
         "every executor to reach every other on any port: open the firewall between them, or use "
         "exchange='server'."
     )
-
-
-def own_address(url: str) -> str:
-    """This machine's address as those know it who talk to the server."""
-    parts = urlsplit(url)
-    family, kind, *_, address = socket.getaddrinfo(
-        parts.hostname, parts.port, type=socket.SOCK_DGRAM
-    )[0]
-    with socket.socket(family, kind) as probe:
-        probe.connect(address)  # sends nothing
-        return str(probe.getsockname()[0])
 
 
 def opened(address: str, wait: timedelta) -> tuple[Any, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import sys
 from typing import Any
 
@@ -62,6 +63,15 @@ def server_host(sc: SparkContext, host: str | None = None) -> str:
     if is_local(sc):
         return "127.0.0.1"
     return str(_conf(sc, "spark.driver.host"))
+
+
+def own_address(host: str, port: int | None) -> str:
+    """This machine's address as those know it who are at `host`; raises OSError where there is no
+    way there."""
+    family, kind, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+    with socket.socket(family, kind) as probe:
+        probe.connect(address)  # sends nothing
+        return str(probe.getsockname()[0])
 
 
 def server_port(sc: SparkContext, port: int | None) -> int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import socket
 import tempfile
 import threading
 import uuid
@@ -18,6 +17,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from elephas_torch.cluster import own_address
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -91,10 +92,7 @@ class Connect:
             return host
         remote = str(self.session.client.host)
         with contextlib.suppress(OSError):
-            family, kind, *_, address = socket.getaddrinfo(remote, _PORT, type=socket.SOCK_DGRAM)[0]
-            with socket.socket(family, kind) as probe:
-                probe.connect(address)
-                return str(probe.getsockname()[0])
+            return own_address(remote, _PORT)
         raise ValueError(
             f"The address under which executors reach this machine isn't known ({remote!r} "
             "could not be looked up). Set host=…, or spark.elephas.host."

@@ -55,11 +55,16 @@ class Child:
         """Whether what it was told of a run isn't all sent yet."""
         return self._feeder is not None and self._feeder.is_alive()
 
-    def tell(self, listener: socket.socket, message: list[bytes]) -> None:
-        """Tells it of a run, in a thread: it may still be starting."""
+    def tell(self, listener: socket.socket, message: list[bytes]) -> bool:
+        """Tells it of a run, in a thread, as it may still be starting; returns whether it could
+        be told."""
         self._tail.clear()
-        socket.send_fds(self._control, [b"s"], [listener.fileno()])
+        try:
+            socket.send_fds(self._control, [b"s"], [listener.fileno()])
+        except OSError:
+            return False
         self._feeder = _thread(self._feed, message)
+        return True
 
     def end_run(self) -> bool:
         """Asks it to end its run; returns whether it could be told."""
@@ -112,13 +117,15 @@ class Kept:
         self._lock = threading.Lock()
         self._children: list[Child] = []
 
-    def take(self) -> Child:
-        """A kept process, or a new one."""
+    def take(self, listener: socket.socket, message: list[bytes]) -> Child:
+        """A kept process, or a new one, that was told of a run."""
         while (child := self._popped()) is not None:
-            if child.serves_again():
+            if child.serves_again() and child.tell(listener, message):
                 return child
             child.kill()
-        return Child()
+        child = Child()
+        child.tell(listener, message)
+        return child
 
     def keep(self, child: Child) -> None:
         """Ends a process's run and keeps it; or ends it, where there are enough already."""

@@ -13,13 +13,12 @@ import os
 import secrets
 import socket
 import subprocess
-from collections.abc import Iterator
 from typing import Any
 
 from elephas_torch.errors import ServerError, WaitTimeout
 from elephas_torch.flat import Vectors
 from elephas_torch.parameter import serving, wire
-from elephas_torch.parameter.child import Child, kept
+from elephas_torch.parameter.child import Child, Kept, kept
 from elephas_torch.parameter.client import Client
 from elephas_torch.parameter.wire import Settings
 
@@ -69,8 +68,7 @@ class ServerProcess:
         self._vectors = b"".join(wire.buffers(initial))
         # A port must be free once `stop` returns, and classes of somebody else's may have changed
         # on disk since the process imported them.
-        ours = "module" in settings.optimizer and _is_ours(settings.optimizer)
-        self._keep = keep and port == 0 and ours
+        self._keep = keep and port == 0 and _is_ours(settings.optimizer)
         self._child: Child | None = None
         self._ended = False
 
@@ -95,8 +93,7 @@ class ServerProcess:
             raise ServerError("This server was started already; make a new ServerProcess.")
         with listen(self.host, self.address[1]) as listener:
             self.address = (self.address[0], listener.getsockname()[1])
-            self._child = kept.take() if self._keep else Child()
-            self._child.tell(listener, self._message())
+            self._child = (kept if self._keep else Kept()).take(listener, self._message())
         self._vectors = b""
         return self
 
@@ -184,17 +181,13 @@ class ServerProcess:
         return [serving.LENGTH.pack(len(head)), head, self._vectors]
 
 
-def _is_ours(optimizer: dict[str, Any]) -> bool:
-    return all(str(value).startswith(("elephas_torch", "keras")) for value in _modules(optimizer))
-
-
-def _modules(config: Any) -> Iterator[Any]:
-    """All that stands under "module" in nested data."""
-    for key, value in config.items() if isinstance(config, dict) else ():
-        if key == "module":
-            yield value
-        else:
-            yield from _modules(value)
+def _is_ours(config: Any) -> bool:
+    """Whether no "module" in nested data is somebody else's."""
+    if not isinstance(config, dict):
+        return True
+    module = str(config.get("module") or "elephas_torch")
+    ours = module.partition(".")[0] in ("elephas_torch", "keras")
+    return ours and all(_is_ours(one) for one in config.values())
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -73,7 +73,7 @@ def _run(
     def end() -> None:
         server.should_exit = server.force_exit = True
 
-    async def main() -> None:
+    async def main() -> threading.Thread:
         loop = asyncio.get_running_loop()
         ending = threading.Thread(
             target=_wait_for_end, args=(control, lambda: loop.call_soon_threadsafe(end))
@@ -85,8 +85,10 @@ def _run(
         await server.serve(sockets=[listener])
         ticking.cancel()
         watching.cancel()
+        return ending
 
-    uvloop.run(main())
+    # Not before it was told to: the thread would take the next run's first byte.
+    uvloop.run(main()).join()
     application.close()
     listener.close()
 

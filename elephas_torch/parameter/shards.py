@@ -178,11 +178,12 @@ class ShardedClient:
         """See `Client.exchange`."""
         rules.check_finite(update)  # one piece with NaN would be refused, and the others applied
         sent, parts = self._parts(update), self._parts(into)
-        # The worker may speak of a later version than it has pulled: its own push was on its way.
-        ahead = push.base_version - self._versions[0]
+        # A worker that overlaps has computed with older weights than it has by now. How much older
+        # is known of the first server only; the others may have fewer versions than that.
+        behind = self._versions[0] - push.base_version
 
         def send(one: int, client: Client) -> Reply:
-            base = self._versions[one] + ahead
+            base = max(self._versions[one] - behind, 0)
             part = push._replace(base_version=base)
             return client.exchange(part, sent[one], parts[one], whole=whole)
 
@@ -218,23 +219,11 @@ class ShardedClient:
         """See `Client.events`."""
         return self.head.events(after, timeout)
 
-    def control(
-        self,
-        *,
-        stop: bool | None = None,
-        learning_rate: float | None = None,
-        release_epoch: int | None = None,
-        finalize: bool = False,
-    ) -> None:
-        """See `Client.control`."""
-
-        def tell(one: int, client: Client) -> None:
-            epoch = None if one else release_epoch
-            client.control(
-                stop=stop, learning_rate=learning_rate, release_epoch=epoch, finalize=finalize
-            )
-
-        self._all(tell)
+    def control(self, *, release_epoch: int | None = None, **told: Any) -> None:
+        """See `Client.control`: all are told, but reports wait at the first alone."""
+        self._all(
+            lambda one, client: client.control(release_epoch=None if one else release_epoch, **told)
+        )
 
     def close(self) -> None:
         """Closes the connections; calling another method makes new ones."""

@@ -44,7 +44,10 @@ class Pool:
     def _new(self) -> Body:
         if self._regions is None:
             return wire.allocate(self._sizes)
-        region = Region.create(wire.vector_bytes(self._sizes))
+        try:
+            region = Region.create(wire.vector_bytes(self._sizes))
+        except OSError:  # no memory or no descriptor left: this one is sent
+            return wire.allocate(self._sizes)
         body = wire.within(region.tensor, self._sizes)
         self._regions[_address(body.buffer.obj)] = region
         return body
@@ -222,8 +225,9 @@ class Weights:
     def _publish(self, new: Vectors, memory: memoryview) -> None:
         with self._counting:
             self.vectors = new
-            self._version += 1
-            if self.board is not None:
+            if self.board is None:
+                self._version += 1
+            else:
                 self.board.count()
         if not self._in_place:
             self._snapshot = (self.version, memory)

@@ -154,3 +154,23 @@ def test_processes_and_their_ends(settings, vectors):
                 server.check(grace=2)
     finally:
         server.stop()
+
+
+def test_a_worker_that_overlaps_may_be_further_behind_than_a_server_has_versions(sharded, vectors):
+    """The others' updates reach servers one after the other."""
+    states, clients = sharded("asynchronous", vectors([0.0] * 4), 2, workers=2)
+    client, other, into = clients(), clients(), vectors([0.0] * 4)
+    client.join(0, 0, samples=4)
+    other.join(1, 0, samples=4)
+    first = client.pull(into)
+    for seq in range(3):
+        half = vectors([0.0] * 2)
+        other.clients[0].exchange(Push(1, 0, seq, 0, 4, 0, False), half, half.clone())
+    client.exchange(Push(0, 0, 0, first, 4, 0, False), vectors([1.0] * 4), into)
+    reply = client.exchange(Push(0, 0, 1, first + 1, 4, 0, False), vectors([1.0] * 4), into)
+    assert reply.version == 5 and [state.weights.version for state in states] == [5, 2]
+    assert into.parameters.tolist() == [-0.5, -0.5, -1.5, -1.5]
+    assert [dict(state.staleness) for state in states] == [
+        {0: 1, 1: 1, 2: 1, 3: 2},
+        {0: 1, 1: 1},
+    ]
