@@ -59,7 +59,7 @@ HTTP = {"aiohttp", "fastapi", "http", "httpx", "requests", "starlette", "urllib"
 FRAMEWORKS = {"fastapi", "starlette", "uvicorn"}
 DOWNLOADS = {"keras.datasets", "keras.utils"}
 #: What only the server's own process imports.
-SERVER = {"parameter.server", "parameter.protocol"}
+SERVER = {"parameter.server", "parameter.protocol", "parameter.routes"}
 
 
 def is_typing_only(node):

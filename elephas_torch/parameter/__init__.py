@@ -6,7 +6,8 @@ See docs/parameter.md. Importing this imports no web framework: only the server'
 does.
 """
 
-from elephas_torch.parameter.client import Client, InMemoryClient
+from elephas_torch.parameter.client import Client
+from elephas_torch.parameter.in_memory import InMemoryClient
 from elephas_torch.parameter.process import ServerProcess
 from elephas_torch.parameter.wire import Joined, Push, Reply, Settings
 

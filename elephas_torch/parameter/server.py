@@ -1,8 +1,8 @@
-"""The HTTP side of the parameter server: routes, token, limits. Nothing but translation.
+"""The HTTP side of the parameter server: token, limits, vectors. Nothing but translation.
 
-Control routes are FastAPI's. The two routes that carry vectors are answered in front of it:
-they would spend more time in the framework than in the update itself. Plain pushes don't even
-come here as requests, but from `protocol.py`.
+Control routes are FastAPI's, in `routes.py`. The two routes that carry vectors are answered in
+front of it: they would spend more time in the framework than in the update itself. Plain pushes
+don't even come here as requests, but from `protocol.py`.
 """
 
 from __future__ import annotations
@@ -12,32 +12,25 @@ import hmac
 import logging
 import os
 import re
-import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
 import uvicorn
-from fastapi import FastAPI, Request
-from fastapi import Response as FastResponse
-from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field
-from starlette.exceptions import HTTPException
 
-from elephas_torch.errors import ElephasError, Fenced, Refused, WaitTimeout
-from elephas_torch.parameter import packing, wire
+from elephas_torch.errors import ElephasError, Refused
+from elephas_torch.parameter import wire
 from elephas_torch.parameter.events import settle
-from elephas_torch.parameter.metrics import exposition
 from elephas_torch.parameter.mirrors import Outgoing, plain
 from elephas_torch.parameter.protocol import Http, Receiver, Response, plain_fields
 from elephas_torch.parameter.receiving import Buffers
+from elephas_torch.parameter.routes import as_json, control_app, error_body
 from elephas_torch.parameter.state import State
 
 #: From this many elements on, updates are applied in a thread, so that the loop goes on.
 INLINE_ELEMENTS = 250_000
 JSON_BYTES = 1 << 20
-LONGEST_POLL = 60.0
 TICK_SECONDS = 0.25
 KEEP_ALIVE_SECONDS = 3600
 _LENGTH = re.compile(rb"[0-9]{1,15}")
@@ -49,42 +42,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 T = TypeVar("T")
 log = logging.getLogger("elephas_torch.parameter")
-
-
-class Join(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    attempt: int
-    samples: int
-    info: dict[str, Any] = Field(default_factory=dict)
-
-
-class Share(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    attempt: int
-    machine: str
-
-
-class Beat(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    attempt: int
-    progress: dict[str, Any] | None = None
-
-
-class Event(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    kind: str = Field(pattern="^(report|failure)$")
-    worker: int
-    attempt: int
-    epoch: int = -1
-    data: dict[str, Any]
-
-
-class Control(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    stop: bool | None = None
-    learning_rate: float | None = None
-    release_epoch: int | None = None
-    finalize: bool = False
 
 
 class Application:
@@ -327,18 +284,6 @@ async def fill(buffer: memoryview, receive: Receive) -> None:
         more = message["more_body"]
 
 
-def error_body(error: BaseException) -> tuple[int, bytes]:
-    """Returns the status code and the JSON that stand for an exception."""
-    if isinstance(error, Refused):
-        kind, status = ("fenced" if isinstance(error, Fenced) else "refused"), error.status
-    elif isinstance(error, WaitTimeout):
-        kind, status = "timeout", 504
-    else:
-        kind, status = "server", 500
-    reason = str(error) if isinstance(error, ElephasError) else f"{type(error).__name__}: {error}"
-    return status, wire.dumps({"error": kind, "reason": reason})
-
-
 def failure(error: BaseException, method: str, path: str) -> Response:
     """Returns the answer that says so. What is too long to be read ends the connection."""
     if not isinstance(error, ElephasError):
@@ -361,107 +306,3 @@ async def respond(send: Send, response: Response) -> None:
     for piece in first:
         await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body", "body": last})
-
-
-def as_json(data: Any) -> FastResponse:
-    return FastResponse(wire.dumps(data), media_type="application/json")
-
-
-def control_app(application: Application) -> FastAPI:
-    """Returns the FastAPI application with the control routes."""
-    # FastAPI keeps these functions for good, and so whatever they close over.
-    run = application.run
-    app = FastAPI(title="elephas_torch parameter server", version=str(wire.PROTOCOL))
-
-    @app.get("/health")
-    async def health() -> FastResponse:
-        """Name, protocol version, state; needs no token."""
-        return as_json({"name": wire.NAME, "protocol": wire.PROTOCOL, "state": "ready"})
-
-    @app.get("/status")
-    async def status() -> FastResponse:
-        """What is going on, for the driver."""
-        return as_json(
-            {**application.state.status(), "cpu_seconds": time.process_time(), "pid": os.getpid()}
-        )
-
-    @app.get("/metrics")
-    async def metrics() -> FastResponse:
-        """The same as Prometheus text."""
-        text = exposition(application.state.status(), time.process_time())
-        return FastResponse(text, media_type="text/plain; version=0.0.4")
-
-    @app.post("/workers/{worker}")
-    async def join(worker: int, body: Join) -> FastResponse:
-        """A worker, or a newer attempt of one, joins."""
-        state = application.state
-        joined = await run(state.join, worker, body.attempt, body.samples, body.info)
-        told = packing.told(state.settings)
-        return as_json({**joined._asdict(), **({"packing": told} if told else {})})
-
-    @app.delete("/workers/{worker}")
-    async def leave(worker: int, attempt: int) -> FastResponse:
-        """A worker is done."""
-        await run(application.state.leave, worker, attempt)
-        return as_json({})
-
-    @app.post("/workers/{worker}/memory")
-    async def share(worker: int, body: Share) -> FastResponse:
-        """Where a worker of this machine finds memory for its updates, if there is any."""
-        return as_json(await run(application.state.share, worker, body.attempt, body.machine))
-
-    @app.post("/workers/{worker}/beat")
-    async def beat(worker: int, body: Beat) -> FastResponse:
-        """Renews a worker's lease."""
-        return as_json(application.state.beat(worker, body.attempt, body.progress)._asdict())
-
-    @app.post("/events")
-    async def event(body: Event) -> FastResponse:
-        """A worker's report on an epoch, or its error."""
-        if body.kind == "failure":
-            await run(application.state.fail, body.worker, body.attempt, body.data)
-            return as_json({})
-        future = application.state.report(body.worker, body.attempt, body.epoch, body.data)
-        return as_json((await asyncio.wrap_future(future))._asdict())
-
-    @app.get("/events")
-    async def events(after: int = 0, timeout: float = 0.0) -> FastResponse:
-        """Events with larger numbers; waits for one, up to 60 s."""
-        waiting = asyncio.wrap_future(application.state.events.wait(after))
-        done, _ = await asyncio.wait([waiting], timeout=min(max(timeout, 0.0), LONGEST_POLL))
-        waiting.cancel()
-        return as_json({"events": waiting.result() if done else []})
-
-    @app.post("/control")
-    async def control(body: Control) -> FastResponse:
-        """Stop, set the learning rate, release an epoch's reports, finalize the weights."""
-        await run(
-            application.state.control,
-            body.stop,
-            body.learning_rate,
-            body.release_epoch,
-            body.finalize,
-        )
-        return as_json({})
-
-    app.exception_handler(ElephasError)(_json_error)
-    app.exception_handler(RequestValidationError)(_invalid)
-    app.exception_handler(HTTPException)(_no_route)
-    return app
-
-
-async def _json_error(request: Request, error: Exception) -> FastResponse:
-    status, body = error_body(error)
-    return FastResponse(body, status, media_type="application/json")
-
-
-async def _invalid(request: Request, error: Exception) -> FastResponse:
-    assert isinstance(error, RequestValidationError)
-    found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-    return await _json_error(request, Refused(f"{request.url.path} can't take that: {found}"))
-
-
-async def _no_route(request: Request, error: Exception) -> FastResponse:
-    assert isinstance(error, HTTPException)
-    reason = f"{request.method} {request.url.path}: {error.detail}"
-    return await _json_error(request, Refused(reason, error.status_code))

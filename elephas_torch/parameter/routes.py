@@ -1,0 +1,186 @@
+"""The parameter server's control routes: what travels as JSON. Nothing but translation."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from fastapi import FastAPI, Request
+from fastapi import Response as FastResponse
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from elephas_torch.errors import ElephasError, Fenced, Refused, WaitTimeout
+from elephas_torch.parameter import packing, wire
+from elephas_torch.parameter.metrics import exposition
+from elephas_torch.parameter.state import State
+
+LONGEST_POLL = 60.0
+
+T = TypeVar("T")
+
+
+class Server(Protocol):
+    """Whose routes they are."""
+
+    state: State
+
+    async def run(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Calls what may take long."""
+        ...
+
+
+class Join(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    attempt: int
+    samples: int
+    info: dict[str, Any] = Field(default_factory=dict)
+
+
+class Share(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    attempt: int
+    machine: str
+
+
+class Beat(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    attempt: int
+    progress: dict[str, Any] | None = None
+
+
+class Event(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    kind: str = Field(pattern="^(report|failure)$")
+    worker: int
+    attempt: int
+    epoch: int = -1
+    data: dict[str, Any]
+
+
+class Control(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    stop: bool | None = None
+    learning_rate: float | None = None
+    release_epoch: int | None = None
+    finalize: bool = False
+
+
+def error_body(error: BaseException) -> tuple[int, bytes]:
+    """Returns the status code and the JSON that stand for an exception."""
+    if isinstance(error, Refused):
+        kind, status = ("fenced" if isinstance(error, Fenced) else "refused"), error.status
+    elif isinstance(error, WaitTimeout):
+        kind, status = "timeout", 504
+    else:
+        kind, status = "server", 500
+    reason = str(error) if isinstance(error, ElephasError) else f"{type(error).__name__}: {error}"
+    return status, wire.dumps({"error": kind, "reason": reason})
+
+
+def as_json(data: Any) -> FastResponse:
+    return FastResponse(wire.dumps(data), media_type="application/json")
+
+
+def control_app(server: Server) -> FastAPI:
+    """Returns the FastAPI application with the control routes."""
+    # FastAPI keeps these functions for good, and so whatever they close over: not the state.
+    run = server.run
+    app = FastAPI(title="elephas_torch parameter server", version=str(wire.PROTOCOL))
+
+    @app.get("/health")
+    async def health() -> FastResponse:
+        """Name, protocol version, state; needs no token."""
+        return as_json({"name": wire.NAME, "protocol": wire.PROTOCOL, "state": "ready"})
+
+    @app.get("/status")
+    async def status() -> FastResponse:
+        """What is going on, for the driver."""
+        return as_json(
+            {**server.state.status(), "cpu_seconds": time.process_time(), "pid": os.getpid()}
+        )
+
+    @app.get("/metrics")
+    async def metrics() -> FastResponse:
+        """The same as Prometheus text."""
+        text = exposition(server.state.status(), time.process_time())
+        return FastResponse(text, media_type="text/plain; version=0.0.4")
+
+    @app.post("/workers/{worker}")
+    async def join(worker: int, body: Join) -> FastResponse:
+        """A worker, or a newer attempt of one, joins."""
+        state = server.state
+        joined = await run(state.join, worker, body.attempt, body.samples, body.info)
+        told = packing.told(state.settings)
+        return as_json({**joined._asdict(), **({"packing": told} if told else {})})
+
+    @app.delete("/workers/{worker}")
+    async def leave(worker: int, attempt: int) -> FastResponse:
+        """A worker is done."""
+        await run(server.state.leave, worker, attempt)
+        return as_json({})
+
+    @app.post("/workers/{worker}/memory")
+    async def share(worker: int, body: Share) -> FastResponse:
+        """Where a worker of this machine finds memory for its updates, if there is any."""
+        return as_json(await run(server.state.share, worker, body.attempt, body.machine))
+
+    @app.post("/workers/{worker}/beat")
+    async def beat(worker: int, body: Beat) -> FastResponse:
+        """Renews a worker's lease."""
+        return as_json(server.state.beat(worker, body.attempt, body.progress)._asdict())
+
+    @app.post("/events")
+    async def event(body: Event) -> FastResponse:
+        """A worker's report on an epoch, or its error."""
+        if body.kind == "failure":
+            await run(server.state.fail, body.worker, body.attempt, body.data)
+            return as_json({})
+        future = server.state.report(body.worker, body.attempt, body.epoch, body.data)
+        return as_json((await asyncio.wrap_future(future))._asdict())
+
+    @app.get("/events")
+    async def events(after: int = 0, timeout: float = 0.0) -> FastResponse:
+        """Events with larger numbers; waits for one, up to 60 s."""
+        waiting = asyncio.wrap_future(server.state.events.wait(after))
+        done, _ = await asyncio.wait([waiting], timeout=min(max(timeout, 0.0), LONGEST_POLL))
+        waiting.cancel()
+        return as_json({"events": waiting.result() if done else []})
+
+    @app.post("/control")
+    async def control(body: Control) -> FastResponse:
+        """Stop, set the learning rate, release an epoch's reports, finalize the weights."""
+        await run(
+            server.state.control,
+            body.stop,
+            body.learning_rate,
+            body.release_epoch,
+            body.finalize,
+        )
+        return as_json({})
+
+    app.exception_handler(ElephasError)(_json_error)
+    app.exception_handler(RequestValidationError)(_invalid)
+    app.exception_handler(HTTPException)(_no_route)
+    return app
+
+
+async def _json_error(request: Request, error: Exception) -> FastResponse:
+    status, body = error_body(error)
+    return FastResponse(body, status, media_type="application/json")
+
+
+async def _invalid(request: Request, error: Exception) -> FastResponse:
+    assert isinstance(error, RequestValidationError)
+    found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+    return await _json_error(request, Refused(f"{request.url.path} can't take that: {found}"))
+
+
+async def _no_route(request: Request, error: Exception) -> FastResponse:
+    assert isinstance(error, HTTPException)
+    reason = f"{request.method} {request.url.path}: {error.detail}"
+    return await _json_error(request, Refused(reason, error.status_code))
