@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import logging
 import math
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,14 +13,10 @@ from threading import Thread
 from typing import Any
 
 from elephas_torch import cluster, preflight, slots, worker
-from elephas_torch.errors import (
-    DataError,
-    ElephasError,
-    ServerError,
-    WaitTimeout,
-    WorkerError,
-)
+from elephas_torch.epochs import Epochs
+from elephas_torch.errors import DataError, ElephasError, ServerError, WorkerError
 from elephas_torch.flat import Vectors
+from elephas_torch.gangs import Gangs
 from elephas_torch.keras.callbacks import CallbackList, TerminateOnNaN
 from elephas_torch.keras.models import Model
 from elephas_torch.keras.progress import Progress
@@ -38,10 +33,6 @@ logger = logging.getLogger(__name__)
 
 #: Seconds that workers get to end by themselves before their Spark job is cancelled.
 GRACE = 5.0
-
-#: How often workers that exchange among themselves are run, where one of them is lost each time:
-#: as often as Spark runs a task by default.
-GANGS = 4
 
 
 @dataclass(frozen=True)
@@ -88,7 +79,7 @@ class Run:
         self.source, self.model, self.options = source, model, options
         self.cluster = source.cluster
         self.hooks, self.progress = hooks, progress
-        self.epochs = _Epochs(options.workers)
+        self.epochs = Epochs(options.workers)
         self._callbacks = [c for c in hooks.callbacks if c is not hooks.history]
         self._next = options.plan.initial_epoch
         self._last: dict[str, Any] = {}
@@ -97,13 +88,8 @@ class Run:
         self._result: list[dict[str, Any]] = []
         self._error: BaseException | None = None
         self._group = f"elephas-{uuid.uuid4().hex[:12]}"
-        self._together = options.plan.exchange == "allreduce"
-        self._rates: dict[int, float] = {}
-        self._known = -1
-        self._silent = False
-        self._gang_number = 0
-        self._gang_of: dict[int, int] = {}
-        self._ending = False
+        together = options.plan.exchange == "allreduce"
+        self._gangs = Gangs(source, options.workers, options.join_timeout) if together else None
 
     def execute(self) -> list[dict[str, list[Any]]]:
         """Trains.
@@ -143,7 +129,7 @@ class Run:
             self._take_weights(client)
 
     def _take_weights(self, client: ShardedClient) -> None:
-        if self.options.optimizer.use_ema and not self._together:
+        if self.options.optimizer.use_ema and self._gangs is None:
             client.control(finalize=True)
         client.pull(self.step.flat.vectors)
 
@@ -197,7 +183,7 @@ class Run:
             plan=replace(options.plan, initial_epoch=self._next),
             timeout=max(options.round_timeout, options.join_timeout) + 30,
             beat=min(options.lease / 4, 0.5 if self.progress.verbose == 1 else 5.0),
-            gang=Gang(server.servers[0].settings) if self._together else None,
+            gang=None if self._gangs is None else Gang(server.servers[0].settings),
         )
         thread = self.cluster.thread(self._run_job, (job,))
         thread.start()
@@ -212,59 +198,16 @@ class Run:
         try:
             about = f"elephas_torch: {job.plan.epochs} epochs, {self.options.mode}"
             self.cluster.name_job(self._group, about)
-            if self._together:
-                self._result = self._gangs(job)
+            if self._gangs is not None:
+                self._result = self._gangs.results(job)
             else:
                 self._result = self.source.results(functools.partial(worker.train, job))
         except BaseException as error:
             self._error = error
 
-    def _gangs(self, job: Job) -> list[dict[str, Any]]:
-        """Runs workers that exchange among themselves; all again where one was lost.
-
-        Spark would do that itself, if the stage weren't its job's last; but here each time has
-        a number, so that none meets workers of the time before.
-        """
-        for again in range(1, GANGS + 1):
-            try:
-                found = self._gang(job)
-                lost = next((one["lost"] for one in found if "lost" in one), None)
-                if lost is None or self._ending or any("failure" in one for one in found):
-                    return found
-            except Exception as error:
-                if self._ending or not (self._silent or cluster.lost_task(error)):
-                    raise
-                lost = cluster.python_error(error)
-            if again == GANGS:
-                break
-            logger.warning(
-                "A worker was lost; all begin anew (%d of %d times): %s", again, GANGS - 1, lost
-            )
-            rates, known = dict(self._rates), self._known
-            self._gang_number, self._silent = again, False
-            assert job.gang is not None
-            job = replace(job, gang=replace(job.gang, number=again, rates=rates, known=known))
-            self._await_slots()
-        raise WorkerError(f"A worker was lost {GANGS} times, the last time so: {lost}")
-
-    def _gang(self, job: Job) -> list[dict[str, Any]]:
-        return self.source.results(functools.partial(worker.train, job), together=True)
-
-    def _await_slots(self) -> None:
-        """Waits until an executor that was lost has been replaced. Spark would wait for ever."""
-        needed, wait = self.options.workers, self.options.join_timeout
-        end = time.monotonic() + wait
-        while (slots := self.cluster.slots()) is not None and slots < needed:
-            if time.monotonic() > end or self._ending:
-                raise WaitTimeout(
-                    f"A worker was lost, and for {wait:g} s the cluster has had {slots} slots "
-                    f"for {needed} workers. Set num_workers={max(slots, 1)}, or raise "
-                    "`join_timeout`."
-                )
-            time.sleep(0.5)
-
     def _stop_job(self, server: ShardedServer, thread: Thread) -> None:
-        self._ending = True
+        if self._gangs is not None:
+            self._gangs.ending = True
         if not thread.is_alive():
             return
         try:
@@ -299,8 +242,8 @@ class Run:
             self._seen = event["number"]
             if event["kind"] == "failure":
                 self._failure = self._failure or event
-            elif event["kind"] == "join":
-                self._gang_of[event["worker"]] = event["info"].get("gang", 0)
+            elif event["kind"] == "join" and self._gangs is not None:
+                self._gangs.joined(event)
             elif event["kind"] == "expired":
                 self._note_silent(event)
             self.epochs.note(event)
@@ -308,13 +251,15 @@ class Run:
             self._end_epoch(client)
 
     def _note_silent(self, event: dict[str, Any]) -> None:
-        worker, outcome = event["worker"], "the others go on without it"
-        if self._together:
-            if self._gang_of.get(worker) != self._gang_number:
-                return  # known to be lost already
-            self._silent, outcome = True, "all begin anew"
-        logger.warning("Worker %s was silent for %s s; %s.", worker, event["lease"], outcome)
-        if self._silent:
+        gangs, outcome = self._gangs, "the others go on without it"
+        if gangs is not None:
+            if not gangs.lost(event["worker"]):
+                return  # that is known already
+            outcome = "all begin anew"
+        logger.warning(
+            "Worker %s was silent for %s s; %s.", event["worker"], event["lease"], outcome
+        )
+        if gangs is not None:
             self.cluster.cancel(self._group)
 
     def _end_epoch(self, client: ShardedClient) -> None:
@@ -330,10 +275,8 @@ class Run:
             self.hooks.on_epoch_begin(self._next)
             self.progress.begin(self._next)
         changed = _changed(model.optimizer, rate)
-        if changed is not None:
-            self._rates.setdefault(self.options.plan.initial_epoch, rate)
-            self._rates[self._next] = changed
-        self._known = self._next
+        if self._gangs is not None:
+            self._gangs.note_rate(self.options.plan.initial_epoch, rate, self._next, changed)
         if model.stop_training:
             client.control(stop=True, learning_rate=changed)
             self._next = self.options.plan.epochs
@@ -393,50 +336,6 @@ def _changed(optimizer: Optimizer, before: float) -> float | None:
             "the workers while they train. Give it to the optimizer in compile(), or set numbers."
         )
     return rate
-
-
-class _Epochs:
-    """Which workers there are, and what they reported, until an epoch is complete."""
-
-    def __init__(self, expected: int) -> None:
-        self._expected = expected
-        self._joined: set[int] = set()
-        self._active: set[int] = set()
-        self._reports: dict[int, dict[int, dict[str, Any]]] = {}
-
-    def note(self, event: dict[str, Any]) -> None:
-        """Takes an event of the server's."""
-        kind, number = event["kind"], event.get("worker")
-        if number is None:
-            return
-        if kind == "join":
-            self._joined.add(number)
-            if event["samples"]:
-                self._active.add(number)
-        elif kind == "report":
-            self._reports.setdefault(event["epoch"], {})[number] = event["summary"]
-        elif kind in ("leave", "expired", "failure"):
-            self._active.discard(number)
-        elif kind == "returned":
-            self._active.add(number)
-
-    @property
-    def over(self) -> bool:
-        """Whether all workers have come and gone."""
-        return len(self._joined) == self._expected and not self._active
-
-    def complete(self, epoch: int) -> bool:
-        """Whether all workers that are there have reported on an epoch."""
-        reported = self._reports.get(epoch, {})
-        return (
-            bool(reported)
-            and len(self._joined) == self._expected
-            and all(number in reported for number in self._active)
-        )
-
-    def reports(self, epoch: int) -> list[dict[str, Any]]:
-        """The reports on an epoch, in the workers' order."""
-        return [report for _, report in sorted(self._reports.get(epoch, {}).items())]
 
 
 def _batches_done(workers: Any, epoch: int) -> int:

@@ -17,11 +17,13 @@ import numpy as np
 import pytest
 import torch
 
-from elephas_torch import cluster, preflight, run, worker
-from elephas_torch.allreduce import AllReduce, Parted, Team, opened, own_address
+from elephas_torch import cluster, preflight, worker
+from elephas_torch.allreduce import AllReduce, Parted, Team, opened
+from elephas_torch.cluster import own_address
 from elephas_torch.errors import Diverged, Fenced, WaitTimeout, WorkerError
 from elephas_torch.exchange import Exchange
 from elephas_torch.flat import Vectors
+from elephas_torch.gangs import Gangs
 from elephas_torch.keras.batches import Samples
 from elephas_torch.keras.callbacks import LambdaCallback
 from elephas_torch.keras.constraints import MaxNorm
@@ -29,7 +31,7 @@ from elephas_torch.keras.layers import BatchNormalization, Dense, Layer
 from elephas_torch.keras.models import Sequential
 from elephas_torch.ml_model import ElephasEstimator
 from elephas_torch.optimizers import SGD, Adagrad, Adam
-from elephas_torch.parameter.client import InMemoryClient
+from elephas_torch.parameter.in_memory import InMemoryClient
 from elephas_torch.parameter.state import State
 from elephas_torch.parameter.wire import Settings
 from elephas_torch.plan import Gang, Plan
@@ -298,7 +300,7 @@ def test_rates_of_epochs_that_are_done_again():
 
 
 def test_the_address_is_the_one_that_speaks_to_the_server():
-    assert own_address("http://127.0.0.1:9") == "127.0.0.1"
+    assert own_address("127.0.0.1", 9) == "127.0.0.1"
 
 
 # Arguments
@@ -408,22 +410,21 @@ def test_after_some_losses_it_gives_up(caplog):
         return [{"worker": 0, "rows": 0, "history": {}, "lost": "Connection closed by peer"}]
 
     source = SimpleNamespace(cluster=SimpleNamespace(slots=lambda: 1), results=results)
-    options = SimpleNamespace(workers=1, plan=plan(), join_timeout=1.0)
-    hooks = SimpleNamespace(callbacks=[], history=None)
-    found = run.Run(source, network("sgd"), options, hooks, None)
-    found._rates, found._known = {0: 0.1, 2: 0.05}, 2
+    found = Gangs(source, 1, 1.0)
+    found.note_rate(0, 0.1, 1, None)
+    found.note_rate(0, 0.1, 2, 0.05)
     job = worker.Job(None, None, (), None, plan(), 1.0, 1.0, Gang(None))
     with (
         caplog.at_level(logging.WARNING),
         pytest.raises(WorkerError, match=r"lost 4 times, the last time so: Connection closed"),
     ):
-        found._gangs(job)
+        found.results(job)
     assert [one.number for one in made] == [0, 1, 2, 3]
     assert [one.known for one in made] == [-1, 2, 2, 2]
+    assert [one.rates for one in made[1:]] == [{0: 0.1, 2: 0.05}] * 3
     assert caplog.text.count("all begin anew") == 3
-    options.workers, options.join_timeout = 2, 0.1
     with pytest.raises(WaitTimeout, match=r"1 slots for 2 workers\. Set num_workers=1"):
-        found._gangs(job)
+        Gangs(source, 2, 0.1).results(job)
 
 
 class Broken(Layer):

@@ -33,7 +33,9 @@ FLOORS = [
     [
         "arguments",
         "connect",
+        "epochs",
         "frames",
+        "gangs",
         "heads",
         "inference",
         "slots",

@@ -1,0 +1,53 @@
+"""Which workers there are, and when all have reported on an epoch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Epochs:
+    """What is known of workers, and what they reported, from the server's events.
+
+    Args:
+        expected: how many workers are to join.
+    """
+
+    def __init__(self, expected: int) -> None:
+        self._expected = expected
+        self._joined: set[int] = set()
+        self._active: set[int] = set()
+        self._reports: dict[int, dict[int, dict[str, Any]]] = {}
+
+    def note(self, event: dict[str, Any]) -> None:
+        """Takes an event of the server's."""
+        kind, number = event["kind"], event.get("worker")
+        if number is None:
+            return
+        if kind == "join":
+            self._joined.add(number)
+            if event["samples"]:
+                self._active.add(number)
+        elif kind == "report":
+            self._reports.setdefault(event["epoch"], {})[number] = event["summary"]
+        elif kind in ("leave", "expired", "failure"):
+            self._active.discard(number)
+        elif kind == "returned":
+            self._active.add(number)
+
+    @property
+    def over(self) -> bool:
+        """Whether all workers have come and gone."""
+        return len(self._joined) == self._expected and not self._active
+
+    def complete(self, epoch: int) -> bool:
+        """Whether all workers that are there have reported on an epoch."""
+        reported = self._reports.get(epoch, {})
+        return (
+            bool(reported)
+            and len(self._joined) == self._expected
+            and all(number in reported for number in self._active)
+        )
+
+    def reports(self, epoch: int) -> list[dict[str, Any]]:
+        """The reports on an epoch, in the workers' order."""
+        return [report for _, report in sorted(self._reports.get(epoch, {}).items())]
