@@ -13,7 +13,6 @@ from elephas_torch.connect import context_of, is_connect, is_session
 from elephas_torch.errors import unknown, unknown_arguments
 from elephas_torch.keras.models import Model
 from elephas_torch.optimizers import Optimizer
-from elephas_torch.parameter import codec
 from elephas_torch.parameter.wire import MODES
 from elephas_torch.plan import EXCHANGES
 
@@ -197,8 +196,3 @@ def checked_staleness(staleness: Any) -> str | None:
             f"updates as they are). Received: staleness={staleness!r}"
         )
     return staleness
-
-
-def checked_compression(compression: Any) -> str | tuple[str, float] | None:
-    """Returns it, with the share of "topk"; raises ValueError where there is no such."""
-    return codec.checked(compression)

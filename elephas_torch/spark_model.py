@@ -36,6 +36,7 @@ from elephas_torch.keras.results import in_order, results, to_classes
 from elephas_torch.keras.serialization import check_custom_objects
 from elephas_torch.optimizers import Optimizer
 from elephas_torch.optimizers.base import positive
+from elephas_torch.parameter import codec
 from elephas_torch.plan import Plan
 from elephas_torch.run import Options, Run
 from elephas_torch.sources import Source, as_it_is, of_rdd
@@ -128,7 +129,7 @@ class SparkModel:
         self.num_shards = int(given["num_shards"])
         check_flag("overlap", given["overlap"])
         self.overlap = bool(given["overlap"])
-        self.compression = arguments.checked_compression(given["compression"])
+        self.compression = codec.checked(given["compression"])
         arguments.check_exchange(
             self.exchange, self.mode, self.overlap, self.num_shards, self.compression
         )

@@ -5,8 +5,7 @@ Follows https://spark.apache.org/docs/latest/api/python/reference/pyspark.ml.htm
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
@@ -24,22 +23,12 @@ from pyspark.ml.param.shared import (
     HasWeightCol,
 )
 
-from elephas_torch import arguments, memory
-from elephas_torch.errors import unknown
-from elephas_torch.frames import INVALID, Columns
-from elephas_torch.keras import optimizers as keras_optimizers
-from elephas_torch.keras.arguments import (
-    check_class_weight,
-    check_flag,
-    check_share,
-    check_whole,
-)
-from elephas_torch.keras.callbacks import Callback
-from elephas_torch.keras.models import Model
+from elephas_torch import arguments
+from elephas_torch.frames import Columns
 from elephas_torch.keras.serialization import check_custom_objects
+from elephas_torch.ml import checks
 from elephas_torch.ml.naming import Named
-from elephas_torch.optimizers import Optimizer
-from elephas_torch.optimizers.base import not_negative, positive
+from elephas_torch.parameter import codec
 
 #: Params whose values are Python code or hold it: no file can keep them.
 CODE = ("callbacks", "customObjects", "initialModel", "modelBuilder")
@@ -53,167 +42,11 @@ def _param(name: str, doc: str, convert: Callable[[Any], Any]) -> Param[Any]:
     return Param(Params._dummy(), name, doc, typeConverter=partial(_optional, convert))
 
 
-# Converters are functions of a module, and no closures: stages are pickled with their params.
+# A function of a module, and no closure: stages are pickled with their params.
 
 
 def _optional(convert: Callable[[Any], Any], value: Any) -> Any:
     return None if value is None else convert(value)
-
-
-def _as_it_is(value: Any) -> Any:
-    # Names may be of custom objects, which may be set later: `fit` looks them up.
-    return value
-
-
-def _whole(name: str, value: Any, least: int = 1) -> int:
-    check_whole(name, value, least)
-    return int(value)
-
-
-def _flag(name: str, value: Any) -> bool:
-    check_flag(name, value)
-    return bool(value)
-
-
-def _seconds(name: str, value: Any) -> float:
-    return float(positive("SparkModel", name, value))
-
-
-def _rate(value: Any) -> float:
-    return float(not_negative("SparkModel", "learningRate", value))
-
-
-def _share(value: Any) -> float:
-    check_share("validationSplit", value)
-    return float(value)
-
-
-def _text(name: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"`{name}` must be a string. Received: {name}={value!r}")
-    return value
-
-
-def _size(value: Any) -> Any:
-    memory.parsed(value)
-    return value
-
-
-def column_names(value: Any) -> list[str]:
-    """Returns a list of columns' names; raises TypeError where it is none."""
-    listed = isinstance(value, list | tuple) and value
-    if not listed or not all(isinstance(one, str) for one in value):
-        raise TypeError(
-            "`featuresCols` must be a list of columns' names, such as ['age', 'height']. "
-            f"Received: featuresCols={value!r}"
-        )
-    return list(value)
-
-
-def _invalid(value: Any) -> str:
-    if value not in INVALID:
-        raise unknown("handleInvalid", value, INVALID)
-    return str(value)
-
-
-def _verbose(value: Any) -> Any:
-    if value not in (0, 1, 2, "auto"):
-        raise ValueError(f"`verbose` must be 0, 1, 2 or 'auto'. Received: verbose={value!r}")
-    return value if value == "auto" else int(value)
-
-
-def _arguments(value: Any) -> dict[str, Any]:
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise TypeError(f"`modelParams` must be a dict by names. Received: modelParams={value!r}")
-    return dict(value)
-
-
-def _model(value: Any) -> Model:
-    if not isinstance(value, Model):
-        raise TypeError(
-            "`model` must be a model of elephas_torch.keras, such as a Sequential; a torch module "
-            "is wrapped with Model.from_torch(module, input_shape=…). "
-            f"Received: model={value!r} (of type {type(value).__name__})"
-        )
-    return value
-
-
-def _builder(value: Any) -> Any:
-    if isinstance(value, str):  # a registered function's name, which a saved grid can hold
-        return value
-    if not callable(value) or isinstance(value, Model):
-        raise TypeError(
-            "`modelBuilder` must be a function that returns a model; a model itself goes with "
-            f"`model`. Received: modelBuilder={value!r}"
-        )
-    return value
-
-
-def _initial(value: Any) -> Any:
-    if not isinstance(value, Model) and not isinstance(getattr(value, "model", None), Model):
-        raise TypeError(
-            "`initialModel` must be a fitted model, or a model of elephas_torch.keras. "
-            f"Received: initialModel={value!r}"
-        )
-    return value
-
-
-def _model_json(value: Any) -> str:
-    """A model's config as JSON text."""
-    text = json.dumps(value) if isinstance(value, Mapping) else value
-    try:
-        found = json.loads(text)
-    except (TypeError, ValueError):
-        found = None
-    if not isinstance(found, dict) or "class_name" not in found:
-        raise ValueError(
-            "`kerasModelConfig` must be what model.to_json() gives. "
-            f"Received: kerasModelConfig={str(value)[:80]!r}"
-        )
-    return str(text)
-
-
-def _server_optimizer(value: Any) -> Optimizer | None:
-    return arguments.checked_optimizer(_whole_config(value))
-
-
-def _compiled_optimizer(value: Any) -> Any:
-    value = _whole_config(value)
-    keras_optimizers.get(value)  # raises where there is no such
-    return value
-
-
-def _whole_config(value: Any) -> Any:
-    """A description of an optimizer; of elephas's time `optimizer.get_config()`, with its name."""
-    if not isinstance(value, Mapping) or "class_name" in value or "name" not in value:
-        return value
-    return {"class_name": value["name"], "config": {k: v for k, v in value.items() if k != "name"}}
-
-
-def _class_weight(value: Any) -> dict[int, float]:
-    if isinstance(value, Mapping):  # JSON has only strings as keys
-        value = {_number(key): weight for key, weight in value.items()}
-    check_class_weight(value)
-    return {int(number): float(weight) for number, weight in value.items()}
-
-
-def _number(key: Any) -> Any:
-    return int(key) if isinstance(key, str) and key.isdigit() else key
-
-
-def _callbacks(value: Any) -> list[Callback]:
-    several = list(value) if isinstance(value, list | tuple) else [value]
-    for one in several:
-        if not isinstance(one, Callback):
-            raise TypeError(
-                "`callbacks` must be callbacks of elephas_torch.keras.callbacks. "
-                f"Received: callbacks={value!r}"
-            )
-    return several
-
-
-def _staleness(value: Any) -> str | None:
-    return arguments.checked_staleness(value)
 
 
 class Features(Named, HasFeaturesCol, HasLabelCol, HasPredictionCol, HasHandleInvalid):
@@ -223,17 +56,17 @@ class Features(Named, HasFeaturesCol, HasLabelCol, HasPredictionCol, HasHandleIn
         "featuresCols",
         "names of several features columns, in place of featuresCol: for a model of one input "
         "numeric columns that make one row, for a model of several inputs a column for each.",
-        column_names,
+        checks.column_names,
     )
     handleInvalid = _param(
         "handleInvalid",
         "what to do with rows that have null (or NaN) in a column that is read: 'error' counts "
         "them and raises, 'skip' leaves them out, 'keep' takes NaN as features.",
-        _invalid,
+        checks.invalid,
     )
     inferenceBatchSize = _param(
         "inferenceBatchSize", "rows that the fitted model computes at once.",
-        partial(_whole, "inferenceBatchSize"),
+        partial(checks.whole, "inferenceBatchSize"),
     )  # fmt: skip
     customObjects = _param(
         "customObjects",
@@ -279,7 +112,7 @@ class Classes(Named, HasProbabilityCol, HasRawPredictionCol, HasThresholds):
     predictClasses = _param(
         "predictClasses",
         "True: predictionCol has the class. False: the model's outputs, an array, as elephas's.",
-        partial(_flag, "predictClasses"),
+        partial(checks.flag, "predictClasses"),
     )
 
     def __init__(self) -> None:
@@ -293,43 +126,45 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
     model = _param(
         "model",
         "a model of elephas_torch.keras. A copy is trained: each fit starts from its weights.",
-        _model,
+        checks.model,
     )
     modelBuilder = _param(
         "modelBuilder",
         "a function that returns a model, called at each fit. It gets the params that it has "
         "arguments for, by any of their names, and modelParams; or all params, as a dict, where "
         "its one argument has another name. A string is the name that it is registered under.",
-        _builder,
+        checks.builder,
     )
-    modelParams = _param("modelParams", "arguments of modelBuilder's, by name.", _arguments)
+    modelParams = _param(
+        "modelParams", "arguments of modelBuilder's, by name.", checks.model_params
+    )
     kerasModelConfig = _param(
-        "kerasModelConfig", "the model as JSON: what model.to_json() gives.", _model_json
+        "kerasModelConfig", "the model as JSON: what model.to_json() gives.", checks.model_json
     )
     initialModel = _param(
-        "initialModel", "a fitted model, whose weights training starts from.", _initial
+        "initialModel", "a fitted model, whose weights training starts from.", checks.initial
     )
     epochs = _param("epochs", "times that the rows are gone through; also maxIter.",
-                    partial(_whole, "epochs"))  # fmt: skip
-    batchSize = _param("batchSize", "rows a step and worker.", partial(_whole, "batchSize"))
+                    partial(checks.whole, "epochs"))  # fmt: skip
+    batchSize = _param("batchSize", "rows a step and worker.", partial(checks.whole, "batchSize"))
     learningRate = _param(
         "learningRate",
         "of the optimizer that gradients go to: in place of the compiled one's (or, with "
         "frequency 'batch' and `optimizer`, of that one's).",
-        _rate,
+        checks.rate,
     )
-    loss = _param("loss", "a loss, in place of the compiled one.", _as_it_is)
-    metrics = _param("metrics", "metrics, in place of the compiled ones.", _as_it_is)
+    loss = _param("loss", "a loss, in place of the compiled one.", checks.as_it_is)
+    metrics = _param("metrics", "metrics, in place of the compiled ones.", checks.as_it_is)
     optimizer = _param(
         "optimizer",
         "what the parameter server steps with: a name, an object or a config. Default: with "
         "frequency 'batch' the compiled one, else plain averaging.",
-        _server_optimizer,
+        checks.server_optimizer,
     )
     optimizerConfig = _param(
         "optimizerConfig",
         "an optimizer to compile the model with: a name, a config or an object.",
-        _compiled_optimizer,
+        checks.compiled_optimizer,
     )
     mode = _param("mode", "'asynchronous', 'synchronous' or 'hogwild'.", arguments.checked_mode)
     frequency = _param(
@@ -352,29 +187,29 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
     validationSplit = _param(
         "validationSplit",
         "the share of rows, each partition's last ones, to validate with.",
-        _share,
+        checks.share,
     )
     shuffle = _param(
-        "shuffle", "each epoch takes the rows in a new order.", partial(_flag, "shuffle")
+        "shuffle", "each epoch takes the rows in a new order.", partial(checks.flag, "shuffle")
     )
     classWeight = _param(
-        "classWeight", "class number -> weight of its rows in the loss.", _class_weight
+        "classWeight", "class number -> weight of its rows in the loss.", checks.class_weight
     )
     categoricalLabels = _param(
         "categoricalLabels",
         "True: the label column has class numbers; where a row has several labels, arrays of "
         "them. Default: told by the loss.",
-        partial(_flag, "categoricalLabels"),
+        partial(checks.flag, "categoricalLabels"),
     )
     nbClasses = _param(
         "nbClasses",
         "number of classes. Default: the model's outputs.",
-        partial(_whole, "nbClasses"),
+        partial(checks.whole, "nbClasses"),
     )
     callbacks = _param(
-        "callbacks", "callbacks; they run on the driver at the ends of epochs.", _callbacks
+        "callbacks", "callbacks; they run on the driver at the ends of epochs.", checks.callbacks
     )
-    verbose = _param("verbose", "0 silent, 1 a bar, 2 a line an epoch, 'auto'.", _verbose)
+    verbose = _param("verbose", "0 silent, 1 a bar, 2 a line an epoch, 'auto'.", checks.verbose)
     seed = _param(
         "seed",
         "of the order of batches and of dropout. Default: drawn at each fit.",
@@ -383,46 +218,50 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
     staleness = _param(
         "staleness",
         "'scale' divides an asynchronous update by the versions it missed plus 1; None doesn't.",
-        _staleness,
+        arguments.checked_staleness,
     )
     memory = _param(
         "memory",
         "what a worker's rows may take of its memory: '512m', '2g'; more goes to its disk.",
-        _size,
+        checks.memory_size,
     )
     compression = _param(
         "compression",
         "'bf16', 'int8', 'topk' or ('topk', share): in how many bytes updates and weights travel. "
         "Default: as float32.",
-        arguments.checked_compression,
+        codec.checked,
     )
     sharedMemory = _param(
         "sharedMemory",
         "whether workers on the server's machine exchange by memory that they share with it.",
-        partial(_flag, "sharedMemory"),
+        partial(checks.flag, "sharedMemory"),
     )
     overlap = _param(
         "overlap",
         "whether workers compute while their updates are on the way.",
-        partial(_flag, "overlap"),
+        partial(checks.flag, "overlap"),
     )
     numShards = _param(
         "numShards",
         "server processes that hold a piece of the weights each.",
-        partial(_whole, "numShards"),
+        partial(checks.whole, "numShards"),
     )
     port = _param("port", "of the parameter server; 0: a free one.", arguments.checked_port)
-    host = _param("host", "the driver's address that executors reach.", partial(_text, "host"))
+    host = _param(
+        "host", "the driver's address that executors reach.", partial(checks.text, "host")
+    )
     joinTimeout = _param(
         "joinTimeout", "seconds that the first round waits for all workers.",
-        partial(_seconds, "joinTimeout"),
+        partial(checks.seconds, "joinTimeout"),
     )  # fmt: skip
     roundTimeout = _param(
         "roundTimeout", "seconds that a worker waits for the others of its round.",
-        partial(_seconds, "roundTimeout"),
+        partial(checks.seconds, "roundTimeout"),
     )  # fmt: skip
     lease = _param(
-        "lease", "seconds of silence after which a worker is left out.", partial(_seconds, "lease")
+        "lease",
+        "seconds of silence after which a worker is left out.",
+        partial(checks.seconds, "lease"),
     )
 
     _NOT_GIVEN: ClassVar[tuple[str, ...]] = (
