@@ -401,3 +401,22 @@ assert [type(one).__name__ for one in unfitted] == ["Binarizer", "ElephasEstimat
 assert unfitted[1].uid == best.getEstimator().uid
 spark.stop()
 """
+
+
+def test_on_another_file_system_of_hadoop_s(spark, tmp_path):
+    """Hadoop's view of mounted file systems: like hdfs and s3a it isn't the local one."""
+    conf = spark.sparkContext._jsc.hadoopConfiguration()
+    conf.set("fs.viewfs.mounttable.tests.link./models", f"file://{tmp_path}")
+    stage, path = fitted(), "viewfs://tests/models/a"
+    stage.save(path)
+    with pytest.raises(FileExistsError, match="overwrite"):
+        stage.save(path)
+    stage.write().overwrite().save(path)
+    assert os.listdir(tmp_path) == ["a"]
+    found = ElephasClassificationModel.load(path)
+    assert found.uid == stage.uid
+    assert all(np.array_equal(a, b) for a, b in zip(found.weights, stage.weights, strict=True))
+    PipelineModel(stages=[stage]).save("viewfs://tests/models/pipeline")
+    assert PipelineModel.load("viewfs://tests/models/pipeline").stages[0].uid == stage.uid
+    with pytest.raises(FileNotFoundError, match="viewfs://tests/models/none"):
+        ElephasClassificationModel.load("viewfs://tests/models/none")
