@@ -123,7 +123,8 @@ def _calls(link: Any, worker: int, floats: int) -> tuple[Callable[[], Any], ...]
 
     def exchange() -> None:
         push = Push(worker, 0, next(seq), version[0], samples=1, epoch=0, last=False)
-        version[0] = link.exchange(push, update, into).version
+        # As a worker does with large vectors: what needn't be copied isn't.
+        version[0] = link.borrow(push, update, into)[0].version
 
     return functools.partial(link.pull, into), exchange
 

@@ -21,7 +21,11 @@ OURS: dict[str, dict[str, Any]] = {
 } | {
     f"{mode} batch, HTTP": {"mode": mode, "frequency": "batch", "shared_memory": False}
     for mode in MODES
-}
+} | {
+    "synchronous batch, all-reduce": {
+        "mode": "synchronous", "frequency": "batch", "exchange": "allreduce",
+    },
+}  # fmt: skip
 LOOPS, HOGWILD, DDP = "two plain loops", "torch hogwild", "DDP by TorchDistributor"
 ELEPHAS, SPARKTORCH = "elephas", "sparktorch"
 #: What the issue of speed asks for, of the MLP.
@@ -60,7 +64,8 @@ def suite(arguments: Any, others: peers.Peers) -> Iterator[Group]:
             libraries = _libraries(others, short)
             group.left_out |= others.missing(ELEPHAS, SPARKTORCH)
             yield group
-            ours = _ours(rdd, short, [one for one in wanted if not one.endswith((" 8", "HTTP"))])
+            plain = [one for one in wanted if not one.endswith((" 8", "HTTP", "all-reduce"))]
+            ours = _ours(rdd, short, plain)
             if libraries and ours:
                 measures = ours | libraries
                 yield take("other libraries", next(iter(ours)), measures, elephas_goals())
