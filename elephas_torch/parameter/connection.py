@@ -44,6 +44,8 @@ class Connection:
         self._buffer = bytearray(_HEAD_BYTES)
         self._view = memoryview(self._buffer)
         self._rest = self._view[:0]
+        self._sent: tuple[tuple[str, str, int], bytes] = (("", "", 0), b"")
+        self._known: tuple[bytes, Head] = (b"", Head(0, 0))
 
     def request(
         self, line: str, headers: str = "", body: Sequence[memoryview | bytes] = ()
@@ -63,8 +65,7 @@ class Connection:
             WaitTimeout: no answer within the timeout.
         """
         length = sum(len(one) for one in body)
-        sized = f"content-length: {length}\r\n" if body or not line.startswith("GET") else ""
-        head = f"{line} HTTP/1.1\r\n{sized}{headers}".encode() + self._common + b"\r\n"
+        head = self._head(line, headers, length)
         try:
             return self._exchange(head, body)
         except ConnectionError:
@@ -78,6 +79,15 @@ class Connection:
                 f"host {socket.gethostname()}. It was stopped, or it crashed: the driver's "
                 "output says why."
             ) from error
+
+    def _head(self, line: str, headers: str, length: int) -> bytes:
+        """The head of a request; one push is like the other."""
+        asked = (line, headers, length)
+        if self._sent[0] != asked:
+            sized = f"content-length: {length}\r\n" if length or not line.startswith("GET") else ""
+            head = f"{line} HTTP/1.1\r\n{sized}{headers}".encode() + self._common + b"\r\n"
+            self._sent = asked, head
+        return self._sent[1]
 
     def read(self, length: int) -> bytes:
         """Reads so many bytes of the body."""
@@ -146,7 +156,10 @@ class Connection:
                 raise ConnectionResetError("closed without an answer")
             have += got
         self._rest = self._view[end + 4 : have]
-        return self._parsed(bytes(self._view[:end]))
+        head = bytes(self._view[:end])
+        if head != self._known[0]:
+            self._known = head, self._parsed(head)
+        return self._known[1]
 
     def _parsed(self, head: bytes) -> Head:
         lowered = head.lower()

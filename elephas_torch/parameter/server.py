@@ -194,7 +194,9 @@ class Application:
         else:
             message = plain(await self.run(self.state.pull))
         self.state.counts["pulls"] += 1
-        await respond(send, self._response(message))
+        response = self._response(message)
+        tagged = [*response.headers, (b"etag", b'"%d"' % message.reply.version)]
+        await respond(send, response._replace(headers=tagged))
 
     def _placed(self, answer: wire.Answer, place: bytes) -> Response:
         body = wire.pack_reply(answer.reply, self.sizes) + place
@@ -218,7 +220,6 @@ class Application:
         headers = [
             (b"content-type", b"application/octet-stream"),
             (b"content-length", b"%d" % length),
-            (b"etag", b'"%d"' % message.reply.version),
         ]
         return Response(200, headers, [message.head(self.sizes), *message.pieces])
 
