@@ -126,6 +126,12 @@ def _clients(arguments: argparse.Namespace, _: peers.Peers) -> Iterable[Group]:
     return clients.suite(arguments)
 
 
+def _star(arguments: argparse.Namespace, _: peers.Peers) -> Iterable[Group]:
+    from benchmarks import star
+
+    return star.suite(arguments)
+
+
 def _rows(arguments: argparse.Namespace, _: peers.Peers) -> Iterable[Group]:
     from benchmarks import growth
 
@@ -145,6 +151,7 @@ SUITES: dict[str, Callable[[argparse.Namespace, peers.Peers], Iterable[Group]]] 
     "spark": _spark,
     "exchange": _exchange,
     "clients": _clients,
+    "star": _star,
     "rows": _rows,
     "profile": _profile,
 }

@@ -57,7 +57,7 @@ def ways(megabytes: float) -> Iterator[dict[str, dict[str, Measure]]]:
         source, target = np.zeros(floats, np.float32), np.zeros(floats, np.float32)
         pulls = {TCP: pull_tcp, MEMCPY: functools.partial(_copy, source, target, 1)}
         both = {TCP: exchange_tcp, MEMCPY: functools.partial(_copy, source, target, 2)}
-        server = stack.enter_context(_server(floats))
+        server = stack.enter_context(server_of(floats))
         for worker, path in enumerate(PATHS):
             client = stack.enter_context(Client(server.url, server.token))
             client.join(worker, 0, samples=1)
@@ -96,10 +96,12 @@ def vectors(floats: int) -> Vectors:
     return Vectors(torch.zeros(floats), torch.zeros(0), torch.zeros(0, dtype=torch.int64))
 
 
-def _server(floats: int) -> ServerProcess:
+def server_of(floats: int, compression: Any = None) -> ServerProcess:
+    """A server of so many parameters, to be started."""
     initial = vectors(floats)
     rule = optimizers.serialize(optimizers.SGD(0.1))
-    return ServerProcess(Settings("asynchronous", initial.sizes, rule), initial)
+    settings = Settings("asynchronous", initial.sizes, rule, compression=compression)
+    return ServerProcess(settings, initial)
 
 
 def linked(client: Client, path: str, worker: int, floats: int) -> Any:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from benchmarks import ddp, elephas_peer, frames, loops, networks, peers
+from benchmarks import barest, ddp, elephas_peer, frames, loops, networks, peers
 from benchmarks.groups import ACCURACY, RATE, WHOLE, Column, Goal, Group, Measure, in_turn
 from benchmarks.loops import WORKERS, Work
 
@@ -27,6 +27,7 @@ OURS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 LOOPS, HOGWILD, DDP = "two plain loops", "torch hogwild", "DDP by TorchDistributor"
+BAREST = "barest TCP exchange"
 ELEPHAS, SPARKTORCH = "elephas", "sparktorch"
 #: What the issue of speed asks for, of the MLP.
 GOALS = [
@@ -34,6 +35,7 @@ GOALS = [
     Goal("asynchronous epoch", LOOPS, least=0.9),
     Goal("hogwild batch", HOGWILD, least=0.9),
     Goal("asynchronous batch, HTTP", LOOPS, least=0.6),
+    Goal("asynchronous batch, HTTP", BAREST, least=0.9),
     Goal("synchronous batch", DDP, least=2.0),
     Goal("synchronous batch", DDP, "whole", least=2.0),
 ]
@@ -56,12 +58,13 @@ def suite(arguments: Any, others: peers.Peers) -> Iterator[Group]:
             ours = _ours(rdd, work, wanted)
             theirs: dict[str, Measure] = {
                 **loops.measures(processes, work),
+                BAREST: functools.partial(barest.fit, processes, work),
                 DDP: functools.partial(ddp.fit, work),
             }
             theirs = {one: peers.excused(measure) for one, measure in theirs.items()}
             group = take("torch", LOOPS, theirs | ours, GOALS)
             short = work._replace(epochs=max(work.epochs // 2, 2))
-            libraries = _libraries(others, short)
+            libraries = _libraries(others, short, arguments.only)
             group.left_out |= others.missing(ELEPHAS, SPARKTORCH)
             yield group
             plain = [one for one in wanted if not one.endswith((" 8", "HTTP", "all-reduce"))]
@@ -111,7 +114,9 @@ def fit(rdd: Any, work: Work, **how: Any) -> dict[str, float]:
     }
 
 
-def _libraries(others: peers.Peers, work: Work) -> dict[str, Callable[[], dict[str, float]]]:
+def _libraries(
+    others: peers.Peers, work: Work, only: list[str]
+) -> dict[str, Callable[[], dict[str, float]]]:
     found: dict[str, Measure] = {}
     if peer := others.get(ELEPHAS, "elephas"):
         for name, how in elephas_peer.MODES.items():
@@ -119,7 +124,8 @@ def _libraries(others: peers.Peers, work: Work) -> dict[str, Callable[[], dict[s
     if peer := others.get(SPARKTORCH, "sparktorch"):
         for mode in ("synchronous", "hogwild"):
             found[f"{SPARKTORCH} {mode}"] = functools.partial(_asked, peer, work, {"mode": mode})
-    return found
+    theirs = [name for name in only or [] if name.startswith((ELEPHAS, SPARKTORCH))]
+    return {name: take for name, take in found.items() if not theirs or name in theirs}
 
 
 def _asked(peer: peers.Peer, work: Work, how: dict[str, Any]) -> dict[str, float]:

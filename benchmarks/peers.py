@@ -20,7 +20,7 @@ from typing import Any
 
 ROOT = str(Path(__file__).resolve().parent.parent)
 #: Seconds until a peer that doesn't answer is ended.
-PATIENCE = 1800.0
+PATIENCE = 600.0
 #: Modules of the peers that may have a Python of their own, by the name that `--python` takes.
 NAMES = ("keras", "elephas", "sparktorch")
 KERAS = {"Keras on torch": "torch", "Keras on TensorFlow": "tensorflow"}
@@ -54,15 +54,19 @@ class Peer:
         patience: float = PATIENCE,
     ) -> None:
         python = python or sys.executable
-        self._patience = patience
+        self._patience, self._command = patience, [python, "-m", module]
+        self._environment = {"PYTHONPATH": ROOT, "PYSPARK_PYTHON": python, **(environment or {})}
+        self._start()
+
+    def _start(self) -> None:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `close`)
         self._process: Any = subprocess.Popen(
-            [python, "-m", module],
+            self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
             text=True,
-            env={**os.environ, "PYTHONPATH": ROOT, "PYSPARK_PYTHON": python, **(environment or {})},
+            env={**os.environ, **self._environment},
             start_new_session=True,
         )
         try:
@@ -72,11 +76,15 @@ class Peer:
             raise
 
     def ask(self, **request: Any) -> dict[str, Any]:
-        """What it answers.
+        """What it answers. One that has ended, as after a request that it didn't answer in time, is
+        started again first.
 
         Raises:
             Failed: it answered with an error, ended, or took longer than its patience.
         """
+        if self._process.poll() is not None:
+            self.close()
+            self._start()
         try:
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
@@ -98,6 +106,7 @@ class Peer:
         if not select.select([self._process.stdout], [], [], self._patience)[0]:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
             raise Failed(f"no answer within {self._patience:g} s")
         line = self._process.stdout.readline()
         if not line:

@@ -16,7 +16,7 @@ def calls(size: int) -> Iterator[tuple[Callable[[], Any], Callable[[], Any]]]:
     ours, theirs = spawn.Pipe()
     process = spawn.Process(target=answer, args=(size, theirs), daemon=True)
     process.start()
-    connection = _no_delay(socket.create_connection(("127.0.0.1", ours.recv())))
+    connection = no_delay(socket.create_connection(("127.0.0.1", ours.recv())))
     sent, received = memoryview(bytearray(size)), memoryview(bytearray(size))
 
     def pull() -> None:
@@ -40,7 +40,7 @@ def answer(size: int, pipe: Any) -> None:
     kept, got, order = (memoryview(bytearray(length)) for length in (size, size, 1))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         pipe.send(listener.getsockname()[1])
-        connection = _no_delay(listener.accept()[0])
+        connection = no_delay(listener.accept()[0])
     with connection:
         while connection.recv_into(order):
             if order[0] == ord("u"):
@@ -66,6 +66,7 @@ def send(connection: socket.socket, parts: list[memoryview]) -> None:
             left[0] = left[0][sent:]
 
 
-def _no_delay(connection: socket.socket) -> socket.socket:
+def no_delay(connection: socket.socket) -> socket.socket:
+    """The same, so that small messages leave at once."""
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection

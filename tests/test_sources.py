@@ -1,8 +1,9 @@
 """Tasks on DataFrames' Arrow batches."""
 
+import numpy as np
 import pytest
 
-from elephas_torch import frames
+from elephas_torch import SparkModel, frames
 from elephas_torch.keras import layers
 from elephas_torch.keras.models import Sequential
 from elephas_torch.sources import BATCH
@@ -62,3 +63,21 @@ def test_row_bytes_of_unknown_rows_are_few():
     several = frames.arrow.Field("a, b, c", ("a", "b", "c"), "number")
     assert several.row_bytes == 24
     assert frames.arrow.Field("x", ("x0",), "array", (None, 3)).row_bytes == 24
+
+
+def test_persisted_rows_are_made_once(spark_context):
+    made = spark_context.accumulator(0)
+
+    def row(number):
+        made.add(1)
+        return np.full(4, number / 40, np.float32), 0.5
+
+    rows = spark_context.parallelize(range(40), 2).map(row)
+    model = Sequential([layers.Input((4,)), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    for persisted, times in ((rows, 2), (rows.persist(), 1)):
+        before = made.value
+        for _ in range(2):
+            SparkModel(model, num_workers=2).fit(persisted, epochs=2, verbose=0)
+        assert made.value - before == 40 * times
+    rows.unpersist()

@@ -16,6 +16,9 @@ from elephas_torch.errors import Refused
 from elephas_torch.flat import Vectors
 from elephas_torch.optimizers import SGD, Optimizer
 
+#: Elements of which three vectors stay in a processor's cache.
+_CACHED = 1 << 20
+
 
 # u = sum(n_i u_i) / sum(n_i)
 def mean_(updates: Sequence[Tensor], samples: Sequence[int]) -> Tensor:
@@ -42,6 +45,23 @@ def scale_(update: Tensor, tau: int) -> Tensor:
 def plain_sgd(w: Tensor, update: Tensor, lr: float, tau: int, out: Tensor) -> None:
     """Scales an update and steps with it, in one pass; `out` may be `w`."""
     torch.add(w, update, alpha=-lr / (tau + 1), out=out)
+
+
+def plain_sgd_if_finite(w: Tensor, update: Tensor, lr: float, tau: int, out: Tensor) -> bool:
+    """The same, with a look at the update while it is in the processor's cache; `out` isn't `w`.
+
+    Returns:
+        Whether the update was finite; where it wasn't, `out` has nothing of worth.
+    """
+    if len(w) <= _CACHED:
+        plain_sgd(w, update, lr, tau, out)
+        return is_finite(update)
+    total = 0.0
+    for first in range(0, len(w), _CACHED):
+        piece = slice(first, first + _CACHED)
+        total += float(update[piece].sum())
+        plain_sgd(w[piece], update[piece], lr, tau, out[piece])
+    return math.isfinite(total) or is_finite(update)
 
 
 def is_plain_sgd(optimizer: Optimizer) -> bool:
@@ -82,10 +102,14 @@ def check_finite(update: Vectors) -> None:
     """Raises Refused where the update has a NaN or an infinite number."""
     for name, vector in (("parameters", update.parameters), ("state", update.state)):
         if vector.numel() and not is_finite(vector):
-            bad = int((~torch.isfinite(vector)).sum())
-            raise Refused(
-                f"The update is non-finite: {bad} of {vector.numel()} elements of its {name} are "
-                "NaN or infinite, so nothing was applied. Training has most likely diverged: "
-                "lower the learning rate, clip gradients (clipnorm=1.0), or look for NaN in the "
-                "data."
-            )
+            raise non_finite(name, vector)
+
+
+def non_finite(name: str, vector: Tensor) -> Refused:
+    """The error that says so."""
+    bad = int((~torch.isfinite(vector)).sum())
+    return Refused(
+        f"The update is non-finite: {bad} of {vector.numel()} elements of its {name} are NaN or "
+        "infinite, so nothing was applied. Training has most likely diverged: lower the learning "
+        "rate, clip gradients (clipnorm=1.0), or look for NaN in the data."
+    )

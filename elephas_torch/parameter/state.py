@@ -110,7 +110,10 @@ class State:
             Fenced: a newer attempt has joined.
         """
         try:
-            rules.check_finite(update)
+            if self._rounds or not self.weights.checks:
+                rules.check_finite(update)
+            elif update.state.numel():
+                rules.check_finite(update._replace(parameters=update.parameters[:0]))
             with self._lock:
                 worker = self._admit(push)
                 known = self._known(worker, push)
@@ -119,6 +122,8 @@ class State:
                     future = self._waiting(worker.pending)
                     if self._rounds:
                         self._rounds.add(worker, worker.pending, update)
+            if known is None and not self._rounds:
+                self._apply(worker, update)
         except Refused:
             self.counts["refused"] += 1
             raise
@@ -127,8 +132,6 @@ class State:
             return known
         if self._rounds:
             self._settle_rounds()
-        else:
-            self._apply(worker, update)
         return future
 
     def push_shared(self, push: Push) -> Future[Answer]:
@@ -424,6 +427,9 @@ class State:
         assert pending is not None
         try:
             version, body, stale = self.weights.step(pending.push, update)
+        except Refused as error:
+            _fail_all(self._given_up([worker]), error)
+            raise
         except Exception as error:
             self._undo([worker], error)
             return
@@ -484,12 +490,16 @@ class State:
                 settle(future, answer)
 
     def _undo(self, workers: list[Worker], error: Exception) -> None:
+        reason = f"The server's optimizer raised {type(error).__name__}: {error}"
+        _fail_all(self._given_up(workers), ServerError(reason))
+
+    def _given_up(self, workers: list[Worker]) -> list[Future[Answer]]:
+        """Those who wait for an update that can't be applied; it may be sent again."""
         with self._lock:
             futures = [f for w in workers if w.pending for f, _ in w.pending.waiting]
             for worker in workers:
                 worker.pending = None
-        reason = f"The server's optimizer raised {type(error).__name__}: {error}"
-        _fail_all(futures, ServerError(reason))
+        return futures
 
     def _epochs_closed(self) -> range:
         active = self.ledger.active()

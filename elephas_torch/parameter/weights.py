@@ -125,6 +125,11 @@ class Weights:
         """Counts the updates."""
         return self._version if self.board is None else self.board.version
 
+    @property
+    def checks(self) -> bool:
+        """Whether `step` looks by itself whether the update's parameters are finite."""
+        return not self._in_place and rules.is_plain_sgd(self.optimizer)
+
     def snapshot(self) -> tuple[int, memoryview]:
         """Returns a version and its vectors as memory that never changes."""
         with self._guard:
@@ -144,6 +149,9 @@ class Weights:
         """Applies one worker's update at once; returns version, snapshot and staleness.
 
         The update's memory may be overwritten.
+
+        Raises:
+            Refused: it isn't finite, where it is this that `checks`; nothing was applied.
         """
         with self._guard:
             stale = self.version - push.base_version
@@ -207,9 +215,13 @@ class Weights:
 
     def _step(self, new: Vectors, update: Tensor, stale: int) -> None:
         old = self.vectors.parameters
-        if rules.is_plain_sgd(self.optimizer):
+        if self.checks:
             rate = self.optimizer.learning_rate
-            rules.plain_sgd(old, update, rate, stale, new.parameters)
+            if not rules.plain_sgd_if_finite(old, update, rate, stale, new.parameters):
+                raise rules.non_finite("parameters", update)
+            return
+        if rules.is_plain_sgd(self.optimizer):
+            rules.plain_sgd(old, update, self.optimizer.learning_rate, stale, new.parameters)
             return
         if new is not self.vectors:
             new.parameters.copy_(old)

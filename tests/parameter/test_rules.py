@@ -54,6 +54,25 @@ def test_plain_sgd_is_scaling_and_then_a_step(tau, in_place):
     assert update.equal(before) and (tau or out.equal(stepped))
 
 
+@pytest.mark.parametrize("length", [1000, 2_500_000])
+@pytest.mark.parametrize(
+    ("spoiled", "finite"),
+    [
+        ([], True),
+        ([math.nan], False),
+        ([math.inf, -math.inf], False),
+        ([-math.inf], False),
+        ([3e38, 3e38, 3e38], True),  # whose sum isn't finite
+    ],
+)
+def test_plain_sgd_that_looks_at_what_it_takes(length, spoiled, finite):
+    w, update, out, known = (torch.randn(length) for _ in range(4))
+    update[length - len(spoiled) :] = torch.tensor(spoiled)
+    assert rules.plain_sgd_if_finite(w, update, 0.3, 2, out) is finite
+    rules.plain_sgd(w, update, 0.3, 2, known)
+    assert not finite or out.equal(known)
+
+
 @pytest.mark.parametrize(
     ("optimizer", "plain"),
     [
