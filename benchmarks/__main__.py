@@ -67,7 +67,7 @@ def parsed(command: list[str] | None = None) -> argparse.Namespace:
         "--networks", nargs="+", choices=list(networks.NETWORKS), default=["MLP"],
         metavar="NETWORK", help=f"of spark and profile: {', '.join(networks.NETWORKS)}",
     )  # fmt: skip
-    add("--only", nargs="+", metavar="NAME", help="of spark: of SparkModel these alone")
+    add("--only", nargs="+", metavar="NAME", help="of spark: these alone")
     add("--largest", type=int, default=1_000_000, help="of rows: the most rows")
     add(
         "--python", action="append", type=_python, default=[], metavar="PEER=PATH",

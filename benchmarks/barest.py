@@ -6,13 +6,13 @@ What a parameter server over TCP can reach on this machine with workers on all o
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import select
 import socket
 import time
 from typing import Any
 
-import numpy as np
 import torch
 
 from benchmarks import networks, rawtcp
@@ -22,27 +22,29 @@ from benchmarks.loops import WORKERS, Work
 HEAD = 100
 
 
-def fit(processes: Any, work: Work) -> dict[str, float]:
-    """Two workers in processes that are there, and a server in one of its own."""
+def fit(processes: Any, work: Work, workers: int = WORKERS) -> dict[str, float]:
+    """Workers in processes that are there, and a server in one of its own."""
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
     network = networks.NETWORKS[work.network]
-    server = spawn.Process(target=serve, args=(work.network, theirs), daemon=True)
+    server = spawn.Process(target=serve, args=(work.network, workers, theirs), daemon=True)
     server.start()
     try:
         began = time.perf_counter()
-        jobs = [(work, ours.recv(), worker) for worker in range(WORKERS)]
+        jobs = [(work, ours.recv(), worker) for worker in range(workers)]
         seconds = processes.map(train, jobs, chunksize=1)
         whole = time.perf_counter() - began
         model = networks.by_keras(_keras(), network)
-        _flat(model).parameters.copy_(torch.from_numpy(np.frombuffer(ours.recv_bytes(), "f4")))
-        accuracy = networks.accuracy(network, model.predict)
+        learned = bytearray(ours.recv_bytes())
+        _flat(model).parameters.copy_(torch.frombuffer(learned, dtype=torch.float32))
+        predict = functools.partial(model.predict, verbose=0)
     finally:
         server.kill()
+    accuracy = networks.accuracy(network, predict)
     return {"rate": work.rate(seconds), "whole": whole, "accuracy": accuracy}
 
 
-def serve(network: str, pipe: Any) -> None:
+def serve(network: str, workers: int, pipe: Any) -> None:
     """Steps with each gradient that comes, and answers with the weights; ends with its clients,
     and says the weights then."""
     torch.set_num_threads(1)
@@ -50,9 +52,9 @@ def serve(network: str, pipe: Any) -> None:
     fresh, got = torch.empty_like(weights), torch.empty(HEAD // 4 + len(weights))
     rate = networks.NETWORKS[network].rate
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        for _ in range(WORKERS):
+        for _ in range(workers):
             pipe.send(listener.getsockname()[1])
-        clients = {one.fileno(): one for one in (_accepted(listener) for _ in range(WORKERS))}
+        clients = {one.fileno(): one for one in (_accepted(listener) for _ in range(workers))}
     # Nobody starts before all are there, with the same weights.
     for client in clients.values():
         rawtcp.send(client, [_memory(weights)])

@@ -35,7 +35,6 @@ GOALS = [
     Goal("asynchronous epoch", LOOPS, least=0.9),
     Goal("hogwild batch", HOGWILD, least=0.9),
     Goal("asynchronous batch, HTTP", LOOPS, least=0.6),
-    Goal("asynchronous batch, HTTP", BAREST, least=0.9),
     Goal("synchronous batch", DDP, least=2.0),
     Goal("synchronous batch", DDP, "whole", least=2.0),
 ]

@@ -12,6 +12,7 @@ import torch
 
 import benchmarks.__main__ as command
 from benchmarks import (
+    barest,
     byhand,
     clients,
     ddp,
@@ -29,6 +30,7 @@ from benchmarks import (
     profiled_peer,
     routes,
     scored,
+    star,
     table,
     workload,
 )
@@ -147,6 +149,7 @@ def test_a_peer_answers_fails_ends_or_is_ended(tmp_path):
     slow = peers.Peer("echo_peer", None, paths, patience=2)
     with pytest.raises(peers.Failed, match="no answer within 2 s"):
         slow.ask(what="hang")
+    assert slow.ask(what="this")["got"] == "this"  # started again
     slow.close()
     found = peers.Peers()
     assert found.get("title", "no_such") is None
@@ -180,6 +183,30 @@ def test_loops_train_on_their_part_and_hogwild_on_shared_weights():
     assert not torch.equal(before, shared[0].weight)
     assert work.rate([[9.0, 2.0], [9.0, 4.0]]) == 256 / 4
     assert work.marginal(3.0, 5.0) == 256 / 2
+
+
+def test_the_barest_exchange_trains():
+    class Here:
+        """Processes that there are none of: this one does their work."""
+
+        def map(self, function, jobs, chunksize):
+            return [function(job) for job in jobs]
+
+    threads = torch.get_num_threads()
+    found = barest.fit(Here(), loops.Work("MLP", 1280, 3), workers=1)
+    torch.set_num_threads(threads)
+    assert found["rate"] > 0 and found["accuracy"] > 0.3
+
+
+def test_a_star_is_estimated_from_what_an_update_costs(monkeypatch):
+    monkeypatch.setattr(star, "BYTES", 1.0)
+    (group,) = star.suite(Namespace(rounds=1), sizes=(0.04,))
+    assert set(group.rounds) == set(star.WAYS)
+    wire = {name: taken[0]["megabytes"] for name, taken in group.rounds.items()}
+    assert wire["float32"] > wire["bf16"] > wire["int8"] > wire["topk"] > 0
+    found = star.estimated(0.001, 2.5e6)
+    assert found["cpu_rate"] == pytest.approx(1000) and found["network_rate"] == 500
+    assert found["workers_10"] == pytest.approx(5)
 
 
 def test_ddp_trains_in_a_group_of_one(monkeypatch):
