@@ -76,7 +76,8 @@ class Exchange:
         if not self.plan.shared_memory:
             return self.client
         found = self.client.share(self.number, self.attempt, self.flat.vectors.sizes)
-        logger.debug("Worker %d: updates by %s", self.number, (found or self.client).name)
+        why = "" if found else ": the server's memory is another machine's, or can't be opened"
+        logger.info("Worker %d: updates by %s%s", self.number, (found or self.client).name, why)
         return found or self.client
 
     def _compute_there(self) -> None:

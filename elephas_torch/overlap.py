@@ -30,7 +30,11 @@ class Overlapping(Exchange):
 
     def __init__(self, plan: Any, step: Any, client: Client | ShardedClient, *more: Any) -> None:
         self._twin = client.twin()
-        super().__init__(plan, step, self._twin, *more)
+        try:
+            super().__init__(plan, step, self._twin, *more)
+        except BaseException:
+            self._twin.close()
+            raise
         self._sent, self._fresh = self.flat.vectors.clone(), self.flat.vectors.clone()
         self._courier = Courier()
         self._pending: Future[Reply] | None = None

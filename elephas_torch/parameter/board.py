@@ -136,7 +136,8 @@ class Board:
             cell[_STALE + min(stale, _CELL - _STALE - 1)] += 1
             cell[_COUNT] += 1
             self._commit(cell, push)
-        return self.reply(version + 1)
+            version += 1
+        return self.reply(version)
 
     def _commit(self, cell: Any, push: Push) -> None:
         cell[_SEQ] = push.seq + 1

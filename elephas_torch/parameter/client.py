@@ -6,7 +6,7 @@ import json
 import os
 import socket
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 from torch import Tensor
@@ -17,11 +17,6 @@ from elephas_torch.parameter import local, packing, wire
 from elephas_torch.parameter.connection import Connection, Head
 from elephas_torch.parameter.local import Link
 from elephas_torch.parameter.wire import Joined, Push, Reply
-
-if TYPE_CHECKING:
-    pass
-
-T = TypeVar("T")
 
 
 class Client:
@@ -118,6 +113,8 @@ class Client:
         found = local.opened(place, sizes, self._announce, self.pull)
         if found is not None:
             self._packer = None  # nothing travels that could be shorter
+        elif place:
+            self._json(f"POST /workers/{worker}/memory", {**body, "machine": ""})  # given back
         return found
 
     def pull(self, into: Vectors, version: int = -1) -> int:
@@ -181,8 +178,12 @@ class Client:
         if head.length != wire.REPLY_BYTES + wire.PLACE_BYTES or head.status >= 400:
             return self._vectors(head, into), None
         answer = memoryview(self._connection.read(head.length))
-        reply = wire.unpack_reply(answer, sizes)
-        return reply, wire.unpack_place(answer[wire.REPLY_BYTES :])
+        reply, rest = wire.unpack_reply(answer, sizes), answer[wire.REPLY_BYTES :]
+        if wire.is_placed(answer):
+            return reply, wire.unpack_place(rest)
+        for target in wire.buffers(into):  # vectors that happen to be as long
+            target[:], rest = rest[: len(target)], rest[len(target) :]
+        return reply, None
 
     def put(self, push: Push, vectors: Vectors) -> Reply:
         """Puts vectors there as they are, in place of the server's: its optimizer isn't asked.

@@ -3,6 +3,10 @@
 `http.client` parses the headers of each answer into an e-mail message, which takes longer
 than all the rest of a small exchange. This speaks only what the parameter server does:
 every answer has a Content-Length.
+
+Copies of a vector in an exchange: from the worker's gradients into the kernel and from there into
+the buffer that the server applies it from; from the server's new vector into the kernel and from
+there into the worker's weights. All four are the kernel's; nothing is joined, and nothing parsed.
 """
 
 from __future__ import annotations
@@ -68,17 +72,16 @@ class Connection:
         head = self._head(line, headers, length)
         try:
             return self._exchange(head, body)
-        except ConnectionError:
+        except WaitTimeout:  # an OSError too
+            raise
+        except OSError:
             self.close()
         try:
             return self._exchange(head, body)
-        except ConnectionError as error:
-            self.close()
-            raise ServerError(
-                f"The parameter server at {self.address} cut the connection ({error}), from "
-                f"host {socket.gethostname()}. It was stopped, or it crashed: the driver's "
-                "output says why."
-            ) from error
+        except WaitTimeout:
+            raise
+        except OSError as error:
+            raise self._cut(error) from error
 
     def _head(self, line: str, headers: str, length: int) -> bytes:
         """The head of a request; one push is like the other."""
@@ -106,6 +109,8 @@ class Connection:
                 got = connected.recv_into(target[have:], 0, socket.MSG_WAITALL)
             except BlockingIOError:
                 raise self._gave_up("to read") from None
+            except OSError as error:
+                raise self._cut(error) from error
             if not got:
                 self.close()
                 raise ServerError(f"{self.address} went away in the middle of an answer.")
@@ -123,7 +128,9 @@ class Connection:
         connected = self._connected()
         try:
             self._send(connected, [head, *body])
-        except ConnectionError:
+        except WaitTimeout:
+            raise
+        except OSError:
             # A refusal that came before the body was read may still be there to be read.
             with contextlib.suppress(OSError, WaitTimeout):
                 return self._read_head(connected)
@@ -196,6 +203,14 @@ class Connection:
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         return made
+
+    def _cut(self, error: OSError) -> ServerError:
+        self.close()
+        return ServerError(
+            f"The parameter server at {self.address} cut the connection ({error}), from host "
+            f"{socket.gethostname()}. It was stopped, or it crashed, or the network between is "
+            "down: the driver's output says more."
+        )
 
     def _gave_up(self, what: str) -> WaitTimeout:
         self.close()

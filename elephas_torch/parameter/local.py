@@ -84,7 +84,7 @@ class SlotLink:
         self._announce, self._pull, self._pid = announce, pull, pid
         self._region, self._sizes = region, sizes
         self.update = wire.within(region.tensor, sizes).vectors
-        self._snapshots: dict[int, tuple[Region, Vectors]] = {}
+        self._snapshots: dict[tuple[int, bytes], tuple[Region, Vectors]] = {}
         self._own = torch.empty(sizes[0])  # takes no memory until it is written to
 
     def pull(self, into: Vectors, version: int = -1) -> int:
@@ -115,14 +115,14 @@ class SlotLink:
         return reply, into if place is None else self._snapshot(*place)
 
     def _snapshot(self, descriptor: int, nonce: bytes) -> Vectors:
-        known = self._snapshots.get(descriptor)
+        known = self._snapshots.get((descriptor, nonce))
         if known is None:
             size = wire.vector_bytes(self._sizes)
             region = Region.open(self._pid, descriptor, size, nonce)
             if region is None:
                 raise ServerError("The parameter server's memory is gone: its process has ended.")
             known = region, wire.within(region.tensor, self._sizes).vectors
-            self._snapshots[descriptor] = known
+            self._snapshots[descriptor, nonce] = known
         return known[1]
 
 

@@ -135,6 +135,13 @@ class Application:
 
     def _push(self, body: wire.Body, tell: Callable[[Response], None]) -> None:
         has, alone = None, self.layout.is_head(len(body.buffer))
+
+        def answered(done: Future[wire.Answer]) -> Response:
+            try:
+                return self._pushed(body, done, push, has, alone)
+            except Exception as error:  # a callback's own errors are heard by nobody
+                return failure(error, "POST", "/update")
+
         try:
             self.state.count_bytes(received=len(body.buffer))
             if alone:
@@ -146,7 +153,7 @@ class Application:
         except Exception as error:
             tell(failure(error, "POST", "/update"))
             return
-        future.add_done_callback(lambda done: tell(self._pushed(body, done, push, has, alone)))
+        future.add_done_callback(lambda done: tell(answered(done)))
 
     def _pushed(
         self,
@@ -199,7 +206,7 @@ class Application:
         await respond(send, response._replace(headers=tagged))
 
     def _placed(self, answer: wire.Answer, place: bytes) -> Response:
-        body = wire.pack_reply(answer.reply, self.sizes) + place
+        body = wire.pack_reply(answer.reply, self.sizes, wire.PLACED) + place
         self.state.count_bytes(sent=len(body))
         return Response(200, [(b"content-length", str(len(body)).encode())], [body])
 

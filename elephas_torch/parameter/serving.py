@@ -34,7 +34,9 @@ def serve() -> None:
         _serve_one(control)
         gc.collect()  # the vectors of that run, and the memory that workers shared
         if not select.select([control], [], [], IDLE_SECONDS)[0]:
-            sys.exit(0)
+            # At once, for both ends: a run that it is told of now must fail to be told.
+            control.shutdown(socket.SHUT_RDWR)
+            os._exit(0)
 
 
 def _serve_one(control: socket.socket) -> None:

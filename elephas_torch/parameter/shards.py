@@ -44,7 +44,8 @@ def check(settings: Settings, number: int) -> None:
     if why is not None:
         raise ValueError(
             f"`num_shards` cuts the weights between servers, and {why} needs them whole. Use "
-            f"num_shards=1, or clipvalue and a rule such as SGD or Adam. Received: {number}"
+            f"num_shards=1, or clipvalue and a rule such as SGD or Adam. "
+            f"Received: num_shards={number}"
         )
 
 

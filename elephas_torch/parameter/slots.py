@@ -61,10 +61,11 @@ class Slots:
             position: of the worker: seq, epoch, batch, and the last epoch that is done.
 
         Returns:
-            JSON-able: where the memory is found. Empty where the worker is on another machine,
-            or there is no such memory.
+            JSON-able: where the memory is found. Empty where the worker is on another machine (or
+            says "", having found that it can't open the memory), or there is no such memory.
         """
         if not machine or machine != self._machine:
+            self.close(worker)  # what it was given before, and couldn't open
             return {}
         board = self._weights.board
         if board is not None and worker < board.workers:

@@ -110,7 +110,7 @@ class State:
             Fenced: a newer attempt has joined.
         """
         try:
-            if self._rounds or not self.weights.checks:
+            if not self.weights.checks:
                 rules.check_finite(update)
             elif update.state.numel():
                 rules.check_finite(update._replace(parameters=update.parameters[:0]))
@@ -261,10 +261,10 @@ class State:
         Raises:
             Refused: a learning rate below 0 or not finite, or one where a schedule decides.
         """
-        if finalize:
-            self.weights.finalize()
         if learning_rate is not None:
             self._set_rate(learning_rate)
+        if finalize:
+            self.weights.finalize()
         with self._lock:
             if stop is not None:
                 self.stop = stop
@@ -428,7 +428,8 @@ class State:
         try:
             version, body, stale = self.weights.step(pending.push, update)
         except Refused as error:
-            _fail_all(self._given_up([worker]), error)
+            # Not the same one, whose trace holds the update's memory.
+            _fail_all(self._given_up([worker]), Refused(str(error)))
             raise
         except Exception as error:
             self._undo([worker], error)

@@ -96,6 +96,7 @@ class Weights:
         wire.check_vectors(initial, settings.sizes, "initial")
         self._settings = settings
         self._in_place = settings.mode == "hogwild"
+        self._alone = settings.mode == "asynchronous"
         self._guard: AbstractContextManager[object]
         self._guard = nullcontext() if self._in_place else threading.Lock()
         self._counting = threading.Lock()
@@ -128,7 +129,7 @@ class Weights:
     @property
     def checks(self) -> bool:
         """Whether `step` looks by itself whether the update's parameters are finite."""
-        return not self._in_place and rules.is_plain_sgd(self.optimizer)
+        return self._alone and rules.is_plain_sgd(self.optimizer)
 
     def snapshot(self) -> tuple[int, memoryview]:
         """Returns a version and its vectors as memory that never changes."""

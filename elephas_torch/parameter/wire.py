@@ -37,6 +37,8 @@ _LAST, _STOP, _RATE = 1, 1, 2
 #: embeddings there are rows.
 BY_CODEC, BY_ROWS = 16, 32
 _FORMS = BY_CODEC | BY_ROWS
+#: Of an answer: its vectors lie in memory that both sides have.
+PLACED = 4
 
 Sizes = tuple[int, int, int]
 
@@ -290,6 +292,11 @@ def unpack_reply(buffer: bytes | memoryview, sizes: Sizes) -> Reply:
     magic, protocol, flags, version, rate, *lengths = _REPLY.unpack_from(buffer)
     _check_head(magic, protocol, lengths, sizes)
     return Reply(version, bool(flags & _STOP), rate if flags & _RATE else None)
+
+
+def is_placed(buffer: bytes | memoryview) -> bool:
+    """Whether what follows an answer's header is a place in memory."""
+    return bool(int.from_bytes(buffer[6:8], "little") & PLACED)
 
 
 def pack_place(descriptor: int, nonce: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 import math
 import socket
+import struct
 import threading
 
 import pytest
@@ -295,6 +296,25 @@ def test_something_else_that_listens_there_is_an_error(answer):
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with Client(url, "token") as client, pytest.raises(ServerError, match=r"isn't|needs"):
             client.health()
+        thread.join(5)
+
+
+def test_a_server_that_dies_in_an_answer_is_an_error(vectors):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer():
+            made, _ = listener.accept()
+            made.recv(4096)
+            made.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 4048\r\n\r\n" + b"x" * 10)
+            # Ended hard: what comes next is a reset, not an end.
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            made.close()
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        client = Client("http://{}:{}".format(*listener.getsockname()), "token", timeout=5)
+        with pytest.raises(ServerError, match=r"cut the connection|went away"):
+            client.pull(vectors([0.0] * 1000))
         thread.join(5)
 
 

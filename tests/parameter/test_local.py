@@ -190,6 +190,47 @@ def test_others_share_nothing(local_server, settings, vectors, monkeypatch):
     assert client.status()["workers"]["0"]["link"] == "http"
 
 
+@pytest.mark.parametrize("mode", ["hogwild", "asynchronous"])
+def test_memory_that_cannot_be_opened_is_given_back(
+    local_server, settings, vectors, monkeypatch, mode
+):
+    initial = vectors([0.0])
+    server = local_server(State(settings(mode, initial), initial))
+    client, into = server.client(), zeros(initial)
+    client.join(0, 0, samples=1)
+    monkeypatch.setattr(Region, "open", lambda *_: None)  # as of another user's process
+    assert client.share(0, 0, initial.sizes) is None
+    for seq in range(3):
+        client.beat(0, 0)
+        push = Push(0, 0, seq, client.pull(into), 1, 0, False)
+        assert client.exchange(push, vectors([1.0]), into).version == seq + 1
+    status = client.status()
+    assert status["version"] == status["counts"]["pushes"] == 3
+    assert status["workers"]["0"]["link"] == "http" and status["workers"]["0"]["seq"] == 3
+
+
+def test_six_parameters_are_not_taken_for_a_place(joined):
+    # Whose vectors have as many bytes as what says where others lie.
+    initial, update = random(6), random(6)
+    into = zeros(initial)
+    _, client, link = joined("asynchronous", initial)
+    client.control(stop=True)
+    push = Push(0, 0, 0, 0, 1, 0, False)
+    known = zeros(into)
+    client.pull(known)
+    assert link.exchange(push, update, into).stop
+    assert into.parameters.equal(known.parameters)
+
+
+def test_a_push_sent_again_is_answered_with_the_version_as_it_is(joined):
+    initial, update = random(), random()
+    into = zeros(initial)
+    _, _, link = joined("hogwild", initial)
+    push = Push(0, 0, 0, 0, 1, 0, False)
+    assert [link.exchange(push, update, into).version for _ in range(2)] == [1, 1]
+    assert link.exchange(push._replace(seq=1, base_version=1), update, into).version == 2
+
+
 def test_what_is_no_region_of_ours_is_not_opened():
     region = Region.create(100)
     found = Region.open(os.getpid(), region.descriptor, 100, region.nonce)
