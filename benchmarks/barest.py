@@ -17,6 +17,8 @@ import torch
 
 from benchmarks import networks, rawtcp
 from benchmarks.loops import WORKERS, Work
+from elephas_torch import data, keras, store
+from elephas_torch.keras.step import Step
 
 #: Bytes of the headers that a request and its answer have over HTTP.
 HEAD = 100
@@ -34,9 +36,9 @@ def fit(processes: Any, work: Work, workers: int = WORKERS) -> dict[str, float]:
         jobs = [(work, ours.recv(), worker) for worker in range(workers)]
         seconds = processes.map(train, jobs, chunksize=1)
         whole = time.perf_counter() - began
-        model = networks.by_keras(_keras(), network)
+        model = networks.by_keras(keras, network)
         learned = bytearray(ours.recv_bytes())
-        _flat(model).parameters.copy_(torch.frombuffer(learned, dtype=torch.float32))
+        Step(model).flat.parameters.copy_(torch.frombuffer(learned, dtype=torch.float32))
         predict = functools.partial(model.predict, verbose=0)
     finally:
         server.kill()
@@ -48,7 +50,7 @@ def serve(network: str, workers: int, pipe: Any) -> None:
     """Steps with each gradient that comes, and answers with the weights; ends with its clients,
     and says the weights then."""
     torch.set_num_threads(1)
-    weights = _flat(networks.by_keras(_keras(), networks.NETWORKS[network])).parameters
+    weights = Step(networks.by_keras(keras, networks.NETWORKS[network])).flat.parameters
     fresh, got = torch.empty_like(weights), torch.empty(HEAD // 4 + len(weights))
     rate = networks.NETWORKS[network].rate
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -80,15 +82,11 @@ def serve(network: str, workers: int, pipe: Any) -> None:
 
 def train(job: tuple[Work, int, int]) -> list[float]:
     """One worker: the seconds of its epochs."""
-    from elephas_torch import data, store
-
     work, port, worker = job
     torch.set_num_threads(1)
-    model = networks.by_keras(_keras(), networks.NETWORKS[work.network])
+    model = networks.by_keras(keras, networks.NETWORKS[work.network])
     rows = store.load(model, data.Blocks(), iter([work.data(worker)]), None)
     assert rows is not None
-    from elephas_torch.keras.step import Step
-
     step = Step(model)
     into, update = _memory(step.flat.parameters), _memory(step.flat.gradients)
     head, seconds = memoryview(bytes(HEAD)), []
@@ -110,18 +108,6 @@ def train(job: tuple[Work, int, int]) -> list[float]:
 
 def _accepted(listener: socket.socket) -> socket.socket:
     return rawtcp.no_delay(listener.accept()[0])
-
-
-def _keras() -> Any:
-    from elephas_torch import keras
-
-    return keras
-
-
-def _flat(model: Any) -> Any:
-    from elephas_torch.keras.step import Step
-
-    return Step(model).flat
 
 
 def _memory(vector: torch.Tensor) -> memoryview:

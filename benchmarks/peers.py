@@ -96,7 +96,9 @@ class Peer:
         return found
 
     def close(self) -> None:
-        """Ends the process, and those that it started."""
+        """Ends the process, and those that it started; does nothing the second time."""
+        if self._said.closed:
+            return
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.communicate()

@@ -151,6 +151,7 @@ def test_a_peer_answers_fails_ends_or_is_ended(tmp_path):
         slow.ask(what="hang")
     assert slow.ask(what="this")["got"] == "this"  # started again
     slow.close()
+    slow.close()
     found = peers.Peers()
     assert found.get("title", "no_such") is None
     assert "benchmarks.no_such_peer" in found.left_out["title"]

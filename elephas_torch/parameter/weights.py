@@ -216,13 +216,12 @@ class Weights:
 
     def _step(self, new: Vectors, update: Tensor, stale: int) -> None:
         old = self.vectors.parameters
-        if self.checks:
-            rate = self.optimizer.learning_rate
-            if not rules.plain_sgd_if_finite(old, update, rate, stale, new.parameters):
-                raise rules.non_finite("parameters", update)
-            return
         if rules.is_plain_sgd(self.optimizer):
-            rules.plain_sgd(old, update, self.optimizer.learning_rate, stale, new.parameters)
+            rate = self.optimizer.learning_rate
+            if not self._alone:
+                rules.plain_sgd(old, update, rate, stale, new.parameters)
+            elif not rules.plain_sgd_if_finite(old, update, rate, stale, new.parameters):
+                raise rules.non_finite("parameters", update)
             return
         if new is not self.vectors:
             new.parameters.copy_(old)
