@@ -10,8 +10,10 @@ builtin fits, one of these::
     │   └── Diverged        a worker's loss or update is NaN or infinite
     ├── WaitTimeout         (TimeoutError)  something that was waited for did not come
     └── ServerError         (RuntimeError)  the parameter server failed, or can't be reached
+        ├── Unreachable     no connection to it, or one that was cut
         └── Refused         the parameter server answered, and said no
-            └── Fenced      a newer attempt of the same worker has taken over
+            ├── Fenced      a newer attempt of the same worker has taken over
+            └── Restarted   the server begins from a checkpoint: join again
 
 A name that nobody knows is an `UnknownName`, which is a ValueError.
 """
@@ -52,6 +54,10 @@ class ServerError(ElephasError, RuntimeError):
     """The parameter server could not be started, could not be reached, or broke."""
 
 
+class Unreachable(ServerError):
+    """There is no connection to the parameter server, or it was cut."""
+
+
 class Refused(ServerError):
     """The parameter server refused a request.
 
@@ -69,6 +75,13 @@ class Fenced(Refused):
     """A newer attempt of this worker has joined; this one must stop."""
 
     def __init__(self, reason: str, status: int = 409) -> None:
+        super().__init__(reason, status)
+
+
+class Restarted(Refused):
+    """The parameter server has begun from a checkpoint, and this worker hasn't joined since."""
+
+    def __init__(self, reason: str, status: int = 410) -> None:
         super().__init__(reason, status)
 
 

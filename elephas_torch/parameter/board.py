@@ -67,6 +67,10 @@ class Board:
         """Notes an update that the server has applied."""
         self._numbers[_VERSION] += 1
 
+    def begin_at(self, version: int) -> None:
+        """Counts versions from there; before anybody pushes."""
+        self._numbers[_VERSION] = version
+
     def tell(self, stop: bool, rate: float | None, step_rate: float) -> None:
         """Says what workers are to know: whether to stop, the rate that the driver set, and the
         rate that the vector is stepped with."""

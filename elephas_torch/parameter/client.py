@@ -4,19 +4,35 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import socket
-from collections.abc import Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from torch import Tensor
 
-from elephas_torch.errors import ElephasError, Fenced, Refused, ServerError, WaitTimeout
+from elephas_torch.errors import (
+    ElephasError,
+    Fenced,
+    Refused,
+    Restarted,
+    ServerError,
+    Unreachable,
+    WaitTimeout,
+)
 from elephas_torch.flat import Vectors
 from elephas_torch.parameter import local, packing, wire
 from elephas_torch.parameter.connection import Connection, Head
 from elephas_torch.parameter.local import Link
 from elephas_torch.parameter.wire import Joined, Push, Reply
+
+T = TypeVar("T")
+#: Seconds before the second try to reach a server, and at most between two of them.
+FIRST_WAIT, LONGEST_WAIT = 0.05, 2.0
+_jitter = random.SystemRandom()  # processes that are forks of one share another's state
 
 
 class Client:
@@ -25,9 +41,10 @@ class Client:
     Cheap to make: nothing is connected before the first call. Not for several threads at
     once: give a heartbeat thread a client of its own.
 
-    Every method raises `ServerError` when the server can't be reached or broke, `Refused`
-    when it says no, `Fenced` when a newer attempt of the worker has joined, and `WaitTimeout`
-    when something was waited for in vain.
+    Every method raises `Unreachable` when the server can't be reached, `ServerError` when it
+    broke, `Refused` when it says no, `Fenced` when a newer attempt of the worker has joined,
+    `Restarted` when the server begins from a checkpoint and the worker must join again, and
+    `WaitTimeout` when something was waited for in vain.
 
     It is a `Link` itself, by which updates go over HTTP.
 
@@ -36,6 +53,8 @@ class Client:
         token: the run's token.
         timeout: seconds without an answer, after which a call gives up. Default 630: a bit
             more than the server's own longest wait, whose message says more.
+        patience: seconds for which a server that can't be reached is tried again, with longer
+            and longer waits between. What it was sent counts once all the same. Default 0.
 
     Raises:
         ValueError: `url` isn't one.
@@ -44,11 +63,14 @@ class Client:
     name = "http"
     update = parameters = None
 
-    def __init__(self, url: str, token: str, *, timeout: float = 630.0) -> None:
+    def __init__(
+        self, url: str, token: str, *, timeout: float = 630.0, patience: float = 0.0
+    ) -> None:
         parts = urlsplit(url)
         if parts.scheme != "http" or not parts.hostname or not parts.port:
             raise ValueError(f"`url` must look like 'http://host:port'. Received: url={url!r}")
         self.url, self._token, self._timeout = url, token, timeout
+        self.patience = patience
         self._connection = Connection(parts.hostname, parts.port, token, timeout)
         self._reply = bytearray(wire.REPLY_BYTES)
         self._packer: packing.Packer | None = None
@@ -57,7 +79,7 @@ class Client:
 
     def twin(self) -> Client:
         """Returns another client of the same server, for another thread."""
-        made = Client(self.url, self._token, timeout=self._timeout)
+        made = Client(self.url, self._token, timeout=self._timeout, patience=self.patience)
         # One of them exchanges: what was left out of its updates goes with its next ones.
         made._packer, made._me = self._packer, self._me
         return made
@@ -132,10 +154,11 @@ class Client:
         query = ""
         if self._packer is not None:
             query, self._packer.asked = "?worker={}&attempt={}".format(*self._me), True
-        head = self._connection.request(f"GET /parameters{query}", known)
-        if head.status == 304:
-            return version
-        return self._vectors(head, into).version
+
+        def took(head: Head) -> int:
+            return version if head.status == 304 else self._vectors(into, None, head).version
+
+        return self._asked(took, f"GET /parameters{query}", known)
 
     def exchange(self, push: Push, update: Vectors, into: Vectors, *, whole: bool = False) -> Reply:
         """Pushes an update and gets the fresh vectors, in one round trip.
@@ -163,8 +186,7 @@ class Client:
             body = [wire.pack_push(push, known.sizes), *known.pieces]
         else:
             body = self._packer.pieces(push, update, whole)
-        head = self._connection.request("POST /update", "", body)
-        return self._vectors(head, into, known.targets)
+        return self._asked(partial(self._vectors, into, known.targets), "POST /update", "", body)
 
     def borrow(self, push: Push, update: Vectors, into: Vectors) -> tuple[Reply, Tensor]:
         """The same; for links that needn't copy what they get (see `share`)."""
@@ -174,9 +196,14 @@ class Client:
         self, push: Push, sizes: wire.Sizes, into: Vectors
     ) -> tuple[Reply, tuple[int, bytes] | None]:
         """Sends a push whose vectors lie in shared memory."""
-        head = self._connection.request("POST /update", "", [wire.pack_push(push, sizes)])
+        took = partial(self._announced, sizes, into)
+        return self._asked(took, "POST /update", "", [wire.pack_push(push, sizes)])
+
+    def _announced(
+        self, sizes: wire.Sizes, into: Vectors, head: Head
+    ) -> tuple[Reply, tuple[int, bytes] | None]:
         if head.length != wire.REPLY_BYTES + wire.PLACE_BYTES or head.status >= 400:
-            return self._vectors(head, into), None
+            return self._vectors(into, None, head), None
         answer = memoryview(self._connection.read(head.length))
         reply, rest = wire.unpack_reply(answer, sizes), answer[wire.REPLY_BYTES :]
         if wire.is_placed(answer):
@@ -210,6 +237,33 @@ class Client:
         """
         body = {"kind": "report", "worker": worker, "attempt": attempt, "epoch": epoch}
         return Reply(**self._json("POST /events", {**body, "data": summary}))
+
+    def keep(self, worker: int, attempt: int, epoch: int, data: bytes) -> bool:
+        """Leaves something with the server that this worker wants back if it has to begin anew.
+
+        Args:
+            epoch: that it begins with this.
+            data: whatever, of up to 8 times the vectors' bytes and 1 MiB.
+
+        Returns:
+            Whether the server had room for it.
+        """
+        line = f"PUT /workers/{worker}/kept?attempt={attempt}&epoch={epoch}"
+        return bool(self._json(line, pieces=[data])["kept"])
+
+    def kept(self, worker: int, attempt: int) -> tuple[int, bytes]:
+        """Gets what `keep` left last: the epoch and the data; -1 and nothing: there is none."""
+        found = self._asked(self._body, f"GET /workers/{worker}/kept?attempt={attempt}")
+        return wire.EPOCH.unpack_from(found)[0], found[wire.EPOCH.size :]
+
+    def checkpoint(self, fresh: bool = False) -> bytes:
+        """Gets a `Snapshot`, packed: the last one of the end of an epoch (see
+        `Settings.checkpoint_every`), empty where there is none.
+
+        Args:
+            fresh: one of now in its place.
+        """
+        return self._asked(self._body, f"GET /checkpoint?fresh={str(fresh).lower()}")
 
     def fail(self, worker: int, attempt: int, error: dict[str, Any]) -> None:
         """Sends a worker's error (a traceback and the like); the others go on without it."""
@@ -253,6 +307,34 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _asked(
+        self,
+        take: Callable[[Head], T],
+        line: str,
+        headers: str = "",
+        body: Sequence[memoryview | bytes] = (),
+    ) -> T:
+        """What `take` makes of the answer to a request.
+
+        A server that can't be reached is tried again for as long as there is patience.
+        """
+        try:
+            return take(self._connection.request(line, headers, body))
+        except Unreachable as error:
+            if not self.patience:
+                raise
+            last = error
+        end, wait = time.monotonic() + self.patience, FIRST_WAIT
+        while (left := end - time.monotonic()) > 0:
+            # Not all at the same moments: they lost it at the same one.
+            time.sleep(min(wait * _jitter.uniform(0.5, 1.0), left))
+            wait = min(2 * wait, LONGEST_WAIT)
+            try:
+                return take(self._connection.request(line, headers, body))
+            except Unreachable as error:
+                last = error
+        raise Unreachable(f"{last} It was tried for {self.patience:g} s.") from last
+
     def _json(
         self,
         line: str,
@@ -261,14 +343,14 @@ class Client:
     ) -> dict[str, Any]:
         headers = "content-type: application/json\r\n" if body is not None else ""
         sent = [wire.dumps(body)] if body else list(pieces)
-        head = self._connection.request(line, headers, sent)
+        return _parsed(self._asked(self._body, line, headers, sent), self.url)
+
+    def _body(self, head: Head) -> bytes:
         if head.status >= 400:
             raise self._error(head)
-        return _parsed(self._connection.read(head.length), self.url)
+        return self._connection.read(head.length)
 
-    def _vectors(
-        self, head: Head, into: Vectors, targets: Sequence[memoryview] | None = None
-    ) -> Reply:
+    def _vectors(self, into: Vectors, targets: Sequence[memoryview] | None, head: Head) -> Reply:
         if head.status >= 400:
             raise self._error(head)
         try:
@@ -304,6 +386,8 @@ class Client:
         reason = str(found.get("reason", found))
         if found.get("error") == "fenced":
             return Fenced(reason, head.status)
+        if found.get("error") == "restarted":
+            return Restarted(reason, head.status)
         if found.get("error") == "timeout":
             return WaitTimeout(reason)
         return Refused(reason, head.status) if head.status < 500 else ServerError(reason)

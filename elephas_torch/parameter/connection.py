@@ -17,7 +17,7 @@ import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from elephas_torch.errors import ServerError, WaitTimeout
+from elephas_torch.errors import ServerError, Unreachable, WaitTimeout
 
 CONNECT_SECONDS = 15.0
 _HEAD_BYTES = 16_384
@@ -65,7 +65,7 @@ class Connection:
             body: sent one after the other, without being joined.
 
         Raises:
-            ServerError: no connection, or one that breaks again.
+            Unreachable: no connection, or one that breaks again.
             WaitTimeout: no answer within the timeout.
         """
         length = sum(len(one) for one in body)
@@ -99,7 +99,7 @@ class Connection:
         return bytes(buffer)
 
     def read_into(self, target: memoryview) -> None:
-        """Fills `target` with the next bytes of the body; raises ServerError if it ends early."""
+        """Fills `target` with the next bytes of the body; raises Unreachable if it ends early."""
         have = min(len(self._rest), len(target))
         target[:have] = self._rest[:have]
         self._rest = self._rest[have:]
@@ -113,7 +113,7 @@ class Connection:
                 raise self._cut(error) from error
             if not got:
                 self.close()
-                raise ServerError(f"{self.address} went away in the middle of an answer.")
+                raise Unreachable(f"{self.address} went away in the middle of an answer.")
             have += got
 
     def close(self) -> None:
@@ -189,7 +189,7 @@ class Connection:
         try:
             made = socket.create_connection((self.host, self.port), CONNECT_SECONDS)
         except OSError as error:
-            raise ServerError(
+            raise Unreachable(
                 f"Can't reach the parameter server at {self.address} from host "
                 f"{socket.gethostname()}: {error}. Check that it runs, that this address is one "
                 "by which this host reaches the driver (on Spark: spark.driver.host, or "
@@ -206,7 +206,7 @@ class Connection:
 
     def _cut(self, error: OSError) -> ServerError:
         self.close()
-        return ServerError(
+        return Unreachable(
             f"The parameter server at {self.address} cut the connection ({error}), from host "
             f"{socket.gethostname()}. It was stopped, or it crashed, or the network between is "
             "down: the driver's output says more."

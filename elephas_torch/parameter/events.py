@@ -31,20 +31,24 @@ def settled(result: T) -> Future[T]:
 
 
 class EventLog:
-    """The last 10,000 events, numbered from 1."""
+    """The last 10,000 events, numbered from 1.
+
+    Attributes:
+        number: that of the last one.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._events: deque[dict[str, Any]] = deque(maxlen=KEPT)
-        self._number = 0
+        self.number = 0
         self._waiting: list[tuple[int, Future[list[dict[str, Any]]]]] = []
 
     def add(self, kind: str, **fields: Any) -> None:
         """Appends an event and wakes everybody who waits for one."""
         with self._lock:
-            self._number += 1
+            self.number += 1
             self._events.append(
-                {"number": self._number, "time": time.time(), "kind": kind, **fields}
+                {"number": self.number, "time": time.time(), "kind": kind, **fields}
             )
             waiting, self._waiting = self._waiting, []
         for after, future in waiting:
@@ -68,5 +72,5 @@ class EventLog:
             return future
 
     def _after(self, number: int) -> list[dict[str, Any]]:
-        missing = min(self._number - number, len(self._events))
+        missing = min(self.number - number, len(self._events))
         return [] if missing <= 0 else list(self._events)[-missing:]

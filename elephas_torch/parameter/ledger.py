@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from elephas_torch.errors import Fenced, Refused
+from elephas_torch.errors import Fenced, Refused, Restarted
 from elephas_torch.parameter.wire import Answer, Push
 
 
@@ -43,7 +43,8 @@ class Worker:
     """What is known of one worker.
 
     Attributes:
-        state: "active", "empty" (no samples), "left", "expired" or "failed".
+        state: "active", "empty" (no samples), "left", "expired" or "failed"; "away": known from a
+            checkpoint, and not joined since.
         seq: the next sequence number; all smaller ones were applied.
         epoch, batch: the epoch to go on in, and how many of its pushes were applied.
         done: the last epoch whose last push was applied, -1 at first.
@@ -120,11 +121,16 @@ class Ledger:
         self.expected, self.lease, self.clock = expected, lease, clock
         self.workers: dict[int, Worker] = {}
         self.first_join: float | None = None
+        self.restarted = False
 
     @property
     def complete(self) -> bool:
         """Whether all that are expected have joined, at some time."""
-        return len(self.workers) >= self.expected
+        return len(self.workers) - len(self.away()) >= self.expected
+
+    def away(self) -> list[int]:
+        """The workers that a checkpoint knows, and that haven't joined since."""
+        return [key for key, worker in self.workers.items() if worker.state == "away"]
 
     def active(self) -> list[Worker]:
         """The workers that take part, in order of their numbers."""
@@ -165,6 +171,10 @@ class Ledger:
             Refused: this attempt hasn't joined, or has left.
         """
         record = self.workers.get(worker)
+        if self.restarted and (record is None or record.state == "away"):
+            raise Restarted(
+                f"The parameter server begins from a checkpoint: worker {worker} must join again."
+            )
         if record is None or attempt > record.attempt:
             raise Refused(f"Attempt {attempt} of worker {worker} hasn't joined: join first.")
         _fence(record, attempt)

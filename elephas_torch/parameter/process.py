@@ -37,6 +37,7 @@ class ServerProcess:
         keep: let the process wait for the next server of this program, in place of ending it: it
             starts at once then. It ends with this program, or after ten minutes. Not with a `port`
             of one's own, which must be free at once. Default False.
+        checkpoint: a packed `Snapshot` to begin from, in place of `initial`. Default none.
 
     Attributes:
         url: what workers connect to; known after `start()`, or construction with a port.
@@ -58,6 +59,7 @@ class ServerProcess:
         advertise: str | None = None,
         start_timeout: float = 60.0,
         keep: bool = False,
+        checkpoint: bytes = b"",
     ) -> None:
         wire.check_vectors(initial, settings.sizes, "initial")
         if not isinstance(port, int) or not 0 <= port <= 65535:
@@ -65,7 +67,8 @@ class ServerProcess:
         self.settings, self.host, self.start_timeout = settings, host, start_timeout
         self.token = secrets.token_urlsafe(32)
         self.address = (advertise or _reachable(host), port)
-        self._vectors = b"".join(wire.buffers(initial))
+        self._vectors = b"" if checkpoint else b"".join(wire.buffers(initial))
+        self._checkpoint = checkpoint
         # A port must be free once `stop` returns, and classes of somebody else's may have changed
         # on disk since the process imported them.
         self._keep = keep and port == 0 and _is_ours(settings.optimizer)
@@ -93,8 +96,20 @@ class ServerProcess:
             raise ServerError("This server was started already; make a new ServerProcess.")
         with listen(self.host, self.address[1]) as listener:
             self.address = (self.address[0], listener.getsockname()[1])
-            self._child = (kept if self._keep else Kept()).take(listener, self._message())
-        self._vectors = b""
+            self._child = (kept if self._keep else Kept()).take(listener, self._message(self._checkpoint))
+        self._vectors = self._checkpoint = b""
+        return self
+
+    def restart(self, checkpoint: bytes) -> ServerProcess:
+        """Starts a new child in place of one that has ended, at the same address with the same
+        token; returns at once.
+
+        Args:
+            checkpoint: a packed `Snapshot`, which it begins from: workers have to join again.
+        """
+        self._started().kill()
+        with listen(self.host, self.address[1]) as listener:
+            self._child = Kept().take(listener, self._message(checkpoint))
         return self
 
     def wait_ready(self) -> ServerProcess:
@@ -170,15 +185,16 @@ class ServerProcess:
             raise ServerError("The parameter server wasn't started: call start().")
         return self._child
 
-    def _message(self) -> list[bytes]:
+    def _message(self, checkpoint: bytes = b"") -> list[bytes]:
         head = wire.dumps(
             {
                 "settings": wire.settings_to_json(self.settings),
                 "token": self.token,
                 "parent": os.getpid(),
+                "checkpoint": len(checkpoint),
             }
         )
-        return [serving.LENGTH.pack(len(head)), head, self._vectors]
+        return [serving.LENGTH.pack(len(head)), head, checkpoint or self._vectors]
 
 
 def _is_ours(config: Any) -> bool:

@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
-from elephas_torch.errors import ElephasError, Fenced, Refused, WaitTimeout
+from elephas_torch.errors import ElephasError, Fenced, Refused, Restarted, WaitTimeout
 from elephas_torch.parameter import packing, wire
 from elephas_torch.parameter.metrics import exposition
 from elephas_torch.parameter.state import State
@@ -73,7 +73,8 @@ class Control(BaseModel):
 def error_body(error: BaseException) -> tuple[int, bytes]:
     """Returns the status code and the JSON that stand for an exception."""
     if isinstance(error, Refused):
-        kind, status = ("fenced" if isinstance(error, Fenced) else "refused"), error.status
+        kinds = {Fenced: "fenced", Restarted: "restarted"}
+        kind, status = kinds.get(type(error), "refused"), error.status
     elif isinstance(error, WaitTimeout):
         kind, status = "timeout", 504
     else:
@@ -84,6 +85,10 @@ def error_body(error: BaseException) -> tuple[int, bytes]:
 
 def as_json(data: Any) -> FastResponse:
     return FastResponse(wire.dumps(data), media_type="application/json")
+
+
+def as_bytes(data: bytes) -> FastResponse:
+    return FastResponse(data, media_type="application/octet-stream")
 
 
 def control_app(server: Server) -> FastAPI:
@@ -133,6 +138,25 @@ def control_app(server: Server) -> FastAPI:
     async def beat(worker: int, body: Beat) -> FastResponse:
         """Renews a worker's lease."""
         return as_json(server.state.beat(worker, body.attempt, body.progress)._asdict())
+
+    @app.put("/workers/{worker}/kept")
+    async def keep(worker: int, attempt: int, epoch: int, request: Request) -> FastResponse:
+        """What a worker wants back if it, or this server, has to begin anew."""
+        data = await request.body()
+        return as_json({"kept": server.state.keep(worker, attempt, epoch, data)})
+
+    @app.get("/workers/{worker}/kept")
+    async def kept(worker: int, attempt: int) -> FastResponse:
+        """The same back: the epoch, 8 bytes, little-endian, signed; and the data."""
+        epoch, data = server.state.kept(worker, attempt)
+        return as_bytes(wire.EPOCH.pack(epoch) + data)
+
+    @app.get("/checkpoint")
+    async def checkpoint(fresh: bool = False) -> FastResponse:
+        """The last snapshot of the end of an epoch, or one of now; nothing where there is none."""
+        state = server.state
+        found = await asyncio.to_thread(state.snapshot) if fresh else state.milestone
+        return as_bytes(b"" if found is None else await asyncio.to_thread(found.packed))
 
     @app.post("/events")
     async def event(body: Event) -> FastResponse:

@@ -31,6 +31,8 @@ from elephas_torch.parameter.state import State
 #: From this many elements on, updates are applied in a thread, so that the loop goes on.
 INLINE_ELEMENTS = 250_000
 JSON_BYTES = 1 << 20
+#: A worker may leave as much with the server as so many of its vectors: what its optimizer keeps.
+VECTORS_KEPT = 8
 TICK_SECONDS = 0.25
 KEEP_ALIVE_SECONDS = 3600
 _LENGTH = re.compile(rb"[0-9]{1,15}")
@@ -57,6 +59,7 @@ class Application:
         self.sizes = state.settings.sizes
         self.layout = state.layout
         self.inline = sum(self.sizes) <= INLINE_ELEMENTS
+        self._kept_bytes = VECTORS_KEPT * wire.vector_bytes(self.sizes) + JSON_BYTES
         self._authorization = f"Bearer {token}".encode()
         self.buffers = Buffers(state.layout)
         self._threads = ThreadPoolExecutor(min(4, os.cpu_count() or 1), "elephas-apply")
@@ -77,7 +80,8 @@ class Application:
             elif path == "/parameters" and method == "PUT":
                 await self._put(headers, receive, send)
             else:
-                check_length(method, headers)
+                keeps = method == "PUT" and path.endswith("/kept")
+                check_length(method, headers, self._kept_bytes if keeps else JSON_BYTES)
                 await self._control(scope, receive, send)
         except Exception as error:
             await respond(send, failure(error, method, path))
@@ -270,13 +274,13 @@ def content_length(headers: dict[bytes, bytes]) -> int:
     return int(given)
 
 
-def check_length(method: str, headers: dict[bytes, bytes]) -> None:
+def check_length(method: str, headers: dict[bytes, bytes], most: int) -> None:
     """Raises Refused where a control request has a body too long, or of unknown length."""
     if method == "GET" and b"transfer-encoding" not in headers:
         return
     length = content_length(headers)
-    if length > JSON_BYTES:
-        raise Refused(f"JSON here has at most {JSON_BYTES} bytes. Received: {length}", 413)
+    if length > most:
+        raise Refused(f"A request here has at most {most} bytes. Received: {length}", 413)
 
 
 async def fill(buffer: memoryview, receive: Receive) -> None:

@@ -48,13 +48,16 @@ def _serve_one(control: socket.socket) -> None:
     message = json.loads(_exactly(control, length))
     settings = wire.settings_from_json(message["settings"])
     initial = wire.allocate(settings.sizes)
-    _read_into(control, initial.buffer)
-    _run(settings, initial, message["token"], listener, message["parent"], control)
+    checkpoint = _exactly(control, message["checkpoint"])
+    if not checkpoint:
+        _read_into(control, initial.buffer)
+    _run(settings, initial, checkpoint, message["token"], listener, message["parent"], control)
 
 
 def _run(
     settings: wire.Settings,
     initial: wire.Body,
+    checkpoint: bytes,
     token: str,
     listener: socket.socket,
     parent: int,
@@ -66,10 +69,14 @@ def _run(
     import uvloop
 
     from elephas_torch.parameter.server import Application, uvicorn_server
+    from elephas_torch.parameter.snapshots import Snapshot
     from elephas_torch.parameter.state import State
 
     torch.set_num_threads(1)
-    application = Application(State(settings, initial.vectors), token)
+    state = State(settings, initial.vectors)
+    if checkpoint:
+        state.restore(Snapshot.read(checkpoint))
+    application = Application(state, token)
     server = uvicorn_server(application)
 
     def end() -> None:

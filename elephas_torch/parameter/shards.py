@@ -69,6 +69,7 @@ class ShardedServer:
         settings, initial: of the whole.
         number: how many, 1 or more.
         port: of the first; the others take the ports behind it. 0: free ones.
+        checkpoint: what `checkpoint` of as many servers gave, to begin from. Default none.
         more: see `ServerProcess`.
 
     Raises:
@@ -76,11 +77,20 @@ class ShardedServer:
     """
 
     def __init__(
-        self, settings: Settings, initial: Vectors, number: int, *, port: int = 0, **more: Any
+        self,
+        settings: Settings,
+        initial: Vectors,
+        number: int,
+        *,
+        port: int = 0,
+        checkpoint: Sequence[bytes] | None = None,
+        **more: Any,
     ) -> None:
         self.servers = []
+        packed = checkpoint or [b""] * number
         if number == 1:
-            self.servers.append(ServerProcess(settings, initial, port=port, **more))
+            made = ServerProcess(settings, initial, port=port, checkpoint=packed[0], **more)
+            self.servers.append(made)
             return
         check(settings, number)
         for one, cut in enumerate(pieces(len(initial.parameters), number)):
@@ -92,7 +102,9 @@ class ShardedServer:
                 gated=settings.gated and one == 0,
                 embeddings=rows.cut(settings.embeddings, cut.start, cut.stop),
             )
-            self.servers.append(ServerProcess(given, part, port=port + one if port else 0, **more))
+            where = port + one if port else 0
+            made = ServerProcess(given, part, port=where, checkpoint=packed[one], **more)
+            self.servers.append(made)
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -107,6 +119,16 @@ class ShardedServer:
                 server.start()
             stack.pop_all()
         return self
+
+    def checkpoint(self, fresh: bool = False) -> list[bytes]:
+        """A packed snapshot of each; see `Client.checkpoint`."""
+        with self.client() as client:
+            return [one.checkpoint(fresh) for one in client.clients]
+
+    def restart(self, checkpoint: Sequence[bytes]) -> None:
+        """Starts all anew, from what `checkpoint` gave; see `ServerProcess.restart`."""
+        for server, data in zip(self.servers, checkpoint, strict=True):
+            server.restart(data)
 
     def check(self, grace: float = 0.0) -> None:
         """Raises ServerError if one of them has ended; see `ServerProcess.check`."""
@@ -140,6 +162,16 @@ class ShardedClient:
         self.clients = list(clients)
         self._versions = [-1] * len(self.clients)
         self._couriers: list[Courier] = []
+
+    @property
+    def patience(self) -> float:
+        """See `Client`."""
+        return self.head.patience
+
+    @patience.setter
+    def patience(self, seconds: float) -> None:
+        for client in self.clients:
+            client.patience = seconds
 
     @property
     def head(self) -> Client:
@@ -196,13 +228,23 @@ class ShardedClient:
         """See `Client.borrow`."""
         return self.exchange(push, update, into), into.parameters
 
+    def keep(self, worker: int, attempt: int, epoch: int, data: bytes) -> bool:
+        """See `Client.keep`: at the first."""
+        return self.head.keep(worker, attempt, epoch, data)
+
+    def kept(self, worker: int, attempt: int) -> tuple[int, bytes]:
+        """See `Client.kept`."""
+        return self.head.kept(worker, attempt)
+
     def beat(self, worker: int, attempt: int, progress: dict[str, Any] | None = None) -> Reply:
         """See `Client.beat`."""
         return self._all(lambda one, client: client.beat(worker, attempt, progress))[0]
 
     def report(self, worker: int, attempt: int, epoch: int, summary: dict[str, Any]) -> Reply:
-        """See `Client.report`."""
-        return self.head.report(worker, attempt, epoch, summary)
+        """See `Client.report`: to the first; the others hear that the epoch is over."""
+        return self._all(
+            lambda one, client: client.report(worker, attempt, epoch, {} if one else summary)
+        )[0]
 
     def fail(self, worker: int, attempt: int, error: dict[str, Any]) -> None:
         """See `Client.fail`."""

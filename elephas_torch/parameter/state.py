@@ -11,20 +11,24 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from elephas_torch.errors import ElephasError, Fenced, Refused, ServerError
 from elephas_torch.flat import Vectors
-from elephas_torch.parameter import mirrors, packing, rounds, rules, waits, wire
+from elephas_torch.parameter import mirrors, packing, rounds, rules, snapshots, waits, wire
 from elephas_torch.parameter.events import EventLog, settle, settled
 from elephas_torch.parameter.gate import Gate
 from elephas_torch.parameter.ledger import Ledger, Pending, Worker
 from elephas_torch.parameter.rounds import Contribution, Rounds
 from elephas_torch.parameter.slots import Slots
+from elephas_torch.parameter.snapshots import Snapshot
 from elephas_torch.parameter.weights import Weights
 from elephas_torch.parameter.wire import Answer, Joined, Push, Reply, Settings
 
 FAILURES_KEPT = 20
+#: What all workers together may leave with the server.
+KEPT_BYTES = 4 << 30
 
 
 class State:
@@ -60,6 +64,11 @@ class State:
         self.staleness: Counter[int] = Counter()
         self.failures: list[dict[str, Any]] = []
         self.closed_epoch = -1
+        self.milestone: Snapshot | None = None
+        self._kept: dict[int, tuple[int, bytes]] = {}
+        # Hogwild updates interleave: there a snapshot may have an update that isn't counted yet.
+        self._whole: AbstractContextManager[object]
+        self._whole = nullcontext() if settings.mode == "hogwild" else threading.Lock()
         self._rounds = Rounds() if settings.mode == "synchronous" else None
         self._gate = Gate()
         self._lock, self._counting = threading.Lock(), threading.Lock()
@@ -189,7 +198,36 @@ class State:
         self._look()
         if fresh:
             self.events.add("report", worker=worker, attempt=attempt, epoch=epoch, summary=summary)
+            self._reach_milestone(epoch)
         return future
+
+    def keep(self, worker: int, attempt: int, epoch: int, data: bytes) -> bool:
+        """Keeps what a worker will want back if it, or the server, has to begin anew.
+
+        Args:
+            epoch: that it begins with this.
+            data: whatever; it isn't looked at.
+
+        Returns:
+            Whether there was room for it.
+
+        Raises:
+            Refused, Fenced: as `push`.
+        """
+        with self._lock:
+            self._seen(worker, attempt)
+            others = sum(len(one) for key, (_, one) in self._kept.items() if key != worker)
+            if others + len(data) > KEPT_BYTES:
+                self._kept.pop(worker, None)
+                return False
+            self._kept[worker] = (epoch, data)
+            return True
+
+    def kept(self, worker: int, attempt: int) -> tuple[int, bytes]:
+        """The epoch and the data that `keep` was given last; -1 and nothing: there is none."""
+        with self._lock:
+            self._seen(worker, attempt)
+            return self._kept.get(worker, (-1, b""))
 
     def fail(self, worker: int, attempt: int, error: dict[str, Any]) -> None:
         """Notes a worker's error; the others go on without it. Never refuses."""
@@ -279,6 +317,49 @@ class State:
         for future in waiting:
             settle(future, self.pull())
 
+    def snapshot(self, epoch: int | None = None) -> Snapshot:
+        """Returns all of this to begin from again.
+
+        Args:
+            epoch: that has ended for all, where one has.
+        """
+        with self._whole, self._lock:
+            for record in self.ledger.workers.values():
+                self._take_position(record)
+            rate = self.weights.optimizer._learning_rate
+            pushes, staleness = self._counted()
+            return Snapshot(
+                **self.weights.remembered(),
+                kept=dict(self._kept),
+                workers={key: snapshots.noted(one) for key, one in self.ledger.workers.items()},
+                epoch=epoch,
+                closed_epoch=self.closed_epoch,
+                learning_rate=self.learning_rate,
+                rate=rate if isinstance(rate, float) else None,
+                events=self.events.number,
+                counts={**self.counts, "pushes": pushes},
+                staleness=dict(staleness),
+            )
+
+    def restore(self, found: Snapshot) -> None:
+        """Begins from a snapshot, in place of the initial vectors: all have to join again.
+
+        Raises:
+            TypeError, ValueError: it doesn't fit the settings.
+        """
+        self.weights.restore(found.vectors, found.version, found.optimizer, found.shares)
+        if found.rate is not None:
+            self.weights.optimizer.learning_rate = found.rate
+        self.learning_rate, self.closed_epoch = found.learning_rate, found.closed_epoch
+        self.counts, self.staleness = Counter(found.counts), Counter(found.staleness)
+        self.events.number = found.events
+        now = self.clock()
+        self.ledger.workers = {n: snapshots.known(n, w, now) for n, w in found.workers.items()}
+        self.ledger.restarted = True
+        self._kept = dict(found.kept)
+        self.milestone = found
+        self.control()
+
     def status(self) -> dict[str, Any]:
         """Returns what is going on, as JSON-able data."""
         self._look()
@@ -345,6 +426,19 @@ class State:
                 self._take_position(record)
             closed = self._epochs_closed()
         self._tell_epochs(closed)
+
+    def _reach_milestone(self, epoch: int) -> None:
+        """Makes a snapshot where the last worker has reported on an epoch. In synchronous mode
+        nobody is beyond it then: a round needs a push of the one that has just reported."""
+        every = self.settings.checkpoint_every
+        if not every or (epoch + 1) % every:
+            return
+        with self._lock:
+            active = self.ledger.active()
+            reached = self.ledger.complete and all(one.reported >= epoch for one in active)
+        if reached:
+            self.milestone = self.snapshot(epoch)
+            self.events.add("milestone", epoch=epoch, version=self.milestone.version)
 
     def _take_position(self, record: Worker) -> None:
         """Looks where a worker is that steps by itself."""
@@ -426,7 +520,14 @@ class State:
         pending = worker.pending
         assert pending is not None
         try:
-            version, body, stale = self.weights.step(pending.push, update)
+            with self._whole:
+                version, body, stale = self.weights.step(pending.push, update)
+                with self._lock:
+                    worker.commit(pending.push)
+                    worker.pending = None
+                    self.counts["pushes"] += 1
+                    self.staleness[stale] += 1
+                    closed = self._epochs_closed()
         except Refused as error:
             # Not the same one, whose trace holds the update's memory.
             _fail_all(self._given_up([worker]), Refused(str(error)))
@@ -434,12 +535,6 @@ class State:
         except Exception as error:
             self._undo([worker], error)
             return
-        with self._lock:
-            worker.commit(pending.push)
-            worker.pending = None
-            self.counts["pushes"] += 1
-            self.staleness[stale] += 1
-            closed = self._epochs_closed()
         self._tell_epochs(closed)
         answer = Answer(Reply(version, self.stop, self.learning_rate), body)
         for future, _ in pending.waiting:
@@ -461,27 +556,29 @@ class State:
         assert self._rounds is not None
         pushes = [one.pending.push for one in taken]
         try:
-            self.weights.step_round(pushes, [one.update for one in taken])
+            with self._whole:
+                self.weights.step_round(pushes, [one.update for one in taken])
+                with self._lock:
+                    for one in taken:
+                        one.worker.commit(one.pending.push)
+                        one.worker.last_seen = self.clock()
+                        one.pending.counted = True
+                    self.counts["pushes"] += len(taken)
+                    self.counts["rounds"] += 1
+                    self._rounds.closed()
+                    closed = self._epochs_closed()
         except Exception as error:
             self._undo([one.worker for one in taken], error)
             with self._lock:
                 self._rounds.closed()
             return
-        with self._lock:
-            for one in taken:
-                one.worker.commit(one.pending.push)
-                one.worker.last_seen = self.clock()
-                one.pending.counted = True
-            self.counts["pushes"] += len(taken)
-            self.counts["rounds"] += 1
-            self._rounds.closed()
-            closed = self._epochs_closed()
         self._tell_epochs(closed)
 
     def _release(self) -> None:
         with self._lock:
             workers = list(self.ledger.workers.values())
-            free = rounds.released(workers, self.ledger.active())
+            back = not self.ledger.away()  # those who are away may have batches of the epoch left
+            free = rounds.released(workers, self.ledger.active()) if back else []
             waiting = [f for w in free if w.pending for f, _ in w.pending.waiting]
             for worker in free:
                 worker.pending, worker.last_seen = None, self.clock()

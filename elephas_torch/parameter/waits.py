@@ -11,7 +11,7 @@ from elephas_torch.parameter.ledger import Ledger, Pending
 
 def too_few_joined(ledger: Ledger, timeout: float) -> WaitTimeout:
     """The first round can't start: not all workers came."""
-    came = sorted(ledger.workers)
+    came = sorted({*ledger.workers} - {*ledger.away()})
     return WaitTimeout(
         f"Only {len(came)} of {ledger.expected} workers joined within {timeout:g} s (came: "
         f"{_listed(came)}). Synchronous training needs all of them at the same time: check that "

@@ -198,6 +198,39 @@ class Weights:
             new.copy_(vectors)
             self._publish(new, memory)
 
+    def remembered(self) -> dict[str, Any]:
+        """The vectors, their version, and what steps have left behind; copies."""
+        return {
+            "vectors": self.vectors.clone(),
+            "version": self.version,
+            "optimizer": {
+                name: value.clone() if isinstance(value, Tensor) else value
+                for name, value in self.optimizer.state_dict().items()
+            },
+            "shares": {worker: (n, state.clone()) for worker, (n, state) in self._shares.items()},
+        }
+
+    def restore(
+        self,
+        vectors: Vectors,
+        version: int,
+        optimizer: dict[str, Any],
+        shares: dict[int, tuple[int, Tensor]],
+    ) -> None:
+        """Takes what `remembered` gave; nobody may have stepped yet.
+
+        Raises:
+            ValueError: it is of other lengths, or of another optimizer.
+        """
+        wire.check_vectors(vectors, self._settings.sizes, "vectors")
+        self.optimizer.load_state_dict(optimizer)
+        self.vectors.copy_(vectors)
+        self._shares = dict(shares)
+        if self.board is None:
+            self._version = version
+        else:
+            self.board.begin_at(version)
+
     def finalize(self) -> None:
         """Puts the optimizer's running mean of the weights into them, where it keeps one."""
         if not self.optimizer.use_ema:

@@ -31,6 +31,8 @@ _PUSH = struct.Struct("<4sHH6q3Q")
 _REPLY = struct.Struct("<4sHHqd3Q")
 # descriptor in the server's process, nonce
 _PLACE = struct.Struct("<q16s")
+#: The epoch before what a worker has left with the server.
+EPOCH = struct.Struct("<q")
 PUSH_BYTES, REPLY_BYTES, PLACE_BYTES = _PUSH.size, _REPLY.size, _PLACE.size
 _LAST, _STOP, _RATE = 1, 1, 2
 #: Forms of a message, among its flags: the parameters are written by the run's codec; of the
@@ -69,6 +71,8 @@ class Settings:
         embeddings: the parts of the parameters of whose gradients only the rows that aren't
             zero are sent, where that is shorter: (first element, rows, width) of each. Default
             none.
+        checkpoint_every: after so many epochs that all workers have done, a snapshot is made for
+            the driver. Default 0: none are.
 
     Raises:
         ValueError: a mode, staleness or compression that doesn't exist, or a number out of its
@@ -89,6 +93,7 @@ class Settings:
     constraints: list[dict[str, Any]] = field(default_factory=list)
     compression: codec.Spec = None
     embeddings: list[rows.Span] = field(default_factory=list)
+    checkpoint_every: int = 0
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:

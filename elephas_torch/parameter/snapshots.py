@@ -1,0 +1,162 @@
+"""A server's state at one moment, as bytes: what another server begins from when this one falls.
+
+It has the vectors, what the optimizer keeps, the ledger's positions, and what workers have left
+with the server of their own (see `State.keep`). Written as safetensors with JSON beside it, so
+nothing is unpickled where it is read.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from elephas_torch.errors import ModelFileError
+from elephas_torch.flat import Vectors
+from elephas_torch.parameter.ledger import Pending, Worker
+from elephas_torch.parameter.wire import Push
+
+FORMAT = 1
+
+#: What is known of a worker that a later one goes on from.
+_POSITION = ("attempt", "samples", "seq", "epoch", "batch", "done", "reported")
+#: And of a push of its that waits for the epoch to close.
+_WAITING = ("seq", "base_version", "samples", "epoch")
+
+
+@dataclass
+class Snapshot:
+    """A moment of a server.
+
+    Attributes:
+        vectors: parameters, state and counters of `version`.
+        optimizer: the `state_dict()` of the server's.
+        shares: worker -> samples and moving statistics, as it sent them last.
+        kept: worker -> the epoch that it is for, and what the worker keeps.
+        workers: worker -> its position: attempt, samples, seq, epoch, batch, done, reported; and
+            "waiting": its last push of the epoch, where it waits for the others.
+        epoch: where it was taken: the last epoch that all workers have done and reported on, and
+            none has gone beyond; None: in the middle of one.
+        learning_rate: that the driver has set, if it did.
+        rate: that of the server's optimizer; None where a schedule decides.
+        events: the number of the last event.
+        counts, staleness: as `status()` shows them.
+    """
+
+    vectors: Vectors
+    version: int
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    shares: dict[int, tuple[int, Tensor]] = field(default_factory=dict)
+    kept: dict[int, tuple[int, bytes]] = field(default_factory=dict)
+    workers: dict[int, dict[str, Any]] = field(default_factory=dict)
+    epoch: int | None = None
+    closed_epoch: int = -1
+    learning_rate: float | None = None
+    rate: float | None = None
+    events: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    staleness: dict[int, int] = field(default_factory=dict)
+
+    def packed(self) -> bytes:
+        """All of it as one safetensors file."""
+        tensors = dict(zip(Vectors._fields, self.vectors, strict=True))
+        numbers = {}
+        for name, value in self.optimizer.items():
+            if isinstance(value, Tensor):
+                tensors[f"optimizer/{name}"] = value.contiguous()
+            else:
+                numbers[name] = value
+        for worker, (_, state) in self.shares.items():
+            tensors[f"share/{worker}"] = state
+        for worker, (_, data) in self.kept.items():
+            tensors[f"kept/{worker}"] = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+        notes = {
+            "format": FORMAT,
+            "version": self.version,
+            "optimizer": numbers,
+            "shares": {worker: samples for worker, (samples, _) in self.shares.items()},
+            "kept": {worker: epoch for worker, (epoch, _) in self.kept.items()},
+            "workers": self.workers,
+            "epoch": self.epoch,
+            "closed_epoch": self.closed_epoch,
+            "learning_rate": self.learning_rate,
+            "rate": self.rate,
+            "events": self.events,
+            "counts": self.counts,
+            "staleness": self.staleness,
+        }
+        return safetensors.torch.save(tensors, {"server": json.dumps(notes)})
+
+    @classmethod
+    def read(cls, data: bytes) -> Snapshot:
+        """Takes what `packed` gave.
+
+        Raises:
+            ModelFileError: it is damaged, or of another format.
+        """
+        try:
+            notes = json.loads(_metadata(data)["server"])
+            if notes.pop("format") != FORMAT:
+                raise ModelFileError(
+                    f"The checkpoint is of a format that this version doesn't know; it reads "
+                    f"format {FORMAT}. Go on with the version that wrote it."
+                )
+            return _restored(notes, safetensors.torch.load(data))
+        except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
+            if isinstance(error, ModelFileError):
+                raise
+            raise ModelFileError(f"The server's part of the checkpoint is damaged: {error}") from None
+
+
+def _metadata(data: bytes) -> dict[str, str]:
+    length = int.from_bytes(data[:8], "little")
+    return dict(json.loads(data[8 : 8 + length])["__metadata__"])
+
+
+def _restored(notes: dict[str, Any], tensors: dict[str, Tensor]) -> Snapshot:
+    vectors = Vectors(*(tensors[name] for name in Vectors._fields))
+    slots = {
+        name.removeprefix("optimizer/"): one
+        for name, one in tensors.items()
+        if name.startswith("optimizer/")
+    }
+    notes["optimizer"] = {**notes["optimizer"], **slots}
+    notes["shares"] = {
+        int(worker): (samples, tensors[f"share/{worker}"])
+        for worker, samples in notes["shares"].items()
+    }
+    notes["kept"] = {
+        int(worker): (epoch, tensors[f"kept/{worker}"].numpy().tobytes())
+        for worker, epoch in notes["kept"].items()
+    }
+    notes["workers"] = {int(worker): one for worker, one in notes["workers"].items()}
+    notes["staleness"] = {int(key): count for key, count in notes["staleness"].items()}
+    return Snapshot(vectors, **notes)
+
+
+def noted(worker: Worker) -> dict[str, Any]:
+    """What a snapshot has of a worker."""
+    found: dict[str, Any] = {name: getattr(worker, name) for name in _POSITION}
+    pending = worker.pending
+    if pending is not None and pending.counted:
+        push = pending.push
+        waiting = {name: getattr(push, name) for name in _WAITING}
+        found["waiting"] = {**waiting, "batch": pending.batch}
+    return found
+
+
+def known(number: int, noted: dict[str, Any], now: float) -> Worker:
+    """A worker as a snapshot has it, which has to join again."""
+    waiting = noted.get("waiting")
+    position = {name: int(noted[name]) for name in _POSITION}
+    made = Worker(number, info={}, last_seen=now, state="away", **position)
+    if waiting is not None:
+        batch = waiting["batch"]
+        push = Push(number, made.attempt, last=True, **{n: int(waiting[n]) for n in _WAITING})
+        made.pending = Pending(push, batch, counted=True)
+    return made
