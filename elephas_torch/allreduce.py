@@ -19,11 +19,12 @@ from datetime import timedelta
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+import safetensors.torch
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from elephas_torch import constraints, optimizers
+from elephas_torch import constraints, exchange, optimizers
 from elephas_torch.cluster import own_address
 from elephas_torch.errors import Diverged, Fenced, Refused, WaitTimeout
 from elephas_torch.exchange import Exchange
@@ -83,7 +84,7 @@ class AllReduce(Exchange):
         stop = super().epoch(rows, epoch)
         while self.round < self.rounds:
             self._round(0)
-        if self.gang.settings.gated:
+        if self.gang.settings.gated or self.plan.keeps:
             self._put(epoch)
         return stop
 
@@ -94,6 +95,16 @@ class AllReduce(Exchange):
         if self.optimizer.use_ema:
             self.optimizer.finalize_variable_values(self.flat.parameters)
         self._put(self.plan.epochs - 1)
+
+    def kept(self) -> bytes:
+        """What nobody else has of what the next epoch begins with."""
+        own = exchange.state("worker", self.step.optimizer)
+        return safetensors.torch.save({**own, **exchange.state("server", self.optimizer)})
+
+    def recall(self, data: bytes) -> None:
+        """Takes what `kept` gave."""
+        super().recall(data)
+        self.optimizer.load_state_dict(exchange.part("server", safetensors.torch.load(data)))
 
     def close(self) -> None:
         """Parts from the others; who waits for this one is told so by the connection's end."""

@@ -38,6 +38,8 @@ _DEFAULTS: dict[str, Any] = {
     "overlap": False,
     "num_shards": 1,
     "compression": None,
+    "reconnect_timeout": 120.0,
+    "server_restarts": 3,
 }
 #: Positional orders: elephas's first versions (with a context) and its later ones.
 _FIRST = ("sc", "model", "optimizer", "mode", "frequency", "num_workers")

@@ -34,6 +34,26 @@ class Epochs:
         elif kind == "returned":
             self._active.add(number)
 
+    def rewind(self, reported: dict[int, int]) -> None:
+        """Goes back to where each of these workers had reported on that epoch; all join anew."""
+        self._joined.clear()
+        self._active.clear()
+        for epoch, reports in self._reports.items():
+            for number in [one for one in reports if reported.get(one, -1) < epoch]:
+                del reports[number]
+
+    def since(self, epoch: int, reported: dict[int, int]) -> dict[int, dict[int, Any]]:
+        """The reports on this epoch and later ones, of workers that had reported on them."""
+        return {
+            number: {one: told for one, told in found.items() if reported.get(one, -1) >= number}
+            for number, found in self._reports.items()
+            if number >= epoch
+        }
+
+    def take(self, reports: dict[int, dict[int, Any]]) -> None:
+        """Takes what `since` gave."""
+        self._reports = {epoch: dict(found) for epoch, found in reports.items()}
+
     @property
     def over(self) -> bool:
         """Whether all workers have come and gone."""

@@ -21,6 +21,8 @@ class Plan:
         shared_memory: exchange with a server of the same machine by memory that both have.
         overlap: exchange while the next update is computed; staleness is one more.
         exchange: 'server', or 'allreduce': workers exchange among themselves.
+        keeps: workers leave what is theirs alone with the server at each end of an epoch.
+        patience: seconds for which a worker tries to reach a server that is gone.
     """
 
     every: int | None
@@ -36,6 +38,8 @@ class Plan:
     shared_memory: bool = True
     overlap: bool = False
     exchange: str = "server"
+    keeps: bool = False
+    patience: float = 120.0
 
     def total(self, rows: int) -> int:
         """Batches of an epoch of so many rows."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import math
@@ -14,7 +15,7 @@ from typing import Any
 
 from elephas_torch import cluster, preflight, slots, worker
 from elephas_torch.epochs import Epochs
-from elephas_torch.errors import DataError, ElephasError, ServerError, WorkerError
+from elephas_torch.errors import DataError, ElephasError, Unreachable, WorkerError
 from elephas_torch.flat import Vectors
 from elephas_torch.gangs import Gangs
 from elephas_torch.keras.callbacks import CallbackList, TerminateOnNaN
@@ -25,6 +26,7 @@ from elephas_torch.parameter import codec
 from elephas_torch.parameter.shards import ShardedClient, ShardedServer
 from elephas_torch.parameter.wire import Settings
 from elephas_torch.plan import Gang, Plan
+from elephas_torch.recovery import Recovery
 from elephas_torch.sources import Source
 from elephas_torch.stepping import step_of
 from elephas_torch.worker import Job
@@ -43,6 +45,7 @@ class Options:
         plan: what workers are told.
         optimizer: what the server steps with.
         own_optimizer: it is the compiled one, so learning rates that callbacks set are its.
+        recovery: what the fit begins from again when its server falls; None: nothing.
     """
 
     mode: str
@@ -58,6 +61,7 @@ class Options:
     lease: float
     shards: int
     compression: codec.Spec = None
+    recovery: Recovery | None = None
 
 
 class Run:
@@ -81,7 +85,11 @@ class Run:
         self.hooks, self.progress = hooks, progress
         self.epochs = Epochs(options.workers)
         self._callbacks = [c for c in hooks.callbacks if c is not hooks.history]
-        self._next = options.plan.initial_epoch
+        self.recovery = options.recovery
+        # The first epoch that isn't over, and the one that workers are in: after a fall of the
+        # server they may have some to do again.
+        self._next = self._at = options.plan.initial_epoch
+        self._rates: dict[int, float | None] = {}
         self._last: dict[str, Any] = {}
         self._seen = 0
         self._failure: dict[str, Any] | None = None
@@ -104,8 +112,10 @@ class Run:
         """
         self.model.stop_training = False
         self.hooks.on_train_begin()
-        self._next = self.hooks.start(self.options.plan.initial_epoch)[0]
-        if self._next < self.options.plan.epochs:
+        self._next = self._at = self.hooks.start(self.options.plan.initial_epoch)[0]
+        if self.recovery is not None and self.recovery.found is not None:
+            self._take_up(self.recovery.found.fit)
+        if self._next < self.options.plan.epochs and not self.model.stop_training:
             self._train()
         self.hooks.on_train_end(self._last)
         ordered = sorted(self._result, key=lambda one: one["worker"])
@@ -119,6 +129,7 @@ class Run:
             slots.taken(self.cluster.name, self.options.workers, self.cluster.slots()),
             self._server() as server,
             server.client() as client,
+            self._recovering(server, client),
             self.cluster.share(worker.packed(self.model)) as weights,
         ):
             self.progress.begin(self._next)
@@ -126,6 +137,65 @@ class Run:
                 self._watch(server, client, thread)
             if not self._ended_by_nan():
                 self._check_result(server)
+            self._end(server, client)
+
+    def _take_up(self, known: dict[str, Any]) -> None:
+        """Goes on from what the driver of another fit knew."""
+        recovery, history = self.recovery, self.hooks.history
+        assert recovery is not None and recovery.held is not None
+        history.epoch, history.history = list(known["epochs"]), dict(known["history"])
+        self._next, self._at = known["next"], recovery.held.at
+        self._rates = {int(epoch): rate for epoch, rate in known["rates"].items()}
+        self.epochs.take(
+            {int(epoch): {int(one): told for one, told in found.items()}
+             for epoch, found in known["reports"].items()}
+        )  # fmt: skip
+        if known["learning_rate"] is not None:
+            self.model.optimizer.learning_rate = known["learning_rate"]
+        self.model.stop_training = known["stopped"]
+        step_of(self.model).flat.vectors.copy_(recovery.held.vectors())
+
+    def _known(self) -> dict[str, Any]:
+        """What `_take_up` takes."""
+        recovery, history = self.recovery, self.hooks.history
+        assert recovery is not None and recovery.held is not None
+        scheduled = preflight.is_scheduled(self.model.optimizer)
+        return {
+            "next": self._next,
+            "epochs": history.epoch,
+            "history": history.history,
+            "rates": self._rates,
+            "reports": self.epochs.since(self._next, recovery.held.reported),
+            "learning_rate": None if scheduled else self.model.optimizer.learning_rate,
+            "stopped": self.model.stop_training,
+        }
+
+    @contextmanager
+    def _recovering(self, server: ShardedServer, client: ShardedClient) -> Iterator[None]:
+        """Sees to it that there is something to begin from again."""
+        recovery = self.recovery
+        if recovery is None:
+            yield
+            return
+        with contextlib.closing(recovery.checkpoints):
+            if recovery.found is not None:
+                self._tell_again(client)
+            recovery.begin(server)
+            self._seen = recovery.held.events if recovery.held is not None else 0
+            yield
+
+    def _end(self, server: ShardedServer, client: ShardedClient) -> None:
+        """Takes the last weights, and has them kept."""
+        try:
+            if self.recovery is not None:
+                self.recovery.end(server, self._known())
+            self._take_weights(client)
+        except Unreachable:
+            if self.recovery is None or self.recovery.held is None:
+                raise
+            if self.recovery.held.at < self._next:
+                raise  # workers, who are gone, would have to do the rest again
+            self._restart(server, client)
             self._take_weights(client)
 
     def _take_weights(self, client: ShardedClient) -> None:
@@ -159,6 +229,7 @@ class Run:
             constraints=preflight.constraint_specs(self.model),
             compression=options.compression,
             embeddings=preflight.embeddings(self.model) if options.plan.gradients else [],
+            checkpoint_every=0 if self.recovery is None else self.recovery.milestones,
         )
         host = self.cluster.server_host(options.host)
         port = self.cluster.server_port(options.port)
@@ -169,18 +240,19 @@ class Run:
             host=host,
             port=port,
             keep=True,
+            checkpoint=None if self.recovery is None else self.recovery.packed,
         )
 
     @contextmanager
     def _job(self, server: ShardedServer, weights: Any) -> Iterator[Thread]:
         """The Spark job in a thread of its own, so that this one can be interrupted."""
-        options = self.options
+        options, plan = self.options, self.options.plan
         job = Job(
             skeleton=self.model.skeleton(),
             weights=weights,
             servers=server.addresses,
             reader=self.source.reader,
-            plan=replace(options.plan, initial_epoch=self._next),
+            plan=options.plan if self._is_resumed else replace(plan, initial_epoch=self._next),
             timeout=max(options.round_timeout, options.join_timeout) + 30,
             beat=min(options.lease / 4, 0.5 if self.progress.verbose == 1 else 5.0),
             gang=None if self._gangs is None else Gang(server.servers[0].settings),
@@ -220,18 +292,44 @@ class Run:
             self.cluster.cancel(self._group)
             thread.join(2 * GRACE)
 
-    def _watch(self, server: ShardedServer, client: ShardedClient, thread: Thread) -> None:
-        try:
-            self._watch_events(client, thread)
-        except ServerError:
-            server.check()  # says more, if the server's process has ended
-            raise
+    @property
+    def _is_resumed(self) -> bool:
+        return self.recovery is not None and self.recovery.found is not None
 
-    def _watch_events(self, client: ShardedClient, thread: Thread) -> None:
+    def _watch(self, server: ShardedServer, client: ShardedClient, thread: Thread) -> None:
+        while True:
+            try:
+                self._watch_events(server, client, thread)
+                return
+            except Unreachable:
+                if self.recovery is not None and self._gangs is None:
+                    self._restart(server, client)
+                    continue
+                server.check(grace=2.0)  # says more, if the server's process has ended
+                raise
+
+    def _restart(self, server: ShardedServer, client: ShardedClient) -> None:
+        """Starts a server that has ended again; workers find out by themselves."""
+        assert self.recovery is not None
+        held = self.recovery.restart(server)
+        self._seen, self._at = held.events, held.at
+        self.epochs.rewind(held.reported)
+        self._tell_again(client)
+
+    def _tell_again(self, client: ShardedClient) -> None:
+        """Tells a server that begins from a snapshot what the driver had told the one before."""
+        if self._callbacks:
+            client.control(release_epoch=self._at - 1)
+        if self.model.stop_training:
+            client.control(stop=True)
+
+    def _watch_events(self, server: ShardedServer, client: ShardedClient, thread: Thread) -> None:
         """Handles what workers tell until the job is over, or one of them failed."""
         while thread.is_alive() and self._failure is None:
             timeout = 0.02 if self.epochs.over else 0.2 if self.progress.verbose == 1 else 0.5
             self._handle(client, client.events(self._seen, timeout))
+            if self.recovery is not None:
+                self.recovery.look(server, self._seen, self._known)
             if self.progress.verbose == 1:
                 self._show(client)
         if self._failure is None:
@@ -247,8 +345,15 @@ class Run:
             elif event["kind"] == "expired":
                 self._note_silent(event)
             self.epochs.note(event)
-        while self._next < self.options.plan.epochs and self.epochs.complete(self._next):
-            self._end_epoch(client)
+            if self.recovery is not None:
+                self.recovery.note(event)
+        while self._at < self.options.plan.epochs and self.epochs.complete(self._at):
+            if self._at == self._next:
+                self._end_epoch(client)
+            elif self._callbacks:  # was done before
+                rate = self._rates.get(self._at)
+                client.control(learning_rate=rate, release_epoch=self._at)
+            self._at += 1
 
     def _note_silent(self, event: dict[str, Any]) -> None:
         gangs, outcome = self._gangs, "the others go on without it"
@@ -274,12 +379,12 @@ class Run:
         if not model.stop_training and self._next < self.options.plan.epochs:
             self.hooks.on_epoch_begin(self._next)
             self.progress.begin(self._next)
-        changed = _changed(model.optimizer, rate)
+        self._rates[epoch] = changed = _changed(model.optimizer, rate)
         if self._gangs is not None:
             self._gangs.note_rate(self.options.plan.initial_epoch, rate, self._next, changed)
         if model.stop_training:
             client.control(stop=True, learning_rate=changed)
-            self._next = self.options.plan.epochs
+            self._next = self._at = self.options.plan.epochs
         elif self._callbacks:
             client.control(learning_rate=changed, release_epoch=epoch)
 

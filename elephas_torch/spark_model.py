@@ -17,6 +17,8 @@ import torch
 from pyspark import RDD, SparkContext
 
 from elephas_torch import arguments, cluster, data, frames, memory, optimizers, preflight, scoring
+from elephas_torch import recovery as recovering
+from elephas_torch.checkpoints import Checkpoints
 from elephas_torch.errors import ModelFileError, unknown_arguments
 from elephas_torch.keras import saving, trees
 from elephas_torch.keras.arguments import (
@@ -92,6 +94,10 @@ class SparkModel:
         compression: 'bf16', 'int8', 'topk' (the 1 % of largest changes) or ('topk', share): in how
             many bytes updates and weights travel between machines. What is dropped of an update
             is added to the worker's next. Default None: as float32.
+        reconnect_timeout: seconds for which a worker tries to reach a server that is gone.
+            Default 120.
+        server_restarts: how often the server is started again, where `fit` has a
+            `checkpoint_dir`. Default 3.
 
     Attributes:
         master_network: the model.
@@ -130,6 +136,11 @@ class SparkModel:
         check_flag("overlap", given["overlap"])
         self.overlap = bool(given["overlap"])
         self.compression = codec.checked(given["compression"])
+        self.reconnect_timeout = positive(
+            "SparkModel", "reconnect_timeout", given["reconnect_timeout"]
+        )
+        check_whole("server_restarts", given["server_restarts"], 0)
+        self.server_restarts = int(given["server_restarts"])
         arguments.check_exchange(
             self.exchange, self.mode, self.overlap, self.num_shards, self.compression
         )
@@ -159,6 +170,9 @@ class SparkModel:
         weight_col: str | None = None,
         validation_indicator_col: str | None = None,
         handle_invalid: str = "error",
+        checkpoint_dir: Any = None,
+        checkpoint_every: int | str = 1,
+        resume: bool = False,
         **kwargs: Any,
     ) -> History:
         """Trains on an RDD or a DataFrame, with Keras's arguments and defaults.
@@ -189,6 +203,14 @@ class SparkModel:
                 on but validated with; in place of `validation_split`. Default None.
             handle_invalid: of a DataFrame: what to do with rows that have null or NaN. "error"
                 (default), "skip" leaves them out, "keep" gives their features as NaN.
+            checkpoint_dir: a folder for this fit's checkpoints, local or of any file system that
+                Spark knows. With it a server that falls is started again, and an interrupted
+                fit can be resumed. Default None: no checkpoints.
+            checkpoint_every: a checkpoint after so many epochs, or after such a time ("10m"; in
+                synchronous mode at the next end of an epoch, but for frequency 'batch').
+                Default 1.
+            resume: go on from the last checkpoint in `checkpoint_dir`, if there is one; all but
+                `epochs`, `callbacks` and `verbose` must be as they were. Default False.
             **kwargs: `nb_epoch`, elephas's and Keras 1's name of `epochs`.
 
         Returns:
@@ -198,6 +220,7 @@ class SparkModel:
             ValueError, TypeError: an argument is out of range or unknown, or the model isn't
                 compiled; before any Spark job starts.
             DataError: an empty RDD, or rows that don't fit; names the partition.
+            ModelFileError: there are checkpoints, and none is whole.
             WorkerError: a worker raised; shows its traceback.
         """
         workers = self.num_workers if num_workers is None else num_workers
@@ -215,6 +238,8 @@ class SparkModel:
         check_share("validation_split", validation_split)
         check_class_weight(class_weight)
         check_flag("shuffle", shuffle)
+        when = recovering.every(checkpoint_every)
+        recovering.check_resume(resume, checkpoint_dir)
         arguments.check_exchange(
             self.exchange, self.mode, self.overlap, self.num_shards, self.compression
         )
@@ -236,7 +261,23 @@ class SparkModel:
             shared_memory=self.shared_memory,
             overlap=self.overlap,
             exchange=self.exchange,
+            patience=self.reconnect_timeout,
         )
+        recovery = None
+        if checkpoint_dir is not None:
+            checkpoints = Checkpoints(self.sc, checkpoint_dir)
+            found = checkpoints.read() if resume else None
+            plan = recovering.planned(plan, found, keep_seed=self.seed is not None)
+            facts = {"mode": self.mode, "staleness": self.staleness, "num_shards": self.num_shards,
+                     "num_workers": source.workers}  # fmt: skip
+            recovery = recovering.Recovery(
+                checkpoints,
+                when,
+                recovering.can_be_midway(self.mode, plan, self.num_shards, model.optimizer),
+                self.server_restarts,
+                recovering.signature(model, optimizer, plan, **facts),
+                found,
+            )
         options = Options(
             mode=self.mode,
             plan=plan,
@@ -251,6 +292,7 @@ class SparkModel:
             lease=self.lease,
             shards=self.num_shards,
             compression=self.compression,
+            recovery=recovery,
         )
         level = resolve_verbose(verbose)
         params = {"epochs": epochs, "steps": None, "verbose": level}
@@ -471,6 +513,8 @@ class SparkModel:
             "overlap": self.overlap,
             "num_shards": self.num_shards,
             "compression": self.compression,
+            "reconnect_timeout": self.reconnect_timeout,
+            "server_restarts": self.server_restarts,
         }
 
     def save(self, file_name: Any, overwrite: bool = True) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import logging
 import math
 import threading
 import time
@@ -28,6 +29,10 @@ from elephas_torch.errors import (
     Diverged,
     ElephasError,
     Fenced,
+    Refused,
+    Restarted,
+    Unreachable,
+    WaitTimeout,
     WorkerError,
 )
 from elephas_torch.exchange import Exchange
@@ -42,6 +47,8 @@ from elephas_torch.parameter.wire import Joined
 from elephas_torch.plan import Gang, Plan
 from elephas_torch.stepping import OwnFlatStep, step_of
 from elephas_torch.store import Rows
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,8 @@ def train(job: Job, partition: int, rows: Iterable[Any]) -> Iterator[dict[str, A
     attempt = _attempt()
     client = connect(job.servers, job.timeout)
     try:
-        client.health()
+        client.health()  # an address that is wrong is told at once
+        client.patience = job.plan.patience
         yield _Worker(job, partition, attempt, client).run(rows)
     except Fenced:
         # Another attempt of this partition trains on; this one has nothing to say.
@@ -199,6 +207,7 @@ class _Worker:
     ) -> None:
         self.job, self.partition, self.attempt, self.client = job, partition, attempt, client
         self.progress = {"epoch": 0, "batch": 0, "rows": 0}
+        self.first = job.plan.initial_epoch
         self.history: dict[str, list[Any]] = {}
 
     def run(self, rows: Iterable[Any]) -> dict[str, Any]:
@@ -212,10 +221,32 @@ class _Worker:
             training, validation = loaded.split(job.plan.validation_split)
             training = training.weighed(job.plan.class_weight)
             joined = self._join(len(training))
-            with _Heartbeat(job, self.partition, self.attempt, self.progress):
+            self.first = max(joined.epoch, self.first)
+            while not self._trained(model, training, validation, joined):
+                joined = self._join(len(training))
+                model = self._as_at(model, joined)
+            return {"worker": self.partition, "rows": len(training), "history": self.history}
+
+    def _trained(
+        self, model: Model, training: Rows, validation: Rows | None, joined: Joined
+    ) -> bool:
+        """Trains; whether to the end, or until the server has begun from a checkpoint."""
+        try:
+            with _Heartbeat(self.job, self.partition, self.attempt, self.progress):
                 self._train(model, training, validation, joined)
                 self.client.leave(self.partition, self.attempt)
-            return {"worker": self.partition, "rows": len(training), "history": self.history}
+            return True
+        except Restarted as error:
+            logger.warning("Worker %d: %s", self.partition, error)
+            return False
+
+    def _as_at(self, model: Model, joined: Joined) -> Model:
+        """The model to go on with from there; its weights come from the server."""
+        for values in self.history.values():
+            del values[max(joined.epoch - self.first, 0) :]
+        if joined.seq and not self.job.plan.keeps:
+            return model
+        return load_model(self.job.skeleton, self.job.weights.value)
 
     def _join(self, samples: int) -> Joined:
         gang = self.job.gang
@@ -240,8 +271,30 @@ class _Worker:
             return  # begun anew when all was over
         step = step_of(model)
         with contextlib.closing(self._exchange(step, joined)) as exchange:
+            self._recall(exchange, joined, len(training))
             self._epochs(model, exchange, training, validation, joined)
             exchange.conclude()
+
+    def _recall(self, exchange: Exchange, joined: Joined, rows: int) -> None:
+        """Lets the worker's own optimizer go on from where it was, as near as anybody knows."""
+        plan, optimizer = self.job.plan, exchange.step.optimizer
+        steps = steps_done(plan, joined, rows)
+        if plan.keeps and joined.epoch > plan.initial_epoch:
+            epoch, data = self.client.kept(self.partition, self.attempt)
+            if plan.initial_epoch < epoch <= joined.epoch:
+                exchange.recall(data)
+                steps -= (epoch - plan.initial_epoch) * plan.total(rows)
+        catch_up(optimizer, steps)
+
+    def _keep(self, exchange: Exchange, epoch: int) -> None:
+        """Leaves what the worker alone has with the server."""
+        if self.job.plan.keeps and not self.client.keep(
+            self.partition, self.attempt, epoch, exchange.kept()
+        ):
+            logger.warning(
+                "Worker %d: the server has no room for this worker's optimizer: after a fall it "
+                "begins anew.", self.partition,
+            )  # fmt: skip
 
     def _epochs(
         self,
@@ -252,7 +305,6 @@ class _Worker:
         joined: Joined,
     ) -> None:
         plan, step = self.job.plan, exchange.step
-        catch_up(model.optimizer, steps_done(plan, joined, len(training)))
         stop = joined.stop
         if joined.epoch > plan.initial_epoch:
             # A lost attempt may have ended that epoch without telling; told twice it counts once.
@@ -282,6 +334,7 @@ class _Worker:
                 summary["val"] = step.sums()
                 logs |= {f"val_{name}": value for name, value in step.logs().items()}
             summary["seconds"] = logs["seconds"] = time.perf_counter() - began
+            self._keep(exchange, epoch + 1)
             for name, value in logs.items():
                 self.history.setdefault(name, []).append(value)
             reply = self.client.report(self.partition, self.attempt, epoch, summary)
@@ -313,10 +366,8 @@ class _Heartbeat:
         self._thread.join(timeout=5)
 
     def _run(self) -> None:
-        try:
+        with contextlib.closing(self._client), contextlib.suppress(Refused):
             while not self._over.wait(self._every):
-                self._client.beat(*self._args)
-        except ElephasError:
-            pass  # the training thread hears the same, and says so
-        finally:
-            self._client.close()
+                # The training thread hears the same, and says so.
+                with contextlib.suppress(Unreachable, WaitTimeout):
+                    self._client.beat(*self._args)

@@ -32,8 +32,10 @@ FLOORS = [
     ],
     [
         "arguments",
+        "checkpoints",
         "connect",
         "epochs",
+        "files",
         "frames",
         "gangs",
         "heads",
@@ -43,6 +45,7 @@ FLOORS = [
         "spark_model",
         "mllib_model",
         "ml_model",
+        "recovery",
         "run",
         "scorer",
         "scoring",

@@ -26,12 +26,12 @@ from typing import Any
 
 from pyspark.ml.util import MLReader, MLWriter
 
+from elephas_torch import files
 from elephas_torch._version import __version__
 from elephas_torch.errors import ModelFileError
 from elephas_torch.keras import serialization
 from elephas_torch.keras.models import Model
 from elephas_torch.keras.saving import assets, compiling, lean, model_from_config, tensors
-from elephas_torch.ml import files
 from elephas_torch.ml.record import FORMAT, Record
 
 METADATA = "metadata/part-00000"

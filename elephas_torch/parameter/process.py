@@ -96,7 +96,9 @@ class ServerProcess:
             raise ServerError("This server was started already; make a new ServerProcess.")
         with listen(self.host, self.address[1]) as listener:
             self.address = (self.address[0], listener.getsockname()[1])
-            self._child = (kept if self._keep else Kept()).take(listener, self._message(self._checkpoint))
+            self._child = (kept if self._keep else Kept()).take(
+                listener, self._message(self._checkpoint)
+            )
         self._vectors = self._checkpoint = b""
         return self
 

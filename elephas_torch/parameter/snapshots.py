@@ -99,23 +99,32 @@ class Snapshot:
         Raises:
             ModelFileError: it is damaged, or of another format.
         """
+        found = notes(data)
         try:
-            notes = json.loads(_metadata(data)["server"])
-            if notes.pop("format") != FORMAT:
-                raise ModelFileError(
-                    f"The checkpoint is of a format that this version doesn't know; it reads "
-                    f"format {FORMAT}. Go on with the version that wrote it."
-                )
-            return _restored(notes, safetensors.torch.load(data))
+            return _restored(found, safetensors.torch.load(data))
         except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
-            if isinstance(error, ModelFileError):
-                raise
-            raise ModelFileError(f"The server's part of the checkpoint is damaged: {error}") from None
+            raise _damaged(error) from None
 
 
-def _metadata(data: bytes) -> dict[str, str]:
-    length = int.from_bytes(data[:8], "little")
-    return dict(json.loads(data[8 : 8 + length])["__metadata__"])
+def notes(data: bytes) -> dict[str, Any]:
+    """All of a packed snapshot that isn't tensors; raises as `Snapshot.read`."""
+    try:
+        length = int.from_bytes(data[:8], "little")
+        found = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["server"])
+        if found.pop("format") == FORMAT:
+            for name in ("shares", "kept", "workers", "staleness"):
+                found[name] = {int(key): value for key, value in found[name].items()}
+            return dict(found)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(error) from None
+    raise ModelFileError(
+        "The checkpoint is of a format that this version doesn't know; it reads format "
+        f"{FORMAT}. Go on with the version that wrote it."
+    )
+
+
+def _damaged(error: Exception) -> ModelFileError:
+    return ModelFileError(f"The server's part of the checkpoint is damaged: {error}")
 
 
 def _restored(notes: dict[str, Any], tensors: dict[str, Tensor]) -> Snapshot:
@@ -127,15 +136,12 @@ def _restored(notes: dict[str, Any], tensors: dict[str, Tensor]) -> Snapshot:
     }
     notes["optimizer"] = {**notes["optimizer"], **slots}
     notes["shares"] = {
-        int(worker): (samples, tensors[f"share/{worker}"])
-        for worker, samples in notes["shares"].items()
+        worker: (samples, tensors[f"share/{worker}"]) for worker, samples in notes["shares"].items()
     }
     notes["kept"] = {
-        int(worker): (epoch, tensors[f"kept/{worker}"].numpy().tobytes())
+        worker: (epoch, tensors[f"kept/{worker}"].numpy().tobytes())
         for worker, epoch in notes["kept"].items()
     }
-    notes["workers"] = {int(worker): one for worker, one in notes["workers"].items()}
-    notes["staleness"] = {int(key): count for key, count in notes["staleness"].items()}
     return Snapshot(vectors, **notes)
 
 
@@ -153,7 +159,9 @@ def noted(worker: Worker) -> dict[str, Any]:
 def known(number: int, noted: dict[str, Any], now: float) -> Worker:
     """A worker as a snapshot has it, which has to join again."""
     waiting = noted.get("waiting")
-    position = {name: int(noted[name]) for name in _POSITION}
+    position: dict[str, Any] = {name: int(noted[name]) for name in _POSITION}
+    if position["reported"] >= position["epoch"]:  # by all-reduce there are no pushes
+        position["epoch"], position["batch"] = position["reported"] + 1, 0
     made = Worker(number, info={}, last_seen=now, state="away", **position)
     if waiting is not None:
         batch = waiting["batch"]

@@ -1,0 +1,182 @@
+"""Checkpoints of a fit: files from which it goes on when its server, or the driver, has fallen.
+
+A checkpoint is a folder with a packed `Snapshot` of each server, `fit.json` with what the driver
+knows, and `manifest.json` with the length and the SHA-256 of both. Two such folders are written in
+turn, each first beside its place: so there is always a whole one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import tempfile
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from elephas_torch import files
+from elephas_torch.errors import ModelFileError
+from elephas_torch.parameter.courier import Courier
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1
+PLACES = ("a", "b")
+MANIFEST, FIT = "manifest.json", "fit.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a fit goes on from.
+
+    Attributes:
+        servers: a packed `Snapshot` of each.
+        fit: what the driver knows, JSON-able.
+        serial: larger for each one of a folder.
+    """
+
+    servers: list[bytes]
+    fit: dict[str, Any]
+    serial: int = 0
+
+
+class Checkpoints:
+    """The checkpoints of a fit, in a folder for it alone.
+
+    Args:
+        session: a Spark session or context; its Hadoop knows the path.
+        path: local, or of any file system that Spark knows; made if it isn't there.
+
+    Raises:
+        TypeError, ValueError: `path` is no path.
+    """
+
+    def __init__(self, session: Any, path: Any) -> None:
+        self.path = str(path)
+        self._places = [files.folder(session, f"{path}/{name}") for name in PLACES]
+        self._serial, self._turn = 0, 0
+        self._courier: Courier | None = None
+        self._writing: Future[None] | None = None
+
+    def read(self) -> Checkpoint | None:
+        """The last one that is whole; None where there is none at all.
+
+        Raises:
+            ModelFileError: there are some, and all are damaged.
+            OSError: the file system can't be read.
+        """
+        found, damaged = [], []
+        for turn, place in enumerate(self._places):
+            with files.java_told(self.path):
+                if not place.exists():
+                    continue
+                try:
+                    found.append((turn, _read(place)))
+                except ModelFileError as error:
+                    damaged.append(f"{self.path}/{PLACES[turn]}: {error}")
+        for why in damaged:
+            logger.warning("A checkpoint is damaged, and isn't used. %s", why)
+        if found:
+            turn, last = max(found, key=lambda one: one[1].serial)
+            self._serial, self._turn = last.serial, 1 - turn
+            return last
+        if damaged:
+            raise ModelFileError(
+                f"No checkpoint in {self.path!r} is whole: {'; '.join(damaged)}. Remove the "
+                "folder, or take another one, to train from the beginning."
+            )
+        return None
+
+    def write(self, servers: list[bytes], fit: dict[str, Any]) -> None:
+        """Writes one in the background; waits for the one before. What goes wrong is logged: the
+        training goes on, and the last checkpoint stays."""
+        self.finish()
+        self._courier = self._courier or Courier()
+        self._serial += 1
+        made = Checkpoint(servers, fit, self._serial)
+        self._writing = self._courier.send(self._write, made)
+
+    def finish(self) -> None:
+        """Waits until what is being written is there."""
+        writing, self._writing = self._writing, None
+        if writing is None:
+            return
+        try:
+            writing.result()
+        except Exception as error:
+            logger.warning(
+                "A checkpoint could not be written to %r (%s: %s); the training goes on, and the "
+                "one before stays.", self.path, type(error).__name__, error,
+            )  # fmt: skip
+
+    def close(self) -> None:
+        """Waits, and ends the thread."""
+        self.finish()
+        if self._courier is not None:
+            self._courier.close()
+        self._courier = None
+
+    def _write(self, made: Checkpoint) -> None:
+        with tempfile.TemporaryDirectory(prefix="elephas-checkpoint-") as beside:
+            local = _local(made, Path(beside))
+            with files.java_told(self.path):
+                self._places[self._turn].put(local)
+        self._turn = 1 - self._turn
+
+
+def _local(made: Checkpoint, beside: Path) -> dict[str, Path]:
+    """Its files in a local folder; the manifest is the last one."""
+    contents = {_server(n): data for n, data in enumerate(made.servers)}
+    contents[FIT] = json.dumps(made.fit).encode()
+    manifest = {
+        "format": FORMAT,
+        "serial": made.serial,
+        "files": {name: _mark(data) for name, data in contents.items()},
+    }
+    contents[MANIFEST] = json.dumps(manifest, indent=1).encode()
+    for name, data in contents.items():
+        (beside / name).write_bytes(data)
+    return {name: beside / name for name in contents}
+
+
+def _server(number: int) -> str:
+    return f"server-{number}.safetensors"
+
+
+def _mark(data: bytes) -> dict[str, Any]:
+    return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def _read(place: files.Folder) -> Checkpoint:
+    with tempfile.TemporaryDirectory(prefix="elephas-checkpoint-") as beside:
+        manifest = _json(_content(place, MANIFEST, Path(beside)), MANIFEST)
+        if manifest.get("format") != FORMAT:
+            raise ModelFileError(
+                f"it is of format {manifest.get('format')!r}, and this version reads {FORMAT}"
+            )
+        marks: Mapping[str, Any] = manifest["files"]
+        contents = {name: _content(place, name, Path(beside)) for name in marks}
+    for name, data in contents.items():
+        if _mark(data) != marks[name]:
+            raise ModelFileError(f"{name} isn't what was written: {len(data)} bytes")
+    servers = [contents[_server(n)] for n in range(len(contents) - 1)]
+    return Checkpoint(servers, _json(contents[FIT], FIT), int(manifest["serial"]))
+
+
+def _content(place: files.Folder, name: str, beside: Path) -> bytes:
+    if not place.get(name, beside / name):
+        raise ModelFileError(f"{name} is missing")
+    return (beside / name).read_bytes()
+
+
+def _json(data: bytes, name: str) -> dict[str, Any]:
+    try:
+        found = json.loads(data)
+    except ValueError as error:
+        raise ModelFileError(f"{name} is damaged ({error})") from None
+    if not isinstance(found, dict):
+        raise ModelFileError(f"{name} is damaged")
+    return found
