@@ -89,7 +89,10 @@ class Run:
         # The first epoch that isn't over, and the one that workers are in: after a fall of the
         # server they may have some to do again.
         self._next = self._at = options.plan.initial_epoch
-        self._rates: dict[int, float | None] = {}
+        # The learning rate from an epoch on, as callbacks set it; and what it was when the last
+        # epoch had ended, before callbacks at the beginning of the next one.
+        self._rates: dict[int, float] = {}
+        self._rate: float | None = None
         self._last: dict[str, Any] = {}
         self._seen = 0
         self._failure: dict[str, Any] | None = None
@@ -123,7 +126,9 @@ class Run:
 
     def _train(self) -> None:
         # Before anything is sent: callbacks may change weights and rates here.
+        self._rate = self._now()
         self.hooks.on_epoch_begin(self._next)
+        self._note_rate()
         self.step = step_of(self.model)
         with (
             slots.taken(self.cluster.name, self.options.workers, self.cluster.slots()),
@@ -146,6 +151,7 @@ class Run:
         history.epoch, history.history = list(known["epochs"]), dict(known["history"])
         self._next, self._at = known["next"], recovery.held.at
         self._rates = {int(epoch): rate for epoch, rate in known["rates"].items()}
+        self._rates.pop(self._next, None)  # it is set anew
         self.epochs.take(
             {int(epoch): {int(one): told for one, told in found.items()}
              for epoch, found in known["reports"].items()}
@@ -159,14 +165,13 @@ class Run:
         """What `_take_up` takes."""
         recovery, history = self.recovery, self.hooks.history
         assert recovery is not None and recovery.held is not None
-        scheduled = preflight.is_scheduled(self.model.optimizer)
         return {
             "next": self._next,
             "epochs": history.epoch,
             "history": history.history,
             "rates": self._rates,
             "reports": self.epochs.since(self._next, recovery.held.reported),
-            "learning_rate": None if scheduled else self.model.optimizer.learning_rate,
+            "learning_rate": self._rate,
             "stopped": self.model.stop_training,
         }
 
@@ -319,7 +324,8 @@ class Run:
     def _tell_again(self, client: ShardedClient) -> None:
         """Tells a server that begins from a snapshot what the driver had told the one before."""
         if self._callbacks:
-            client.control(release_epoch=self._at - 1)
+            rates = [self._rates[epoch] for epoch in sorted(self._rates) if epoch <= self._at]
+            client.control(learning_rate=(rates or [None])[-1], release_epoch=self._at - 1)
         if self.model.stop_training:
             client.control(stop=True)
 
@@ -351,7 +357,7 @@ class Run:
             if self._at == self._next:
                 self._end_epoch(client)
             elif self._callbacks:  # was done before
-                rate = self._rates.get(self._at)
+                rate = self._rates.get(self._at + 1)
                 client.control(learning_rate=rate, release_epoch=self._at)
             self._at += 1
 
@@ -376,10 +382,13 @@ class Run:
         rate = model.optimizer.learning_rate
         self.hooks.on_epoch_end(epoch, logs)
         self._next += 1
+        self._rate = self._now()
         if not model.stop_training and self._next < self.options.plan.epochs:
             self.hooks.on_epoch_begin(self._next)
             self.progress.begin(self._next)
-        self._rates[epoch] = changed = _changed(model.optimizer, rate)
+        changed = _changed(model.optimizer, rate)
+        if changed is not None:
+            self._rates[self._next] = changed
         if self._gangs is not None:
             self._gangs.note_rate(self.options.plan.initial_epoch, rate, self._next, changed)
         if model.stop_training:
@@ -387,6 +396,17 @@ class Run:
             self._next = self._at = self.options.plan.epochs
         elif self._callbacks:
             client.control(learning_rate=changed, release_epoch=epoch)
+
+    def _now(self) -> float | None:
+        """The compiled optimizer's rate; None where a schedule decides."""
+        optimizer = self.model.optimizer
+        return None if preflight.is_scheduled(optimizer) else optimizer.learning_rate
+
+    def _note_rate(self) -> None:
+        """Notes the rate of the first epoch, for those who do it again."""
+        rate = self._now()
+        if rate is not None and (not self._rates or rate != self._rate):
+            self._rates[self._next] = rate
 
     def _ended_by_nan(self) -> bool:
         """Whether a worker's loss is no number, and a `TerminateOnNaN` ends the training so."""
