@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -30,13 +31,22 @@ class Gangs:
         source: rows in a partition a worker.
         workers: how many there are.
         join_timeout: seconds to wait for slots where an executor was lost.
+        later: makes of a job one that begins where the last checkpoint was taken. Default: all
+            begin where the fit began.
 
     Attributes:
         ending: the training is over, or is to be.
     """
 
-    def __init__(self, source: Source, workers: int, join_timeout: float) -> None:
+    def __init__(
+        self,
+        source: Source,
+        workers: int,
+        join_timeout: float,
+        later: Callable[[Job], Job] | None = None,
+    ) -> None:
         self._source, self._workers, self._wait = source, workers, join_timeout
+        self._later = later
         self.ending = False
         self._number, self._silent = 0, False
         self._members: dict[int, int] = {}
@@ -51,7 +61,9 @@ class Gangs:
             WaitTimeout: there are too few slots, and no more come.
             Exception: Spark's, where the job failed by something else.
         """
-        for again in range(1, TIMES + 1):
+        again = number = 0
+        while again < TIMES:
+            again, number = again + 1, number + 1
             try:
                 found = self._source.results(functools.partial(worker.train, job), together=True)
                 lost = next((one["lost"] for one in found if "lost" in one), None)
@@ -66,13 +78,18 @@ class Gangs:
             logger.warning(
                 "A worker was lost; all begin anew (%d of %d times): %s", again, TIMES - 1, lost
             )
-            job = self._anew(job, again)
+            before = job.plan.initial_epoch
+            job = self._anew(job, number)
+            if job.plan.initial_epoch > before:
+                again = 0  # who comes further each time may go on
             self._await_slots()
         raise WorkerError(f"A worker was lost {TIMES} times, the last time so: {lost}")
 
     def _anew(self, job: Job, number: int) -> Job:
         rates, known = dict(self._rates), self._known
         self._number, self._silent = number, False
+        assert job.gang is not None
+        job = job if self._later is None else self._later(job)
         assert job.gang is not None
         return replace(job, gang=replace(job.gang, number=number, rates=rates, known=known))
 

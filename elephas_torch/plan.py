@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from elephas_torch.parameter.wire import Settings
 
@@ -55,12 +56,15 @@ class Gang:
         number: rises each time that all begin anew, because one of them was lost.
         rates: epoch -> the learning rate from then on, as callbacks set it before that.
         known: the last epoch whose rate was settled then.
+        kept: what each worker begins anew with, in the `value` of something shared, as
+            safetensors; None: with nothing.
     """
 
     settings: Settings
     number: int = 0
     rates: dict[int, float] = field(default_factory=dict)
     known: int = -1
+    kept: Any = None
 
     def rate(self, epoch: int, heard: float | None) -> float | None:
         """The learning rate of an epoch; None: nobody has set one.

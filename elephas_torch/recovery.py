@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
+import safetensors.torch
 import torch
 
 from elephas_torch import preflight
@@ -98,6 +99,13 @@ class Held:
         """The weights, of all servers together."""
         parts = [Snapshot.read(one).vectors for one in self.packed]
         return parts[0]._replace(parameters=torch.cat([one.parameters for one in parts]))
+
+    def kept(self) -> bytes:
+        """What workers have left with the server, by their numbers, as safetensors."""
+        found = Snapshot.read(self.packed[0]).kept
+        return safetensors.torch.save(
+            {str(worker): snapshots.as_tensor(data) for worker, (_, data) in found.items()}
+        )
 
     @property
     def at(self) -> int:

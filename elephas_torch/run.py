@@ -100,7 +100,10 @@ class Run:
         self._error: BaseException | None = None
         self._group = f"elephas-{uuid.uuid4().hex[:12]}"
         together = options.plan.exchange == "allreduce"
-        self._gangs = Gangs(source, options.workers, options.join_timeout) if together else None
+        self._gangs = None
+        if together:
+            later = None if self.recovery is None else self._later
+            self._gangs = Gangs(source, options.workers, options.join_timeout, later)
 
     def execute(self) -> list[dict[str, list[Any]]]:
         """Trains.
@@ -307,7 +310,7 @@ class Run:
                 self._watch_events(server, client, thread)
                 return
             except Unreachable:
-                if self.recovery is not None and self._gangs is None:
+                if self.recovery is not None:
                     self._restart(server, client)
                     continue
                 server.check(grace=2.0)  # says more, if the server's process has ended
@@ -321,11 +324,26 @@ class Run:
         self.epochs.rewind(held.reported)
         self._tell_again(client)
 
+    def _later(self, job: Job) -> Job:
+        """A job of all workers anew, from the snapshot that is held; called beside `_watch`."""
+        assert self.recovery is not None and self.recovery.held is not None
+        assert job.gang is not None
+        held = self.recovery.held
+        model = worker.load_model(job.skeleton, job.weights.value)
+        step_of(model).flat.vectors.copy_(held.vectors())
+        return replace(
+            job,
+            weights=self.cluster.hold(worker.packed(model)),
+            plan=replace(job.plan, initial_epoch=max(held.at, job.plan.initial_epoch)),
+            gang=replace(job.gang, kept=self.cluster.hold(held.kept())),
+        )
+
     def _tell_again(self, client: ShardedClient) -> None:
         """Tells a server that begins from a snapshot what the driver had told the one before."""
         if self._callbacks:
-            rates = [self._rates[epoch] for epoch in sorted(self._rates) if epoch <= self._at]
-            client.control(learning_rate=(rates or [None])[-1], release_epoch=self._at - 1)
+            known = max((epoch for epoch in self._rates if epoch <= self._at), default=None)
+            rate = None if known is None else self._rates[known]
+            client.control(learning_rate=rate, release_epoch=self._at - 1)
         if self.model.stop_training:
             client.control(stop=True)
 

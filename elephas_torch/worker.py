@@ -93,7 +93,9 @@ def train(job: Job, partition: int, rows: Iterable[Any]) -> Iterator[dict[str, A
     attempt = _attempt()
     client = connect(job.servers, job.timeout)
     try:
-        client.health()  # an address that is wrong is told at once
+        # An address that is wrong is told at once, unless the server may just be starting again.
+        client.patience = job.plan.patience if job.plan.keeps else 0.0
+        client.health()
         client.patience = job.plan.patience
         yield _Worker(job, partition, attempt, client).run(rows)
     except Fenced:
@@ -237,6 +239,8 @@ class _Worker:
                 self.client.leave(self.partition, self.attempt)
             return True
         except Restarted as error:
+            if self.job.gang is not None:
+                raise Parted(str(error)) from None
             logger.warning("Worker %d: %s", self.partition, error)
             return False
 
@@ -277,9 +281,13 @@ class _Worker:
 
     def _recall(self, exchange: Exchange, joined: Joined, rows: int) -> None:
         """Lets the worker's own optimizer go on from where it was, as near as anybody knows."""
-        plan, optimizer = self.job.plan, exchange.step.optimizer
+        plan, optimizer, gang = self.job.plan, exchange.step.optimizer, self.job.gang
         steps = steps_done(plan, joined, rows)
-        if plan.keeps and joined.epoch > plan.initial_epoch:
+        if gang is not None and gang.kept is not None:
+            kept = safetensors.torch.load(bytes(gang.kept.value)).get(str(self.partition))
+            if kept is not None:
+                exchange.recall(kept.numpy().tobytes())
+        elif plan.keeps and joined.epoch > plan.initial_epoch:
             epoch, data = self.client.kept(self.partition, self.attempt)
             if plan.initial_epoch < epoch <= joined.epoch:
                 exchange.recall(data)

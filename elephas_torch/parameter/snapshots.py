@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import safetensors
 import safetensors.torch
 import torch
@@ -74,7 +75,7 @@ class Snapshot:
         for worker, (_, state) in self.shares.items():
             tensors[f"share/{worker}"] = state
         for worker, (_, data) in self.kept.items():
-            tensors[f"kept/{worker}"] = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+            tensors[f"kept/{worker}"] = as_tensor(data)
         notes = {
             "format": FORMAT,
             "version": self.version,
@@ -143,6 +144,11 @@ def _restored(notes: dict[str, Any], tensors: dict[str, Tensor]) -> Snapshot:
         for worker, epoch in notes["kept"].items()
     }
     return Snapshot(vectors, **notes)
+
+
+def as_tensor(data: bytes) -> Tensor:
+    """Bytes as safetensors takes them."""
+    return torch.from_numpy(np.frombuffer(bytearray(data), np.uint8))
 
 
 def noted(worker: Worker) -> dict[str, Any]:
