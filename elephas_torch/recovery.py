@@ -108,6 +108,11 @@ class Held:
         )
 
     @property
+    def empty(self) -> int:
+        """How many workers have no rows."""
+        return sum(not one["samples"] for one in self.notes["workers"].values())
+
+    @property
     def at(self) -> int:
         """The first epoch that isn't reported on by all."""
         return min(self.reported.values(), default=-1) + 1
@@ -123,6 +128,10 @@ class Recovery:
         restarts: how often the server may fall.
         signature: what must be the same in a fit that goes on from there.
         found: the checkpoint that this fit goes on from.
+
+    Attributes:
+        fallen: how often the server has ended.
+        held: what it begins from, should it end now.
 
     Raises:
         ValueError: it is of another fit.
@@ -145,7 +154,7 @@ class Recovery:
         self.held: Held | None = None if found is None else Held.of(found.servers)
         self._arriving: Held | None = None
         self._due = False
-        self._fallen = 0
+        self.fallen = 0
         self._last = time.monotonic()
 
     @property
@@ -223,17 +232,17 @@ class Recovery:
             fall = error
         else:
             raise ServerError("The parameter server runs, but can't be reached.")
-        self._fallen += 1
-        if self._fallen > self.restarts or self.held is None:
+        self.fallen += 1
+        if self.fallen > self.restarts or self.held is None:
             raise ServerError(
-                f"The parameter server has ended {self._fallen} times, and isn't started again "
+                f"The parameter server has ended {self.fallen} times, and isn't started again "
                 f"(server_restarts={self.restarts}). The last checkpoint is in "
                 f"{self.checkpoints.path!r}: fit(checkpoint_dir=…, resume=True) goes on from "
                 f"there. {fall}"
             ) from None
         logger.warning(
             "The parameter server has ended; it begins again from the snapshot at epoch %d "
-            "(%d of %d times). %s", self.held.at + 1, self._fallen, self.restarts, fall,
+            "(%d of %d times). %s", self.held.at + 1, self.fallen, self.restarts, fall,
         )  # fmt: skip
         self._arriving, self._due = None, False
         server.restart(self.held.packed)

@@ -98,6 +98,7 @@ class Run:
         self._failure: dict[str, Any] | None = None
         self._result: list[dict[str, Any]] = []
         self._error: BaseException | None = None
+        self._runs, self._cancelled = 1, False
         self._group = f"elephas-{uuid.uuid4().hex[:12]}"
         together = options.plan.exchange == "allreduce"
         self._gangs = None
@@ -119,6 +120,7 @@ class Run:
         self.model.stop_training = False
         self.hooks.on_train_begin()
         self._next = self._at = self.hooks.start(self.options.plan.initial_epoch)[0]
+        self._first = self._next
         if self.recovery is not None and self.recovery.found is not None:
             self._take_up(self.recovery.found.fit)
         if self._next < self.options.plan.epochs and not self.model.stop_training:
@@ -141,8 +143,11 @@ class Run:
             self.cluster.share(worker.packed(self.model)) as weights,
         ):
             self.progress.begin(self._next)
-            with self._job(server, weights) as thread:
-                self._watch(server, client, thread)
+            while True:
+                with self._job(server, weights) as thread:
+                    self._watch(server, client, thread)
+                if not self._is_unfinished():
+                    break
             if not self._ended_by_nan():
                 self._check_result(server)
             self._end(server, client)
@@ -260,7 +265,7 @@ class Run:
             weights=weights,
             servers=server.addresses,
             reader=self.source.reader,
-            plan=options.plan if self._is_resumed else replace(plan, initial_epoch=self._next),
+            plan=replace(plan, initial_epoch=self._first),
             timeout=max(options.round_timeout, options.join_timeout) + 30,
             beat=min(options.lease / 4, 0.5 if self.progress.verbose == 1 else 5.0),
             gang=None if self._gangs is None else Gang(server.servers[0].settings),
@@ -281,7 +286,8 @@ class Run:
             if self._gangs is not None:
                 self._result = self._gangs.results(job)
             else:
-                self._result = self.source.results(functools.partial(worker.train, job))
+                found = self.source.results(functools.partial(worker.train, job))
+                self._result = _merged(self._result, found)
         except BaseException as error:
             self._error = error
 
@@ -299,10 +305,6 @@ class Run:
         if thread.is_alive():
             self.cluster.cancel(self._group)
             thread.join(2 * GRACE)
-
-    @property
-    def _is_resumed(self) -> bool:
-        return self.recovery is not None and self.recovery.found is not None
 
     def _watch(self, server: ShardedServer, client: ShardedClient, thread: Thread) -> None:
         while True:
@@ -323,6 +325,23 @@ class Run:
         self._seen, self._at = held.events, held.at
         self.epochs.rewind(held.reported)
         self._tell_again(client)
+        if self._gangs is None and self.cluster.finished(self._group) > held.empty:
+            # They have to do again what the server has forgotten.
+            self._cancelled = True
+            self.cluster.cancel(self._group)
+
+    def _is_unfinished(self) -> bool:
+        """Whether workers that had done all are to do some of it again."""
+        recovery = self.recovery
+        if recovery is None or self._runs > recovery.fallen or self._gangs is not None:
+            return False
+        over = self._at >= self.options.plan.epochs or self.model.stop_training
+        failed = self._failure is not None or any("failure" in one for one in self._result)
+        if over or failed or (self._error is not None and not self._cancelled):
+            return False
+        logger.warning("Workers that had ended have to do again what the server has forgotten.")
+        self._runs, self._error, self._cancelled = self._runs + 1, None, False
+        return True
 
     def _later(self, job: Job) -> Job:
         """A job of all workers anew, from the snapshot that is held; called beside `_watch`."""
@@ -466,6 +485,19 @@ class Run:
             ) from None
         if not any(one["rows"] for one in self._result):
             raise DataError("There are no rows: there is nothing to train on.")
+
+
+def _merged(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The workers' results, where some have done the end of it again."""
+    known = {one["worker"]: one for one in before}
+    for one in after:
+        old, new = known.get(one["worker"], {}).get("history", {}), one["history"]
+        history = {}
+        for name in {**old, **new}:
+            first, again = old.get(name, []), new.get(name, [])
+            history[name] = [*first[: max(len(first) - len(again), 0)], *again]
+        known[one["worker"]] = {**one, "history": history}
+    return list(known.values())
 
 
 def _changed(optimizer: Optimizer, before: float) -> float | None:

@@ -78,6 +78,10 @@ class Cluster(Protocol):
         """Cancels the jobs of that name."""
         ...
 
+    def finished(self, group: str) -> int:
+        """How many tasks of the last job of that name have ended."""
+        ...
+
 
 class Classic:
     """Spark with a SparkContext in this process."""
@@ -126,6 +130,14 @@ class Classic:
     def cancel(self, group: str) -> None:
         """Cancels the jobs of that name."""
         self.sc.cancelJobGroup(group)
+
+    def finished(self, group: str) -> int:
+        """How many tasks of the last job of that name have ended."""
+        tracker = self.sc.statusTracker()
+        jobs = [tracker.getJobInfo(one) for one in tracker.getJobIdsForGroup(group)]
+        stages = [max(job.stageIds) for job in jobs if job is not None and len(job.stageIds)]
+        last = tracker.getStageInfo(max(stages)) if stages else None
+        return 0 if last is None else int(last.numCompletedTasks)
 
 
 class Source(Protocol):

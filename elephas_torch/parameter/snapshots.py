@@ -168,7 +168,9 @@ def known(number: int, noted: dict[str, Any], now: float) -> Worker:
     position: dict[str, Any] = {name: int(noted[name]) for name in _POSITION}
     if position["reported"] >= position["epoch"]:  # by all-reduce there are no pushes
         position["epoch"], position["batch"] = position["reported"] + 1, 0
-    made = Worker(number, info={}, last_seen=now, state="away", **position)
+    # Who has no rows has nothing to come back for.
+    state = "away" if noted["samples"] else "empty"
+    made = Worker(number, info={}, last_seen=now, state=state, **position)
     if waiting is not None:
         batch = waiting["batch"]
         push = Push(number, made.attempt, last=True, **{n: int(waiting[n]) for n in _WAITING})

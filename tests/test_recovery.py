@@ -1,0 +1,282 @@
+"""Fits whose server, or driver, falls: they go on, and come to the same."""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from elephas_torch.checkpoints import Checkpoints
+from elephas_torch.errors import ModelFileError, ServerError
+from elephas_torch.keras.callbacks import Callback, LearningRateScheduler
+from elephas_torch.keras.layers import BatchNormalization, Dense, Dropout
+from elephas_torch.keras.models import Sequential
+from elephas_torch.recovery import Every, every
+from elephas_torch.spark_model import SparkModel
+from elephas_torch.utils.rdd_utils import to_simple_rdd
+
+EPOCHS = 4
+
+
+class Fall(Callback):
+    """Kills all servers of this process at the end of an epoch; or does something else."""
+
+    def __init__(self, at, what=None):
+        super().__init__()
+        self.at, self.what = at, what or kill_servers
+        self.epochs = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epochs.append(epoch)
+        if epoch == self.at:
+            self.at = None
+            self.what()
+
+
+def servers():
+    found = subprocess.run(
+        ["pgrep", "-P", str(os.getpid()), "-f", "elephas_torch.parameter"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return [int(pid) for pid in found.stdout.split()]
+
+
+def kill_servers():
+    for pid in servers():
+        os.kill(pid, signal.SIGKILL)
+
+
+def network():
+    torch.manual_seed(0)
+    model = Sequential(
+        [Dense(8, input_dim=4, activation="relu"), Dropout(0.3), BatchNormalization(), Dense(3)]
+    )
+    model.compile(loss="mse", optimizer="adam", metrics=["mae"])
+    return model
+
+
+def arrays(rows=200):
+    random = np.random.default_rng(0)
+    x = random.standard_normal((rows, 4)).astype(np.float32)
+    return x, (x @ random.standard_normal((4, 3))).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def rdd(spark_context):
+    return to_simple_rdd(spark_context, *arrays(), num_slices=2)
+
+
+def fit(rdd, folder=None, fall=None, epochs=EPOCHS, how=("synchronous", "batch"), **more):
+    """The history, the weights, and the callback that let things fall."""
+    options = {name: more.pop(name) for name in ("exchange", "server_restarts", "num_shards",
+                                                 "shared_memory") if name in more}  # fmt: skip
+    model = network()
+    spark_model = SparkModel(
+        model, mode=how[0], frequency=how[1], num_workers=2, batch_size=16, seed=1, **options
+    )
+    fall = fall or Fall(None)
+    callbacks = [fall, LearningRateScheduler(lambda epoch, rate: rate * 0.9)]
+    history = spark_model.fit(
+        rdd, epochs=epochs, verbose=0, callbacks=callbacks, checkpoint_dir=folder, **more
+    )
+    weights = np.concatenate([one.ravel() for one in model.get_weights()])
+    return history, weights, fall
+
+
+def same(found, expected):
+    return found[0].history == expected[0].history and np.array_equal(found[1], expected[1])
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize(
+    ("how", "options"),
+    [
+        (("synchronous", "batch"), {}),
+        (("synchronous", "epoch"), {"exchange": "allreduce"}),
+        pytest.param(("synchronous", 3), {}, marks=pytest.mark.slow),
+        pytest.param(("synchronous", "epoch"), {}, marks=pytest.mark.slow),
+        pytest.param(("synchronous", "batch"), {"exchange": "allreduce"}, marks=pytest.mark.slow),
+        pytest.param(("synchronous", "batch"), {"shared_memory": False}, marks=pytest.mark.slow),
+        pytest.param(("synchronous", "epoch"), {"num_shards": 2}, marks=pytest.mark.slow),
+    ],
+)
+def test_a_fit_whose_server_is_killed_comes_to_the_same(rdd, tmp_path, caplog, how, options):
+    expected = fit(rdd, how=how, **options)
+    with caplog.at_level(logging.WARNING):
+        found = fit(rdd, tmp_path, Fall(1), how=how, **options)
+    assert same(found, expected)
+    assert found[2].epochs == [0, 1, 2, 3], "callbacks hear of each epoch once"
+    assert "begins again from the snapshot at epoch" in caplog.text
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize(
+    "how",
+    [
+        ("asynchronous", "epoch"),
+        pytest.param(("asynchronous", "batch"), marks=pytest.mark.slow),
+        pytest.param(("hogwild", "batch"), marks=pytest.mark.slow),
+    ],
+)
+def test_where_nobody_waits_it_learns_as_well(rdd, tmp_path, how):
+    expected, found = fit(rdd, how=how), fit(rdd, tmp_path, Fall(1), how=how)
+    losses = [one[0].history["loss"][-1] for one in (expected, found)]
+    assert found[2].epochs == [0, 1, 2, 3]
+    assert losses[1] < 1.3 * losses[0] and losses[1] < found[0].history["loss"][0]
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize(
+    ("how", "options"),
+    [
+        (("synchronous", "epoch"), {"checkpoint_every": 2}),
+        pytest.param(("synchronous", "batch"), {}, marks=pytest.mark.slow),
+        pytest.param(("synchronous", 3), {"validation_split": 0.2}, marks=pytest.mark.slow),
+        pytest.param(("synchronous", "batch"), {"exchange": "allreduce"}, marks=pytest.mark.slow),
+        pytest.param(("synchronous", "batch"), {"num_shards": 2}, marks=pytest.mark.slow),
+    ],
+)
+def test_a_fit_that_was_broken_off_goes_on_and_comes_to_the_same(rdd, tmp_path, how, options):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    without = {name: value for name, value in options.items() if name != "checkpoint_every"}
+    expected = fit(rdd, how=how, epochs=6, **without)
+    with pytest.raises(KeyboardInterrupt):
+        fit(rdd, tmp_path, Fall(3, interrupted), epochs=6, how=how, **options)
+    found = fit(rdd, tmp_path, how=how, epochs=6, resume=True, **options)
+    assert same(found, expected)
+    assert found[0].epoch == [0, 1, 2, 3, 4, 5] and 0 < len(found[2].epochs) <= 4
+
+    # What is over is over; and may be gone on with.
+    again = fit(rdd, tmp_path, how=how, epochs=6, resume=True, **options)
+    assert same(again, found) and again[2].epochs == []
+    more = fit(rdd, tmp_path, how=how, epochs=7, resume=True, **options)
+    assert more[0].epoch == [*range(7)] and more[2].epochs == [6]
+
+    with pytest.raises(ValueError, match="`batch_size` was 16 and is 8"):
+        fit(rdd, tmp_path, how=how, resume=True, **{**options, "batch_size": 8})
+
+
+@pytest.mark.spark
+def test_a_server_that_falls_too_often_ends_the_fit(rdd, tmp_path):
+    with pytest.raises(ServerError, match=r"ended 1 times.*server_restarts=0.*resume=True"):
+        fit(rdd, tmp_path, Fall(1), server_restarts=0)
+
+
+@pytest.mark.spark
+def test_without_a_folder_the_error_says_what_would_have_helped(rdd):
+    with pytest.raises(ServerError, match=r"exit code -9.*checkpoint_dir"):
+        fit(rdd, fall=Fall(1))
+
+
+@pytest.mark.spark
+def test_a_folder_that_can_not_be_written_to_does_not_end_the_fit(rdd, tmp_path, caplog):
+    (tmp_path / "file").write_text("in the way")
+    with caplog.at_level(logging.WARNING):
+        found = fit(rdd, tmp_path / "file" / "below", epochs=2)
+    assert found[0].epoch == [0, 1]
+    assert "could not be written" in caplog.text and "the training goes on" in caplog.text
+
+
+@pytest.mark.spark
+def test_the_last_whole_checkpoint_is_taken(spark_context, tmp_path, caplog):
+    first = Checkpoints(spark_context, tmp_path / "kept")
+    assert first.read() is None
+    for number in range(3):
+        first.write([b"server %d" % number, b"other"], {"number": number})
+    first.close()
+    names = sorted(str(one.relative_to(tmp_path)) for one in tmp_path.rglob("*.json"))
+    assert len(names) == 4 and not [*tmp_path.glob("kept/.[a-z]*")]
+
+    def read():
+        return Checkpoints(spark_context, tmp_path / "kept").read()
+
+    found = read()
+    assert (found.servers, found.fit, found.serial) == ([b"server 2", b"other"], {"number": 2}, 3)
+    (tmp_path / "kept/a/server-0.safetensors").write_bytes(b"server X")
+    with caplog.at_level(logging.WARNING):
+        assert read().fit == {"number": 1}
+    assert "damaged" in caplog.text and "server-0.safetensors" in caplog.text
+    again = Checkpoints(spark_context, tmp_path / "kept")
+    again.read()
+    again.write([b"server 3"], {"number": 3})
+    again.close()
+    assert read().fit == {"number": 3}, "the damaged one was written over"
+    for name in "ab":
+        (tmp_path / f"kept/{name}/manifest.json").write_text("{")
+    with pytest.raises(ModelFileError, match="No checkpoint in"):
+        read()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [(1, Every(1)), (7, Every(7)), ("90s", Every(0, 90)), (" 10 m", Every(0, 600)),
+     ("2h", Every(0, 7200)), ("1d", Every(0, 86400)), ("5min", Every(0, 300))],
+)  # fmt: skip
+def test_how_often(given, expected):
+    assert every(given) == expected
+
+
+@pytest.mark.parametrize("given", [0, -1, "10", "0s", "often", "", 1.5, True, None])
+def test_how_often_must_be_epochs_or_a_time(given):
+    with pytest.raises((ValueError, TypeError), match=r"`checkpoint_every` must be.*Received"):
+        every(given)
+
+
+@pytest.mark.spark
+def test_resuming_needs_a_folder(rdd):
+    with pytest.raises(ValueError, match="`checkpoint_dir`"):
+        fit(rdd, resume=True)
+
+
+SCRIPT = """
+    import os, sys
+    import numpy as np
+    from test_recovery import Fall, arrays, fit
+    from pyspark import SparkContext
+    from elephas_torch.utils.rdd_utils import to_simple_rdd
+
+    folder, out, at, mode, frequency, every = sys.argv[1:]
+    sc = SparkContext("local[2]", "driver")
+    rdd = to_simple_rdd(sc, *arrays(4000), num_slices=2)
+    fall = Fall(int(at), lambda: os.kill(os.getpid(), 9))
+    found = fit(rdd, folder, fall, 6, (mode, frequency), resume=True, checkpoint_every=every)
+    np.savez(out, weights=found[1], loss=found[0].history["loss"], called=fall.epochs)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("every", ["1s", "1h"])
+@pytest.mark.parametrize("frequency", ["batch", "epoch"])
+def test_a_driver_that_was_killed(tmp_path, frequency, every):
+    """A process of its own, killed, and run again."""
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(SCRIPT))
+    tests, root = Path(__file__).parent, Path(__file__).parents[1]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (root, tests)))}
+
+    def run(name, at):
+        arguments = [tmp_path / name, tmp_path / f"{name}.npz", at, "synchronous", frequency, every]
+        return subprocess.run(
+            [sys.executable, script, *map(str, arguments)],
+            env=environment, capture_output=True, text=True, timeout=200, check=False,
+        )  # fmt: skip
+
+    assert run("whole", -1).returncode == 0
+    assert run("broken", 3).returncode == -signal.SIGKILL
+    manifests = [*tmp_path.glob("broken/*/manifest.json")]
+    assert bool(manifests) == (every == "1s")
+    assert all(json.loads(one.read_text())["format"] == 1 for one in manifests)
+    ended = run("broken", -1)
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    whole, broken = (np.load(tmp_path / f"{name}.npz") for name in ("whole", "broken"))
+    for name in ("weights", "loss"):
+        assert np.array_equal(whole[name], broken[name]), name
