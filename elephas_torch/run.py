@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 #: Seconds that workers get to end by themselves before their Spark job is cancelled.
 GRACE = 5.0
 
+HINT = " With fit(checkpoint_dir=…) it would have been started again, and the fit gone on."
+
 
 @dataclass(frozen=True)
 class Options:
@@ -299,9 +301,9 @@ class Run:
         try:
             with server.client(timeout=GRACE) as client:
                 client.control(stop=True)
+            thread.join(GRACE)
         except ElephasError as error:
             logger.debug("The server could not be told to stop: %s", error)
-        thread.join(GRACE)
         if thread.is_alive():
             self.cluster.cancel(self._group)
             thread.join(2 * GRACE)
@@ -315,7 +317,7 @@ class Run:
                 if self.recovery is not None:
                     self._restart(server, client)
                     continue
-                server.check(grace=2.0)  # says more, if the server's process has ended
+                server.check(grace=2.0, hint=HINT)  # says more, if the server's process has ended
                 raise
 
     def _restart(self, server: ShardedServer, client: ShardedClient) -> None:

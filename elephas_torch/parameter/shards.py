@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from elephas_torch import optimizers
+from elephas_torch.errors import ServerError
 from elephas_torch.flat import Vectors
 from elephas_torch.optimizers import Lamb, Optimizer
 from elephas_torch.parameter import rows, rules
@@ -130,10 +131,17 @@ class ShardedServer:
         for server, data in zip(self.servers, checkpoint, strict=True):
             server.restart(data)
 
-    def check(self, grace: float = 0.0) -> None:
-        """Raises ServerError if one of them has ended; see `ServerProcess.check`."""
-        for server in self.servers:
-            server.check(grace)
+    def check(self, grace: float = 0.0, hint: str = "") -> None:
+        """Raises ServerError if one of them has ended; see `ServerProcess.check`.
+
+        Args:
+            hint: said behind it.
+        """
+        try:
+            for server in self.servers:
+                server.check(grace)
+        except ServerError as error:
+            raise ServerError(f"{error}{hint}") from None
 
     def client(self, timeout: float | None = None) -> ShardedClient:
         """Returns a client for this machine."""
