@@ -26,7 +26,8 @@ spark = builder.getOrCreate()
 
 from elephas_torch.keras.layers import Dense, Input
 from elephas_torch.keras.models import Sequential
-from elephas_torch.ml import ElephasRegressionModel, files
+from elephas_torch import files
+from elephas_torch.ml import ElephasRegressionModel
 from elephas_torch.ml.adapter import df_to_simple_rdd, from_data_frame, to_data_frame
 
 x, y = np.arange(12.0).reshape(4, 3), np.array([0.5, 1, 2, 3])

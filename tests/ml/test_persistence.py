@@ -15,6 +15,7 @@ from pyspark.ml.evaluation import MulticlassClassificationEvaluator
 from pyspark.ml.feature import Binarizer
 from pyspark.ml.tuning import CrossValidatorModel, ParamGridBuilder, TrainValidationSplit
 
+from elephas_torch import files
 from elephas_torch.errors import ModelFileError
 from elephas_torch.keras import losses, optimizers
 from elephas_torch.keras.callbacks import Callback
@@ -26,7 +27,6 @@ from elephas_torch.ml import (
     ElephasEstimator,
     ElephasRegressor,
     ElephasTransformer,
-    files,
 )
 from elephas_torch.ml_model import load_ml_estimator, load_ml_transformer
 
