@@ -48,6 +48,7 @@ class Worker:
         epoch, batch: the epoch to go on in, and how many of its pushes were applied.
         done: the last epoch whose last push was applied, -1 at first.
         reported: the last epoch that was reported on, -1 at first.
+        began: the epoch of its first push; None before that, and where it steps by itself.
         link: how its updates come: "http", or "memory" that it shares with the server.
     """
 
@@ -62,6 +63,7 @@ class Worker:
     batch: int = 0
     done: int = -1
     reported: int = -1
+    began: int | None = None
     link: str = "http"
     progress: dict[str, Any] = field(default_factory=dict)
     pending: Pending | None = None
@@ -83,6 +85,8 @@ class Worker:
 
     def commit(self, push: Push) -> None:
         """Notes that this push was applied."""
+        if self.began is None:
+            self.began = push.epoch
         self.seq = push.seq + 1
         self.batch = self.batch + 1 if push.epoch == self.epoch else 1
         self.epoch = push.epoch
@@ -132,6 +136,11 @@ class Ledger:
 
     def _is_active(self, key: int) -> bool:
         return self.workers[key].state == "active"
+
+    def first_epoch(self, default: int) -> int:
+        """The epoch that training began with, which may be a later one than 0."""
+        began = [worker.began for worker in self.workers.values() if worker.began is not None]
+        return min(began, default=max(default, 0))
 
     def join(self, worker: int, attempt: int, samples: int, info: dict[str, Any]) -> Worker:
         """Enters a worker, or a newer attempt of one, or the same one again.

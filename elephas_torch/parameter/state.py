@@ -83,7 +83,7 @@ class State:
         if known != (attempt, record.state):
             self.events.add("join", worker=worker, attempt=attempt, samples=samples, info=info)
         _fail_all(replaced, Fenced(f"Worker {worker} was replaced by attempt {attempt}."))
-        self._settle_rounds()
+        self._settle()
         return joined
 
     def share(self, worker: int, attempt: int, machine: str) -> dict[str, Any]:
@@ -131,7 +131,7 @@ class State:
             self.counts["duplicates"] += 1
             return known
         if self._rounds:
-            self._settle_rounds()
+            self._settle()
         return future
 
     def push_shared(self, push: Push) -> Future[Answer]:
@@ -201,7 +201,7 @@ class State:
                 record.state = "failed"
                 self._forget(worker)
         self.events.add("failure", **failure)
-        self._settle_rounds()
+        self._settle()
 
     def leave(self, worker: int, attempt: int) -> None:
         """Notes that a worker is done; the others go on without it.
@@ -219,7 +219,7 @@ class State:
                 self._forget(worker)
         if leaves:
             self.events.add("leave", worker=worker, attempt=attempt)
-        self._settle_rounds()
+        self._settle()
 
     def pull_by(self, worker: int, attempt: int) -> mirrors.Outgoing:
         """Returns the vectors as a worker gets them that has joined. Raises as `Ledger.seen`."""
@@ -321,7 +321,7 @@ class State:
         for future, error in late:
             settle(future, error)
         if expired:
-            self._settle_rounds()
+            self._settle()
 
     def reply(self) -> Reply:
         """The present version, whether to stop, and the rate that the driver set."""
@@ -337,9 +337,7 @@ class State:
         return self.counts["pushes"] + found.pushes(), self.staleness + Counter(found.staleness())
 
     def _look(self) -> None:
-        """Takes notice of what workers have done by themselves."""
-        if self.weights.board is None:
-            return
+        """Takes notice of what workers have done by themselves, and of what epochs are closed."""
         with self._lock:
             for record in self.ledger.workers.values():
                 self._take_position(record)
@@ -445,8 +443,8 @@ class State:
         for future, _ in pending.waiting:
             settle(future, answer)
 
-    def _settle_rounds(self) -> None:
-        """Closes rounds and answers waits for as long as nobody is missing."""
+    def _settle(self) -> None:
+        """Closes what rounds and epochs can close, and answers who has nothing to wait for."""
         while self._rounds:
             with self._lock:
                 ready = self.ledger.complete and not self.stop
@@ -455,7 +453,8 @@ class State:
                 self._close(taken)
             self._release()
             if not taken:
-                return
+                break
+        self._look()
 
     def _close(self, taken: list[Contribution]) -> None:
         assert self._rounds is not None
@@ -470,7 +469,6 @@ class State:
         with self._lock:
             for one in taken:
                 one.worker.commit(one.pending.push)
-                one.worker.last_seen = self.clock()
                 one.pending.counted = True
             self.counts["pushes"] += len(taken)
             self.counts["rounds"] += 1
@@ -508,8 +506,7 @@ class State:
             return range(0)
         before, now = self.closed_epoch, min(worker.done for worker in active)
         self.closed_epoch = max(before, now)
-        # Training may start at a later epoch than the first.
-        return range(before + 1 if before >= 0 else max(now, 0), now + 1)
+        return range(before + 1 if before >= 0 else self.ledger.first_epoch(now), now + 1)
 
     def _tell_epochs(self, closed: range) -> None:
         for epoch in closed:
