@@ -137,6 +137,10 @@ class Ledger:
     def _is_active(self, key: int) -> bool:
         return self.workers[key].state == "active"
 
+    def pending(self) -> list[Pending]:
+        """The pushes that aren't answered yet."""
+        return [one.pending for one in self.workers.values() if one.pending is not None]
+
     def first_epoch(self, default: int) -> int:
         """The epoch that training began with, which may be a later one than 0."""
         began = [worker.began for worker in self.workers.values() if worker.began is not None]

@@ -15,7 +15,7 @@ from typing import Any
 
 from elephas_torch.errors import ElephasError, Fenced, Refused, ServerError
 from elephas_torch.flat import Vectors
-from elephas_torch.parameter import mirrors, packing, rounds, rules, waits, wire
+from elephas_torch.parameter import account, mirrors, packing, rounds, rules, waits
 from elephas_torch.parameter.events import EventLog, settle, settled
 from elephas_torch.parameter.gate import Gate
 from elephas_torch.parameter.ledger import Ledger, Pending, Worker
@@ -283,28 +283,7 @@ class State:
         """Returns what is going on, as JSON-able data."""
         self._look()
         with self._lock:
-            now, active = self.clock(), self.ledger.active()
-            pushes, staleness = self._counted()
-            described = {str(key): w.described(now) for key, w in self.ledger.workers.items()}
-            return {
-                "name": wire.NAME,
-                "protocol": wire.PROTOCOL,
-                "mode": self.settings.mode,
-                "version": self.weights.version,
-                "epoch": self.closed_epoch + 1,
-                "started": self.ledger.complete,
-                "stop": self.stop,
-                "learning_rate": self.learning_rate,
-                "optimizer": {"learning_rate": self.weights.optimizer.learning_rate},
-                "expected": self.ledger.expected,
-                "workers": described,
-                "missing": rounds.missing(active) if self._rounds else [],
-                "staleness": {str(key): staleness[key] for key in sorted(staleness)},
-                "counts": {**self.counts, **({"pushes": pushes} if pushes else {})},
-                "bytes": dict(self.bytes),
-                "failures": list(self.failures),
-                "uptime": round(now - self._started, 3),
-            }
+            return account.described(self, self.clock() - self._started)
 
     def tick(self) -> None:
         """Lets leases run out and ends waits that took too long; call it a few times a second."""
@@ -313,7 +292,7 @@ class State:
             for one in self._gate.waiting:
                 self.ledger.workers[one.worker].last_seen = now
             expired = self.ledger.expire()
-            late = self._late(now)
+            late = waits.ended(self.ledger, self._gate, self.settings, now)
         for worker in expired:
             self.events.add(
                 "expired", worker=worker.id, attempt=worker.attempt, lease=self.settings.lease
@@ -328,13 +307,6 @@ class State:
         return Reply(self.weights.version, self.stop, self.learning_rate)
 
     # Below: with the lock held, where a name says nothing else.
-
-    def _counted(self) -> tuple[int, Counter[int]]:
-        """Updates, and how stale they were: the server's, and those of workers that step."""
-        found = self.weights.board
-        if found is None:
-            return self.counts["pushes"], self.staleness
-        return self.counts["pushes"] + found.pushes(), self.staleness + Counter(found.staleness())
 
     def _look(self) -> None:
         """Takes notice of what workers have done by themselves, and of what epochs are closed."""
@@ -401,7 +373,7 @@ class State:
     def _drop_waiting(self) -> list[Future[Answer]]:
         if self._rounds:
             self._rounds.drop()
-        found = [future for one in self._pending() for future in one.overdue(float("inf"))]
+        found = [future for one in self.ledger.pending() for future in one.overdue(float("inf"))]
         for worker in self.ledger.workers.values():
             worker.pending = None
         return found
@@ -511,26 +483,6 @@ class State:
     def _tell_epochs(self, closed: range) -> None:
         for epoch in closed:
             self.events.add("epoch", epoch=epoch, version=self.weights.version)
-
-    # What was waited for in vain; with the lock held.
-
-    def _late(self, now: float) -> list[tuple[Future[Any], ElephasError]]:
-        settings, first = self.settings, self.ledger.first_join
-        late: list[tuple[Future[Any], ElephasError]] = []
-        unstarted = self._rounds is not None and not self.ledger.complete
-        if unstarted and first is not None and now - first > settings.join_timeout:
-            error = waits.too_few_joined(self.ledger, settings.join_timeout)
-            late += [(f, error) for p in self._pending() for f in p.overdue(float("inf"))]
-        for pending in self._pending():
-            for future in pending.overdue(now):
-                error = waits.round_too_long(self.ledger, pending, settings.round_timeout)
-                late.append((future, error))
-        for one in self._gate.overdue(now):
-            late.append((one.future, waits.not_released(one.epoch, settings.round_timeout)))
-        return late
-
-    def _pending(self) -> list[Pending]:
-        return [w.pending for w in self.ledger.workers.values() if w.pending is not None]
 
 
 def _fail_all(futures: Iterable[Future[Any]], error: ElephasError) -> None:

@@ -1,12 +1,34 @@
-"""The errors of waits that ended in vain. Each names what was waited for, and what to check."""
+"""Waits that end in vain. Each error names what was waited for, and what to check."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import Future
+from typing import Any
 
 from elephas_torch.errors import WaitTimeout
 from elephas_torch.parameter import rounds
+from elephas_torch.parameter.gate import Gate
 from elephas_torch.parameter.ledger import Ledger, Pending
+from elephas_torch.parameter.wire import Settings
+
+
+def ended(
+    ledger: Ledger, gate: Gate, settings: Settings, now: float
+) -> list[tuple[Future[Any], WaitTimeout]]:
+    """Takes out who has waited too long; returns what each is to be told."""
+    late: list[tuple[Future[Any], WaitTimeout]] = []
+    first = ledger.first_join
+    unstarted = settings.mode == "synchronous" and not ledger.complete
+    if unstarted and first is not None and now - first > settings.join_timeout:
+        error = too_few_joined(ledger, settings.join_timeout)
+        late += [(f, error) for p in ledger.pending() for f in p.overdue(float("inf"))]
+    for pending in ledger.pending():
+        for future in pending.overdue(now):
+            late.append((future, round_too_long(ledger, pending, settings.round_timeout)))
+    for one in gate.overdue(now):
+        late.append((one.future, not_released(one.epoch, settings.round_timeout)))
+    return late
 
 
 def too_few_joined(ledger: Ledger, timeout: float) -> WaitTimeout:
