@@ -13,6 +13,7 @@ from elephas_torch.connect import context_of, is_connect, is_session
 from elephas_torch.errors import unknown, unknown_arguments
 from elephas_torch.keras.models import Model
 from elephas_torch.optimizers import Optimizer
+from elephas_torch.parameter import slow
 from elephas_torch.parameter.wire import MODES
 from elephas_torch.plan import EXCHANGES
 
@@ -38,6 +39,7 @@ _DEFAULTS: dict[str, Any] = {
     "overlap": False,
     "num_shards": 1,
     "compression": None,
+    "quorum": 1.0,
 }
 #: Positional orders: elephas's first versions (with a context) and its later ones.
 _FIRST = ("sc", "model", "optimizer", "mode", "frequency", "num_workers")
@@ -128,6 +130,20 @@ def check_exchange(
             "together. Set mode='synchronous', or exchange='server'. "
             f"Received: exchange={exchange!r}, mode={mode!r}"
         )
+
+
+def check_slow(exchange: str, mode: str, shards: int, quorum: float) -> None:
+    """Raises ValueError where workers don't wait for each other so."""
+    slow.check(mode, quorum)
+    for name, value, whole, why in (
+        ("exchange", exchange, "server", "by all-reduce each update is made by all workers"),
+        ("num_shards", shards, 1, "each server would close its rounds with other workers"),
+    ):
+        if quorum < 1 and value != whole:
+            raise ValueError(
+                f"quorum below 1 is for {name}={whole!r}: {why}. "
+                f"Received: quorum={quorum!r}, {name}={value!r}"
+            )
 
 
 def checked_frequency(frequency: Any) -> str | int:

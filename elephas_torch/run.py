@@ -58,6 +58,7 @@ class Options:
     lease: float
     shards: int
     compression: codec.Spec = None
+    quorum: float = 1.0
 
 
 class Run:
@@ -154,11 +155,12 @@ class Run:
             join_timeout=options.join_timeout,
             round_timeout=options.round_timeout,
             lease=options.lease,
-            gated=options.mode == "synchronous" and bool(self._callbacks),
+            gated=options.mode == "synchronous" and options.quorum == 1 and bool(self._callbacks),
             server_rate=options.own_optimizer,
             constraints=preflight.constraint_specs(self.model),
             compression=options.compression,
             embeddings=preflight.embeddings(self.model) if options.plan.gradients else [],
+            quorum=options.quorum,
         )
         host = self.cluster.server_host(options.host)
         port = self.cluster.server_port(options.port)

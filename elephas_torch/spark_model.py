@@ -36,7 +36,7 @@ from elephas_torch.keras.results import in_order, results, to_classes
 from elephas_torch.keras.serialization import check_custom_objects
 from elephas_torch.optimizers import Optimizer
 from elephas_torch.optimizers.base import positive
-from elephas_torch.parameter import codec
+from elephas_torch.parameter import codec, slow
 from elephas_torch.plan import Plan
 from elephas_torch.run import Options, Run
 from elephas_torch.sources import Source, as_it_is, of_rdd
@@ -92,6 +92,10 @@ class SparkModel:
         compression: 'bf16', 'int8', 'topk' (the 1 % of largest changes) or ('topk', share): in how
             many bytes updates and weights travel between machines. What is dropped of an update
             is added to the worker's next. Default None: as float32.
+        quorum: in synchronous mode the share of the workers whose updates close a round. The
+            others' go into the next round, divided by the rounds that they missed plus 1 (with
+            `staleness=None`: as they are). Results can't be repeated exactly then, and workers
+            don't wait for callbacks. Default 1.0: a round waits for all.
 
     Attributes:
         master_network: the model.
@@ -130,6 +134,8 @@ class SparkModel:
         check_flag("overlap", given["overlap"])
         self.overlap = bool(given["overlap"])
         self.compression = codec.checked(given["compression"])
+        self.quorum = slow.checked_quorum(given["quorum"])
+        arguments.check_slow(self.exchange, self.mode, self.num_shards, self.quorum)
         arguments.check_exchange(
             self.exchange, self.mode, self.overlap, self.num_shards, self.compression
         )
@@ -218,6 +224,7 @@ class SparkModel:
         arguments.check_exchange(
             self.exchange, self.mode, self.overlap, self.num_shards, self.compression
         )
+        arguments.check_slow(self.exchange, self.mode, self.num_shards, self.quorum)
         source = self._source(rdd, columns, arguments.checked_workers(workers))
         optimizer = self._server_optimizer()
         preflight.check(model, self.frequency == "batch", class_weight)
@@ -251,6 +258,7 @@ class SparkModel:
             lease=self.lease,
             shards=self.num_shards,
             compression=self.compression,
+            quorum=self.quorum,
         )
         level = resolve_verbose(verbose)
         params = {"epochs": epochs, "steps": None, "verbose": level}
@@ -471,6 +479,7 @@ class SparkModel:
             "overlap": self.overlap,
             "num_shards": self.num_shards,
             "compression": self.compression,
+            "quorum": self.quorum,
         }
 
     def save(self, file_name: Any, overwrite: bool = True) -> None:

@@ -60,7 +60,7 @@ class State:
         self.staleness: Counter[int] = Counter()
         self.failures: list[dict[str, Any]] = []
         self.closed_epoch = -1
-        self._rounds = Rounds() if settings.mode == "synchronous" else None
+        self._rounds = Rounds(settings.quorum) if settings.mode == "synchronous" else None
         self._gate = Gate()
         self._lock, self._counting = threading.Lock(), threading.Lock()
         self._started = clock()
@@ -432,7 +432,7 @@ class State:
         assert self._rounds is not None
         pushes = [one.pending.push for one in taken]
         try:
-            self.weights.step_round(pushes, [one.update for one in taken])
+            _, _, missed = self.weights.step_round(pushes, [one.update for one in taken])
         except Exception as error:
             self._undo([one.worker for one in taken], error)
             with self._lock:
@@ -444,6 +444,8 @@ class State:
                 one.pending.counted = True
             self.counts["pushes"] += len(taken)
             self.counts["rounds"] += 1
+            if self.settings.quorum < 1:
+                self.staleness.update(missed)
             self._rounds.closed()
             closed = self._epochs_closed()
         self._tell_epochs(closed)
@@ -451,7 +453,7 @@ class State:
     def _release(self) -> None:
         with self._lock:
             workers = list(self.ledger.workers.values())
-            free = rounds.released(workers, self.ledger.active())
+            free = rounds.released(workers, self.ledger.active(), self.settings.quorum)
             waiting = [f for w in free if w.pending for f, _ in w.pending.waiting]
             for worker in free:
                 worker.pending, worker.last_seen = None, self.clock()

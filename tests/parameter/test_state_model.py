@@ -8,7 +8,9 @@ the short ones.
 
 import functools
 import math
+from collections import Counter
 from dataclasses import dataclass
+from fractions import Fraction
 
 import pytest
 import torch
@@ -63,10 +65,10 @@ class Model:
         batches: how many pushes an epoch of each worker has; 0: it has no samples.
     """
 
-    def __init__(self, mode, batches, gated=False, staleness="scale"):
+    def __init__(self, mode, batches, gated=False, staleness="scale", quorum=1):
         self.rounds, self.batches, self.gated = mode == "synchronous", batches, gated
         self.looks_late = mode == "asynchronous"
-        self.scales = staleness is not None
+        self.scales, self.quorum, self.stale = staleness is not None, quorum, Counter()
         self.workers = {}
         self.vector, self.version, self.now = torch.zeros(SIZE), 0, 0.0
         self.stop, self.released, self.closed = False, -1, -1
@@ -136,14 +138,20 @@ class Model:
         if not self.rounds or all(one.sent != "open" for one in self.workers.values()):
             return False
         waited_for = [one for one in self.active() if one.sent != "counted"]
-        return all(one.sent == "open" for one in waited_for)
+        return self.are_enough([one.sent == "open" for one in waited_for])
+
+    def are_enough(self, so):
+        return sum(so) >= math.ceil(Fraction(str(self.quorum)) * len(so))
 
     def close(self, numbers):
         total, mean = sum(SAMPLES[n] for n in numbers), None
         for number in numbers:
             one = self.workers[number]
             share = SAMPLES[number] / total
-            entry = update(number, one.seq)
+            entry, late = update(number, one.seq), self.version - one.base
+            if self.quorum < 1:
+                self.stale[late] += 1
+                entry = entry * (1 / (late * self.scales + 1))
             if mean is not None:
                 mean = torch.add(mean, entry, alpha=share)
             else:
@@ -171,6 +179,7 @@ class Model:
         if not self.rounds:
             for number, one in self.workers.items():
                 if one.sent == "open":
+                    self.stale[self.version - one.base] += 1
                     late = 1 + (self.version - one.base) * self.scales
                     entry = update(number, one.seq)
                     self.vector = torch.add(self.vector, entry, alpha=-1 / late)
@@ -183,7 +192,8 @@ class Model:
     def waits(self, number, one):
         epoch, batch = self.place(number, one.seq - 1)
         last = batch + 1 == self.batches[number]
-        return self.rounds and last and any(other.done < epoch for other in self.active())
+        done = [other.done >= epoch for other in self.active()]
+        return self.rounds and last and not self.are_enough(done)
 
     def report(self, number, attempt, epoch):
         """Whether it is answered at once."""
@@ -425,6 +435,7 @@ class World:
         model.close_epochs()
         assert status["version"] == model.version and status["epoch"] == model.closed + 1
         assert {name: status["counts"].get(name, 0) for name in model.counts} == model.counts
+        assert status["staleness"] == {str(key): model.stale[key] for key in sorted(model.stale)}
         for number, one in model.workers.items():
             found, record = status["workers"][str(number)], self.state.ledger.workers[number]
             assert (found["attempt"], found["state"]) == (one.attempt, one.state)
@@ -560,6 +571,11 @@ MODES = {
         {"mode": "asynchronous", "staleness": None},
         {"mode": "hogwild"},
     ],
+    "quorum": [
+        {"mode": "synchronous", "quorum": 0.6},
+        {"mode": "synchronous", "quorum": 0.5},
+        {"mode": "synchronous", "quorum": 0.3, "staleness": None},
+    ],
 }
 
 
@@ -593,7 +609,7 @@ def drawn(name, count, length):
 
 @pytest.mark.parametrize("name", MODES)
 def test_drawn_histories(name):
-    drawn(name, 60, 40)
+    drawn(name, 40, 40)
 
 
 @pytest.mark.slow
@@ -639,6 +655,7 @@ def explore(troubles, **how):
 SHORT = {
     "synchronous": {"mode": "synchronous", "batches": [2, 1]},
     "asynchronous": {"mode": "asynchronous", "batches": [2, 2], "epochs": 1},
+    "quorum": {"mode": "synchronous", "batches": [2, 1], "quorum": 0.5, "epochs": 1},
 }
 
 
