@@ -40,6 +40,7 @@ _DEFAULTS: dict[str, Any] = {
     "num_shards": 1,
     "compression": None,
     "quorum": 1.0,
+    "staleness_bound": None,
 }
 #: Positional orders: elephas's first versions (with a context) and its later ones.
 _FIRST = ("sc", "model", "optimizer", "mode", "frequency", "num_workers")
@@ -132,18 +133,20 @@ def check_exchange(
         )
 
 
-def check_slow(exchange: str, mode: str, shards: int, quorum: float) -> None:
+def check_slow(exchange: str, mode: str, shards: int, quorum: float, bound: int | None) -> None:
     """Raises ValueError where workers don't wait for each other so."""
-    slow.check(mode, quorum)
-    for name, value, whole, why in (
-        ("exchange", exchange, "server", "by all-reduce each update is made by all workers"),
-        ("num_shards", shards, 1, "each server would close its rounds with other workers"),
-    ):
-        if quorum < 1 and value != whole:
-            raise ValueError(
-                f"quorum below 1 is for {name}={whole!r}: {why}. "
-                f"Received: quorum={quorum!r}, {name}={value!r}"
-            )
+    slow.check(mode, quorum, bound)
+    if quorum < 1 and exchange != "server":
+        raise ValueError(
+            "quorum below 1 is for exchange='server': by all-reduce all workers make each update. "
+            f"Received: quorum={quorum!r}, exchange={exchange!r}"
+        )
+    if shards > 1 and (quorum < 1 or bound is not None):
+        raise ValueError(
+            "quorum below 1, and staleness_bound, are for num_shards=1: several servers would wait "
+            f"for different workers. Received: quorum={quorum!r}, staleness_bound={bound!r}, "
+            f"num_shards={shards!r}"
+        )
 
 
 def checked_frequency(frequency: Any) -> str | int:

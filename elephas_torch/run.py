@@ -59,6 +59,7 @@ class Options:
     shards: int
     compression: codec.Spec = None
     quorum: float = 1.0
+    staleness_bound: int | None = None
 
 
 class Run:
@@ -161,6 +162,7 @@ class Run:
             compression=options.compression,
             embeddings=preflight.embeddings(self.model) if options.plan.gradients else [],
             quorum=options.quorum,
+            staleness_bound=options.staleness_bound,
         )
         host = self.cluster.server_host(options.host)
         port = self.cluster.server_port(options.port)

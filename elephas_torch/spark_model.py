@@ -96,6 +96,8 @@ class SparkModel:
             others' go into the next round, divided by the rounds that they missed plus 1 (with
             `staleness=None`: as they are). Results can't be repeated exactly then, and workers
             don't wait for callbacks. Default 1.0: a round waits for all.
+        staleness_bound: in modes 'asynchronous' and 'hogwild', how many exchanges a worker may be
+            ahead of the slowest one: it waits then. Default None: it never waits.
 
     Attributes:
         master_network: the model.
@@ -135,7 +137,10 @@ class SparkModel:
         self.overlap = bool(given["overlap"])
         self.compression = codec.checked(given["compression"])
         self.quorum = slow.checked_quorum(given["quorum"])
-        arguments.check_slow(self.exchange, self.mode, self.num_shards, self.quorum)
+        self.staleness_bound = slow.checked_bound(given["staleness_bound"])
+        arguments.check_slow(
+            self.exchange, self.mode, self.num_shards, self.quorum, self.staleness_bound
+        )
         arguments.check_exchange(
             self.exchange, self.mode, self.overlap, self.num_shards, self.compression
         )
@@ -224,7 +229,9 @@ class SparkModel:
         arguments.check_exchange(
             self.exchange, self.mode, self.overlap, self.num_shards, self.compression
         )
-        arguments.check_slow(self.exchange, self.mode, self.num_shards, self.quorum)
+        arguments.check_slow(
+            self.exchange, self.mode, self.num_shards, self.quorum, self.staleness_bound
+        )
         source = self._source(rdd, columns, arguments.checked_workers(workers))
         optimizer = self._server_optimizer()
         preflight.check(model, self.frequency == "batch", class_weight)
@@ -259,6 +266,7 @@ class SparkModel:
             shards=self.num_shards,
             compression=self.compression,
             quorum=self.quorum,
+            staleness_bound=self.staleness_bound,
         )
         level = resolve_verbose(verbose)
         params = {"epochs": epochs, "steps": None, "verbose": level}
@@ -480,6 +488,7 @@ class SparkModel:
             "num_shards": self.num_shards,
             "compression": self.compression,
             "quorum": self.quorum,
+            "staleness_bound": self.staleness_bound,
         }
 
     def save(self, file_name: Any, overwrite: bool = True) -> None:

@@ -59,11 +59,29 @@ def test_a_quorum_goes_on_without_the_slowest(rdd):
     assert max(seconds[:SLOW]) < seconds[SLOW] / 2
 
 
+@pytest.mark.spark
+def test_nobody_runs_away_from_the_slowest(rdd):
+    how = {"mode": "hogwild", "frequency": "batch"}
+    free = fitted(rdd, **how)
+    assert max(free[:SLOW]) < free[SLOW] / 2
+    bound = fitted(rdd, **how, staleness_bound=1)
+    # All but the last two exchanges wait for the slowest.
+    assert min(bound[:SLOW]) >= (EPOCHS * BATCHES - 2) * SECONDS
+
+
+@pytest.mark.spark
+def test_workers_without_a_slot_are_not_waited_for(rdd):
+    model = SparkModel(network(), num_workers=5, batch_size=SIZE, frequency="batch",
+                       staleness_bound=0)  # fmt: skip
+    history = model.fit(rdd, epochs=EPOCHS, verbose=0)  # of five, four at a time
+    assert len(history.history["loss"]) == EPOCHS
+
+
 def test_a_quorum_is_refused_where_it_cannot_be():
     for how, message in [
         ({"mode": "asynchronous"}, "`quorum` is for mode='synchronous'"),
         ({"mode": "synchronous", "exchange": "allreduce"}, "is for exchange='server'"),
-        ({"mode": "synchronous", "num_shards": 2}, "is for num_shards=1"),
+        ({"mode": "synchronous", "num_shards": 2}, "are for num_shards=1"),
     ]:
         with pytest.raises(ValueError, match=message):
             SparkModel(network(), quorum=0.5, **how)
@@ -71,3 +89,15 @@ def test_a_quorum_is_refused_where_it_cannot_be():
         ElephasEstimator(quorum=2)
     model = SparkModel(network(), mode="synchronous", quorum=0.5)
     assert model.get_config()["quorum"] == 0.5
+
+
+def test_a_bound_is_refused_where_it_cannot_be():
+    for how, message in [
+        ({"mode": "synchronous"}, "is for modes 'asynchronous' and 'hogwild'"),
+        ({"num_shards": 2}, "for num_shards=1"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            SparkModel(network(), staleness_bound=2, **how)
+    with pytest.raises(ValueError, match="`staleness_bound` must be a whole number"):
+        ElephasEstimator(stalenessBound=-1)
+    assert SparkModel(network(), staleness_bound=3).get_config()["staleness_bound"] == 3

@@ -236,6 +236,12 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
         "in synchronous mode, the share of the workers whose updates close a round.",
         slow.checked_quorum,
     )
+    stalenessBound = _param(
+        "stalenessBound",
+        "in modes 'asynchronous' and 'hogwild', how many exchanges a worker may be ahead of the "
+        "slowest one.",
+        slow.checked_bound,
+    )
     sharedMemory = _param(
         "sharedMemory",
         "whether workers on the server's machine exchange by memory that they share with it.",
@@ -273,7 +279,7 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
         "callbacks", "categoricalLabels", "classWeight", "compression", "host", "initialModel",
         "kerasModelConfig", "learningRate", "loss", "memory", "metrics", "model", "modelBuilder",
         "modelParams", "nbClasses", "numWorkers", "optimizer", "optimizerConfig", "seed",
-        "validationIndicatorCol", "weightCol",
+        "stalenessBound", "validationIndicatorCol", "weightCol",
     )  # fmt: skip
 
     def __init__(self) -> None:

@@ -13,10 +13,9 @@ if TYPE_CHECKING:
 
 def described(state: State, uptime: float) -> dict[str, Any]:
     """Returns what is going on, as JSON-able data; with the state's lock held."""
-    now, active = state.clock(), state.ledger.active()
+    now = state.clock()
     pushes, staleness = _counted(state)
     workers = state.ledger.workers
-    synchronous = state.settings.mode == "synchronous"
     return {
         "name": wire.NAME,
         "protocol": wire.PROTOCOL,
@@ -29,13 +28,21 @@ def described(state: State, uptime: float) -> dict[str, Any]:
         "optimizer": {"learning_rate": state.weights.optimizer.learning_rate},
         "expected": state.ledger.expected,
         "workers": {str(key): one.described(now) for key, one in workers.items()},
-        "missing": rounds.missing(active) if synchronous else [],
+        "missing": _missing(state),
         "staleness": {str(key): staleness[key] for key in sorted(staleness)},
         "counts": {**state.counts, **({"pushes": pushes} if pushes else {})},
         "bytes": dict(state.bytes),
         "failures": list(state.failures),
         "uptime": round(uptime, 3),
     }
+
+
+def _missing(state: State) -> list[int]:
+    """The workers that others wait for."""
+    active, settings = state.ledger.active(), state.settings
+    if settings.mode == "synchronous":
+        return rounds.missing(active)
+    return sorted({slow for one in active for slow in rounds.held_up_by(one, active, settings)})
 
 
 def _counted(state: State) -> tuple[int, Counter[int]]:

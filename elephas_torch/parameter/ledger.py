@@ -22,7 +22,7 @@ class Pending:
     Attributes:
         push: its header.
         batch: how many pushes of its epoch were applied before it.
-        counted: its round has closed; it waits for the epoch to close.
+        counted: it was applied; it waits for the epoch to close, or for slower workers.
         waiting: who waits for the answer, each with the time when it gives up.
     """
 
@@ -48,6 +48,8 @@ class Worker:
         epoch, batch: the epoch to go on in, and how many of its pushes were applied.
         done: the last epoch whose last push was applied, -1 at first.
         reported: the last epoch that was reported on, -1 at first.
+        clock: how many pushes were applied; of a worker that joined or came back when others were
+            further on, counted from where the slowest of them was.
         began: the epoch of its first push; None before that, and where it steps by itself.
         link: how its updates come: "http", or "memory" that it shares with the server.
     """
@@ -64,6 +66,7 @@ class Worker:
     done: int = -1
     reported: int = -1
     began: int | None = None
+    clock: int = 0
     link: str = "http"
     progress: dict[str, Any] = field(default_factory=dict)
     pending: Pending | None = None
@@ -75,8 +78,8 @@ class Worker:
     def position(self) -> tuple[int, int, int]:
         """Returns seq, epoch and batch that a new attempt goes on from.
 
-        A push that was applied, but waits for its epoch to close, is to be sent again: so the
-        new attempt waits too. Nothing is applied twice by it.
+        A push that was applied, but waits for others, is to be sent again: so the new attempt
+        waits too. Nothing is applied twice by it.
         """
         if self.pending is not None and self.pending.counted:
             push = self.pending.push
@@ -87,6 +90,7 @@ class Worker:
         """Notes that this push was applied."""
         if self.began is None:
             self.began = push.epoch
+        self.clock += 1
         self.seq = push.seq + 1
         self.batch = self.batch + 1 if push.epoch == self.epoch else 1
         self.epoch = push.epoch
@@ -163,12 +167,22 @@ class Ledger:
             self.first_join = now
         record = self.workers.get(worker)
         if record is None:
-            record = self.workers[worker] = Worker(worker, attempt, samples, info, now)
+            record = self.workers[worker] = Worker(worker, attempt, samples, info, now, "empty")
         _fence(record, attempt)
         record.attempt, record.samples, record.info = attempt, samples, info
         record.last_seen = now
-        record.state = "active" if samples else "empty"
+        if samples:
+            self.enter(record)
+        else:
+            record.state = "empty"
         return record
+
+    def enter(self, record: Worker) -> None:
+        """Lets a worker take part, that didn't or did."""
+        if record.state != "active":
+            others = [one.clock for one in self.active()]
+            record.clock = max(record.clock, min(others, default=0))
+        record.state = "active"
 
     def seen(self, worker: int, attempt: int) -> Worker:
         """Renews a worker's lease and returns it.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from elephas_torch.flat import Vectors
 from elephas_torch.parameter import slow
 from elephas_torch.parameter.ledger import Pending, Worker
+from elephas_torch.parameter.wire import Settings
 
 
 @dataclass
@@ -73,14 +74,21 @@ def behind(active: Sequence[Worker], epoch: int) -> list[int]:
     return [worker.id for worker in active if worker.done < epoch]
 
 
-def held_up_by(pending: Pending, active: Sequence[Worker], quorum: float) -> list[int]:
-    """Returns the workers whose epoch a counted push waits for; none: it may be answered."""
+def held_up_by(worker: Worker, active: Sequence[Worker], settings: Settings) -> list[int]:
+    """Returns the workers that the answer to a push waits for; none: it may be given."""
+    pending, bound = worker.pending, settings.staleness_bound
+    if pending is None:
+        return []
+    if not pending.counted:
+        return missing(active)
+    if bound is not None:
+        return [one.id for one in active if worker.clock - one.clock > bound]
     late = behind(active, pending.push.epoch) if pending.push.last else []
-    return late if len(active) - len(late) < slow.needed(quorum, len(active)) else []
+    return late if len(active) - len(late) < slow.needed(settings.quorum, len(active)) else []
 
 
 def released(
-    workers: Sequence[Worker], active: Sequence[Worker], quorum: float = 1.0
+    workers: Sequence[Worker], active: Sequence[Worker], settings: Settings
 ) -> list[Worker]:
     """Returns the workers whose push was counted and has nothing more to wait for."""
     return [
@@ -88,5 +96,5 @@ def released(
         for worker in workers
         if worker.pending is not None
         and worker.pending.counted
-        and not held_up_by(worker.pending, active, quorum)
+        and not held_up_by(worker, active, settings)
     ]

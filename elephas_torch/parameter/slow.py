@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 
@@ -18,8 +18,25 @@ def checked_quorum(quorum: Any) -> float:
     return float(quorum)
 
 
-def check(mode: str, quorum: float) -> None:
+def checked_bound(bound: Any) -> int | None:
+    """Returns the bound; raises ValueError unless it is None or a whole number, 0 or more."""
+    if bound is None:
+        return None
+    if not isinstance(bound, Integral) or isinstance(bound, bool) or bound < 0:
+        raise ValueError(
+            "`staleness_bound` must be a whole number, 0 or more: how many exchanges a worker may "
+            f"be ahead of the slowest; or None. Received: staleness_bound={bound!r}"
+        )
+    return int(bound)
+
+
+def check(mode: str, quorum: float, bound: int | None) -> None:
     """Raises ValueError where workers of this mode don't wait so for each other."""
+    if bound is not None and mode == "synchronous":
+        raise ValueError(
+            "`staleness_bound` is for modes 'asynchronous' and 'hogwild'; in synchronous mode "
+            f"nobody is ahead. Received: staleness_bound={bound!r}, mode={mode!r}"
+        )
     if quorum < 1 and mode != "synchronous":
         raise ValueError(
             "`quorum` is for mode='synchronous', whose rounds wait for all workers; in mode "

@@ -61,6 +61,7 @@ class State:
         self.failures: list[dict[str, Any]] = []
         self.closed_epoch = -1
         self._rounds = Rounds(settings.quorum) if settings.mode == "synchronous" else None
+        self._waits = self._rounds is not None or settings.staleness_bound is not None
         self._gate = Gate()
         self._lock, self._counting = threading.Lock(), threading.Lock()
         self._started = clock()
@@ -102,8 +103,9 @@ class State:
         """Takes one update; its memory must not be touched until the answer is there.
 
         Returns:
-            A future of the answer: done at once in asynchronous and hogwild mode; in synchronous
-            mode once the round (for the last push of an epoch: the epoch) has closed.
+            A future of the answer: done at once in asynchronous and hogwild mode, or once the
+            slowest is near enough, where that is asked for; in synchronous mode once the round
+            (for the last push of an epoch: the epoch) has closed.
 
         Raises:
             Refused: non-finite numbers, or out of order. Nothing was applied.
@@ -273,7 +275,7 @@ class State:
                 self.weights.board.tell(self.stop, self.learning_rate, rate)
             passed = self._gate.release(-1 if release_epoch is None else release_epoch)
             passed += self._gate.release_all() if self.stop else []
-            waiting = self._drop_waiting() if self.stop and self._rounds else []
+            waiting = self._drop_waiting() if self.stop and self._waits else []
         for one in passed:
             settle(one.future, self.reply())
         for future in waiting:
@@ -327,7 +329,7 @@ class State:
         record = self.ledger.seen(worker, attempt)
         self._take_position(record)
         if record.state == "expired":
-            record.state = "active"
+            self.ledger.enter(record)
             self.events.add("returned", worker=worker, attempt=attempt)
         return record
 
@@ -406,11 +408,17 @@ class State:
             return
         with self._lock:
             worker.commit(pending.push)
-            worker.pending = None
+            if self._waits:
+                pending.counted = True
+            else:
+                worker.pending = None
             self.counts["pushes"] += 1
             self.staleness[stale] += 1
             closed = self._epochs_closed()
         self._tell_epochs(closed)
+        if self._waits:
+            self._release()
+            return
         answer = Answer(Reply(version, self.stop, self.learning_rate), body)
         for future, _ in pending.waiting:
             settle(future, answer)
@@ -423,9 +431,11 @@ class State:
                 taken = self._rounds.take(self.ledger.active()) if ready else []
             if taken:
                 self._close(taken)
-            self._release()
             if not taken:
                 break
+            self._release()
+        if self._waits:
+            self._release()
         self._look()
 
     def _close(self, taken: list[Contribution]) -> None:
@@ -453,7 +463,7 @@ class State:
     def _release(self) -> None:
         with self._lock:
             workers = list(self.ledger.workers.values())
-            free = rounds.released(workers, self.ledger.active(), self.settings.quorum)
+            free = rounds.released(workers, self.ledger.active(), self.settings)
             waiting = [f for w in free if w.pending for f, _ in w.pending.waiting]
             for worker in free:
                 worker.pending, worker.last_seen = None, self.clock()

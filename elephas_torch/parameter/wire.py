@@ -69,6 +69,8 @@ class Settings:
             workers and server. Default None: as float32.
         quorum: the share of the workers whose pushes close a synchronous round; those that come
             later go into the next one. Default 1.0: all.
+        staleness_bound: how many exchanges a worker may be ahead of the slowest in asynchronous
+            and hogwild mode; the answer to a push that is further waits. Default None: any.
         embeddings: the parts of the parameters of whose gradients only the rows that aren't
             zero are sent, where that is shorter: (first element, rows, width) of each. Default
             none.
@@ -93,6 +95,7 @@ class Settings:
     compression: codec.Spec = None
     embeddings: list[rows.Span] = field(default_factory=list)
     quorum: float = 1.0
+    staleness_bound: int | None = None
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -103,7 +106,8 @@ class Settings:
                 f"updates as they are). Received: staleness={self.staleness!r}"
             )
         object.__setattr__(self, "quorum", slow.checked_quorum(self.quorum))
-        slow.check(self.mode, self.quorum)
+        object.__setattr__(self, "staleness_bound", slow.checked_bound(self.staleness_bound))
+        slow.check(self.mode, self.quorum, self.staleness_bound)
         object.__setattr__(self, "sizes", _sizes(self.sizes))
         object.__setattr__(self, "compression", codec.checked(self.compression))
         object.__setattr__(self, "embeddings", rows.checked(self.embeddings, self.sizes[0]))

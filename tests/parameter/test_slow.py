@@ -6,7 +6,7 @@ import torch
 from elephas_torch import optimizers
 from elephas_torch.errors import WaitTimeout
 from elephas_torch.flat import Vectors
-from elephas_torch.parameter import Push, slow
+from elephas_torch.parameter import Push, slow, wire
 from elephas_torch.parameter.state import State
 
 
@@ -34,6 +34,15 @@ def send(state, worker, seq, base, parameters, *, samples=1, epoch=0, last=False
 
 def weights(state):
     return state.weights.vectors.parameters.tolist()
+
+
+def test_settings_travel(vectors, settings):
+    sizes = vectors([0.0])
+    for how in (
+        settings("synchronous", sizes, quorum=0.9),
+        settings("hogwild", sizes, staleness_bound=0),
+    ):
+        assert wire.settings_from_json(wire.settings_to_json(how)) == how
 
 
 # Quorum
@@ -170,3 +179,103 @@ def test_a_quorum_is_a_share(vectors, settings, quorum):
 def test_a_quorum_is_for_synchronous_mode(vectors, settings, mode):
     with pytest.raises(ValueError, match="quorum` is for mode='synchronous'"):
         settings(mode, vectors([0.0]), quorum=0.9)
+
+
+# A bound of staleness
+
+
+@pytest.mark.parametrize("mode", ["asynchronous", "hogwild"])
+@pytest.mark.parametrize("bound", [0, 2])
+def test_nobody_is_further_ahead_than_the_bound(make, mode, bound):
+    state = make(mode, 2, staleness=None, staleness_bound=bound)
+    for seq in range(bound):
+        assert send(state, 0, seq, 0, [1.0, 0.0]).done()
+    waiting = send(state, 0, bound, 0, [1.0, 0.0])
+    assert not waiting.done() and weights(state)[0] == -bound - 1  # it counts at once
+    assert state.status()["missing"] == [1] and state.status()["workers"]["0"]["waiting"]
+    again = send(state, 0, bound, 0, [1.0, 0.0])
+    assert send(state, 1, 0, 0, [0.0, 1.0]).done()
+    for future in (waiting, again):  # with the weights of then
+        assert future.result(0).reply.version == bound + 2 == state.weights.version
+    assert state.status()["missing"] == []
+
+
+@pytest.mark.parametrize("how", ["leaves", "fails", "expires", "never joined", "has no rows"])
+def test_who_is_not_there_is_not_waited_for(vectors, settings, how):
+    now, initial = [0.0], vectors([0.0, 0.0])
+    more = {"workers": 2, "staleness_bound": 0, "lease": 10}
+    state = State(settings("asynchronous", initial, **more), initial, lambda: now[0])
+    state.join(0, 0, 10, {})
+    if how != "never joined":
+        state.join(1, 0, 0 if how == "has no rows" else 10, {})
+    waiting = send(state, 0, 0, 0, [1.0, 1.0])
+    assert waiting.done() == (how in ("never joined", "has no rows"))
+    if how == "leaves":
+        state.leave(1, 0)
+    elif how == "fails":
+        state.fail(1, 0, {})
+    elif how == "expires":
+        now[0] = 11.0
+        state.tick()
+    assert waiting.done()
+
+
+def test_who_comes_late_counts_from_the_slowest(make):
+    now = [0.0]
+    state = make("asynchronous", 2, staleness_bound=1, lease=10, clock=lambda: now[0])
+    now[0] = 11.0
+    state.beat(0, 0, None)
+    state.tick()  # worker 1 is given up
+    for seq in range(5):
+        assert send(state, 0, seq, 0, [1.0, 1.0]).done()
+    state.join(2, 0, 10, {})  # a third, for which there was no slot
+    assert send(state, 0, 5, 0, [1.0, 1.0]).done()
+    assert not send(state, 0, 6, 0, [1.0, 1.0]).done()
+    late = send(state, 1, 0, 0, [1.0, 1.0])  # it is back, and waited for no longer than another
+    assert late.done() and state.ledger.workers[0].pending is not None
+    assert send(state, 2, 0, 0, [1.0, 1.0]).done() and state.ledger.workers[0].pending is None
+
+
+def test_a_new_attempt_waits_as_the_lost_one_did(make):
+    state = make("asynchronous", 2, (optimizers.SGD(1.0)), staleness_bound=0, staleness=None)
+    lost = send(state, 0, 0, 0, [1.0, 0.0])
+    assert state.join(0, 1, 10, {})[:3] == (0, 0, 0) and lost.exception(0)
+    update = Vectors(torch.ones(2), torch.zeros(0), torch.zeros(0).long())
+    again = state.push(Push(0, 1, 0, 1, 1, 0, False), update)
+    assert not again.done() and weights(state) == [-1.0, 0.0]
+    send(state, 1, 0, 0, [0.0, 1.0])
+    assert again.done() and weights(state) == [-1.0, -1.0]
+
+
+def test_a_wait_for_the_slowest_names_it(make):
+    now = [0.0]
+    state = make("hogwild", 3, staleness_bound=0, round_timeout=30, lease=1e9, clock=lambda: now[0])
+    send(state, 1, 0, 0, [1.0, 1.0])
+    waiting = send(state, 0, 0, 0, [1.0, 1.0])
+    now[0] = 31.0
+    state.tick()
+    with pytest.raises(WaitTimeout, match=r"\(staleness_bound=0\); too far behind: worker 2\."):
+        waiting.result(0)
+
+
+def test_stop_answers_who_is_ahead(make):
+    state = make("asynchronous", 2, staleness_bound=0)
+    waiting = send(state, 0, 0, 0, [1.0, 1.0])
+    state.control(stop=True)
+    assert waiting.result(0).reply.stop
+
+
+def test_workers_do_not_step_by_themselves_under_a_bound(make):
+    assert make("hogwild", 2).weights.board is not None
+    assert make("hogwild", 2, staleness_bound=3).weights.board is None
+
+
+@pytest.mark.parametrize("bound", [-1, 0.5, "2", True])
+def test_a_bound_is_a_whole_number(vectors, settings, bound):
+    with pytest.raises(ValueError, match=r"whole number, 0 or more.*Received: staleness_bound="):
+        settings("asynchronous", vectors([0.0]), staleness_bound=bound)
+
+
+def test_a_bound_is_not_for_synchronous_mode(vectors, settings):
+    with pytest.raises(ValueError, match="is for modes 'asynchronous' and 'hogwild'"):
+        settings("synchronous", vectors([0.0]), staleness_bound=3)
