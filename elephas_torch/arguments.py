@@ -13,6 +13,7 @@ from elephas_torch.connect import context_of, is_connect, is_session
 from elephas_torch.errors import unknown, unknown_arguments
 from elephas_torch.keras.models import Model
 from elephas_torch.optimizers import Optimizer
+from elephas_torch.parameter import slow
 from elephas_torch.parameter.wire import MODES
 from elephas_torch.plan import EXCHANGES
 
@@ -40,6 +41,8 @@ _DEFAULTS: dict[str, Any] = {
     "compression": None,
     "reconnect_timeout": 120.0,
     "server_restarts": 3,
+    "quorum": 1.0,
+    "staleness_bound": None,
 }
 #: Positional orders: elephas's first versions (with a context) and its later ones.
 _FIRST = ("sc", "model", "optimizer", "mode", "frequency", "num_workers")
@@ -129,6 +132,22 @@ def check_exchange(
             "exchange='allreduce' is for mode='synchronous': all workers make each update "
             "together. Set mode='synchronous', or exchange='server'. "
             f"Received: exchange={exchange!r}, mode={mode!r}"
+        )
+
+
+def check_slow(exchange: str, mode: str, shards: int, quorum: float, bound: int | None) -> None:
+    """Raises ValueError where workers don't wait for each other so."""
+    slow.check(mode, quorum, bound)
+    if quorum < 1 and exchange != "server":
+        raise ValueError(
+            "quorum below 1 is for exchange='server': by all-reduce all workers make each update. "
+            f"Received: quorum={quorum!r}, exchange={exchange!r}"
+        )
+    if shards > 1 and (quorum < 1 or bound is not None):
+        raise ValueError(
+            "quorum below 1, and staleness_bound, are for num_shards=1: several servers would wait "
+            f"for different workers. Received: quorum={quorum!r}, staleness_bound={bound!r}, "
+            f"num_shards={shards!r}"
         )
 
 

@@ -64,6 +64,8 @@ class Options:
     shards: int
     compression: codec.Spec = None
     recovery: Recovery | None = None
+    quorum: float = 1.0
+    staleness_bound: int | None = None
 
 
 class Run:
@@ -239,12 +241,14 @@ class Run:
             join_timeout=options.join_timeout,
             round_timeout=options.round_timeout,
             lease=options.lease,
-            gated=options.mode == "synchronous" and bool(self._callbacks),
+            gated=options.mode == "synchronous" and options.quorum == 1 and bool(self._callbacks),
             server_rate=options.own_optimizer,
             constraints=preflight.constraint_specs(self.model),
             compression=options.compression,
             embeddings=preflight.embeddings(self.model) if options.plan.gradients else [],
             checkpoint_every=0 if self.recovery is None else self.recovery.milestones,
+            quorum=options.quorum,
+            staleness_bound=options.staleness_bound,
         )
         host = self.cluster.server_host(options.host)
         port = self.cluster.server_port(options.port)

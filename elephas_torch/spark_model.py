@@ -38,7 +38,7 @@ from elephas_torch.keras.results import in_order, results, to_classes
 from elephas_torch.keras.serialization import check_custom_objects
 from elephas_torch.optimizers import Optimizer
 from elephas_torch.optimizers.base import positive
-from elephas_torch.parameter import codec
+from elephas_torch.parameter import codec, slow
 from elephas_torch.plan import Plan
 from elephas_torch.run import Options, Run
 from elephas_torch.sources import Source, as_it_is, of_rdd
@@ -98,6 +98,12 @@ class SparkModel:
             Default 120.
         server_restarts: how often the server is started again, where `fit` has a
             `checkpoint_dir`. Default 3.
+        quorum: in synchronous mode the share of the workers whose updates close a round. The
+            others' go into the next round, divided by the rounds that they missed plus 1 (with
+            `staleness=None`: as they are). Results can't be repeated exactly then, and workers
+            don't wait for callbacks. Default 1.0: a round waits for all.
+        staleness_bound: in modes 'asynchronous' and 'hogwild', how many exchanges a worker may be
+            ahead of the slowest one: it waits then. Default None: it never waits.
 
     Attributes:
         master_network: the model.
@@ -141,6 +147,11 @@ class SparkModel:
         )
         check_whole("server_restarts", given["server_restarts"], 0)
         self.server_restarts = int(given["server_restarts"])
+        self.quorum = slow.checked_quorum(given["quorum"])
+        self.staleness_bound = slow.checked_bound(given["staleness_bound"])
+        arguments.check_slow(
+            self.exchange, self.mode, self.num_shards, self.quorum, self.staleness_bound
+        )
         arguments.check_exchange(
             self.exchange, self.mode, self.overlap, self.num_shards, self.compression
         )
@@ -243,6 +254,9 @@ class SparkModel:
         arguments.check_exchange(
             self.exchange, self.mode, self.overlap, self.num_shards, self.compression
         )
+        arguments.check_slow(
+            self.exchange, self.mode, self.num_shards, self.quorum, self.staleness_bound
+        )
         source = self._source(rdd, columns, arguments.checked_workers(workers))
         optimizer = self._server_optimizer()
         preflight.check(model, self.frequency == "batch", class_weight)
@@ -293,6 +307,8 @@ class SparkModel:
             shards=self.num_shards,
             compression=self.compression,
             recovery=recovery,
+            quorum=self.quorum,
+            staleness_bound=self.staleness_bound,
         )
         level = resolve_verbose(verbose)
         params = {"epochs": epochs, "steps": None, "verbose": level}
@@ -515,6 +531,8 @@ class SparkModel:
             "compression": self.compression,
             "reconnect_timeout": self.reconnect_timeout,
             "server_restarts": self.server_restarts,
+            "quorum": self.quorum,
+            "staleness_bound": self.staleness_bound,
         }
 
     def save(self, file_name: Any, overwrite: bool = True) -> None:

@@ -40,7 +40,8 @@ logger = logging.getLogger(__name__)
 #: SparkModel's arguments that are params of the same meaning.
 _PASSED = ("mode", "frequency", "exchange", "numWorkers", "batchSize", "port", "host", "seed",
            "staleness", "joinTimeout", "roundTimeout", "lease", "customObjects", "memory",
-           "compression", "sharedMemory", "overlap", "numShards")  # fmt: skip
+           "compression", "sharedMemory", "overlap", "numShards", "quorum",
+           "stalenessBound")  # fmt: skip
 
 
 class Trainer(Training, Estimator[Any], MLWritable, MLReadable[Any]):

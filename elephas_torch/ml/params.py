@@ -28,7 +28,7 @@ from elephas_torch.frames import Columns
 from elephas_torch.keras.serialization import check_custom_objects
 from elephas_torch.ml import checks
 from elephas_torch.ml.naming import Named
-from elephas_torch.parameter import codec
+from elephas_torch.parameter import codec, slow
 
 #: Params whose values are Python code or hold it: no file can keep them.
 CODE = ("callbacks", "customObjects", "initialModel", "modelBuilder")
@@ -231,6 +231,17 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
         "Default: as float32.",
         codec.checked,
     )
+    quorum = _param(
+        "quorum",
+        "in synchronous mode, the share of the workers whose updates close a round.",
+        slow.checked_quorum,
+    )
+    stalenessBound = _param(
+        "stalenessBound",
+        "in modes 'asynchronous' and 'hogwild', how many exchanges a worker may be ahead of the "
+        "slowest one.",
+        slow.checked_bound,
+    )
     sharedMemory = _param(
         "sharedMemory",
         "whether workers on the server's machine exchange by memory that they share with it.",
@@ -268,7 +279,7 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
         "callbacks", "categoricalLabels", "classWeight", "compression", "host", "initialModel",
         "kerasModelConfig", "learningRate", "loss", "memory", "metrics", "model", "modelBuilder",
         "modelParams", "nbClasses", "numWorkers", "optimizer", "optimizerConfig", "seed",
-        "validationIndicatorCol", "weightCol",
+        "stalenessBound", "validationIndicatorCol", "weightCol",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -283,6 +294,7 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
             sharedMemory=True,
             overlap=False,
             numShards=1,
+            quorum=1.0,
             validationSplit=0.0,
             shuffle=True,
             verbose=0,

@@ -162,9 +162,11 @@ def head_bytes(workers: int) -> int:
 
 
 def fits(settings: Settings, optimizer: Optimizer) -> bool:
-    """Whether workers may step the vector by themselves: nothing is kept between two steps."""
+    """Whether workers may step the vector by themselves: nothing is kept between two steps, and
+    nobody waits for anybody."""
     return (
         settings.mode == "hogwild"
+        and settings.staleness_bound is None
         and settings.sizes[1:] == (0, 0)
         and not settings.constraints
         and rules.is_plain_sgd(optimizer)

@@ -22,7 +22,7 @@ class Pending:
     Attributes:
         push: its header.
         batch: how many pushes of its epoch were applied before it.
-        counted: its round has closed; it waits for the epoch to close.
+        counted: it was applied; it waits for the epoch to close, or for slower workers.
         waiting: who waits for the answer, each with the time when it gives up.
     """
 
@@ -49,6 +49,9 @@ class Worker:
         epoch, batch: the epoch to go on in, and how many of its pushes were applied.
         done: the last epoch whose last push was applied, -1 at first.
         reported: the last epoch that was reported on, -1 at first.
+        clock: how many pushes were applied; of a worker that joined or came back when others were
+            further on, counted from where the slowest of them was.
+        began: the epoch of its first push; None before that, and where it steps by itself.
         link: how its updates come: "http", or "memory" that it shares with the server.
     """
 
@@ -63,6 +66,8 @@ class Worker:
     batch: int = 0
     done: int = -1
     reported: int = -1
+    began: int | None = None
+    clock: int = 0
     link: str = "http"
     progress: dict[str, Any] = field(default_factory=dict)
     pending: Pending | None = None
@@ -74,8 +79,8 @@ class Worker:
     def position(self) -> tuple[int, int, int]:
         """Returns seq, epoch and batch that a new attempt goes on from.
 
-        A push that was applied, but waits for its epoch to close, is to be sent again: so the
-        new attempt waits too. Nothing is applied twice by it.
+        A push that was applied, but waits for others, is to be sent again: so the new attempt
+        waits too. Nothing is applied twice by it.
         """
         if self.pending is not None and self.pending.counted:
             push = self.pending.push
@@ -84,6 +89,9 @@ class Worker:
 
     def commit(self, push: Push) -> None:
         """Notes that this push was applied."""
+        if self.began is None:
+            self.began = push.epoch
+        self.clock += 1
         self.seq = push.seq + 1
         self.batch = self.batch + 1 if push.epoch == self.epoch else 1
         self.epoch = push.epoch
@@ -139,6 +147,15 @@ class Ledger:
     def _is_active(self, key: int) -> bool:
         return self.workers[key].state == "active"
 
+    def pending(self) -> list[Pending]:
+        """The pushes that aren't answered yet."""
+        return [one.pending for one in self.workers.values() if one.pending is not None]
+
+    def first_epoch(self, default: int) -> int:
+        """The epoch that training began with, which may be a later one than 0."""
+        began = [worker.began for worker in self.workers.values() if worker.began is not None]
+        return min(began, default=max(default, 0))
+
     def join(self, worker: int, attempt: int, samples: int, info: dict[str, Any]) -> Worker:
         """Enters a worker, or a newer attempt of one, or the same one again.
 
@@ -156,12 +173,22 @@ class Ledger:
             self.first_join = now
         record = self.workers.get(worker)
         if record is None:
-            record = self.workers[worker] = Worker(worker, attempt, samples, info, now)
+            record = self.workers[worker] = Worker(worker, attempt, samples, info, now, "empty")
         _fence(record, attempt)
         record.attempt, record.samples, record.info = attempt, samples, info
         record.last_seen = now
-        record.state = "active" if samples else "empty"
+        if samples:
+            self.enter(record)
+        else:
+            record.state = "empty"
         return record
+
+    def enter(self, record: Worker) -> None:
+        """Lets a worker take part, that didn't or did."""
+        if record.state != "active":
+            others = [one.clock for one in self.active()]
+            record.clock = max(record.clock, min(others, default=0))
+        record.state = "active"
 
     def seen(self, worker: int, attempt: int) -> Worker:
         """Renews a worker's lease and returns it.

@@ -21,7 +21,7 @@ _CACHED = 1 << 20
 
 
 # u = sum(n_i u_i) / sum(n_i)
-def mean_(updates: Sequence[Tensor], samples: Sequence[int]) -> Tensor:
+def mean_(updates: Sequence[Tensor], samples: Sequence[float]) -> Tensor:
     """Returns the mean weighted by samples, in the first update's memory.
 
     The sum goes in the order given, so that equal updates in equal order give equal bits;
@@ -39,6 +39,21 @@ def mean_(updates: Sequence[Tensor], samples: Sequence[int]) -> Tensor:
 def scale_(update: Tensor, tau: int) -> Tensor:
     """Divides an update by the versions that it missed plus one (DynSGD, Jiang et al., 2017)."""
     return update.mul_(1 / (tau + 1)) if tau else update
+
+
+# u = sum(n_i u_i / (tau_i + 1)) / sum(n_i)
+def late_mean_(updates: Sequence[Tensor], samples: Sequence[int], taus: Sequence[int]) -> Tensor:
+    """Returns the mean weighted by samples of updates that are scaled first.
+
+    A late one is smaller for it, and the others' shares are what they are without that.
+    """
+    return mean_([scale_(u, tau) for u, tau in zip(updates, taus, strict=True)], samples)
+
+
+# s = sum(n_i s_i / (tau_i + 1)) / sum(n_i / (tau_i + 1))
+def late_state_(states: Sequence[Tensor], samples: Sequence[int], taus: Sequence[int]) -> Tensor:
+    """Returns a mean of moving statistics in which late ones have less weight."""
+    return mean_(states, [n / (tau + 1) for n, tau in zip(samples, taus, strict=True)])
 
 
 # w' = w - lr u / (tau + 1)

@@ -25,8 +25,8 @@ from elephas_torch.parameter.wire import Push
 FORMAT = 1
 
 #: What is known of a worker that a later one goes on from.
-_POSITION = ("attempt", "samples", "seq", "epoch", "batch", "done", "reported")
-#: And of a push of its that waits for the epoch to close.
+_POSITION = ("attempt", "samples", "seq", "epoch", "batch", "done", "reported", "clock")
+#: And of a push of its that was applied, and waits for others.
 _WAITING = ("seq", "base_version", "samples", "epoch")
 
 
@@ -39,8 +39,9 @@ class Snapshot:
         optimizer: the `state_dict()` of the server's.
         shares: worker -> samples and moving statistics, as it sent them last.
         kept: worker -> the epoch that it is for, and what the worker keeps.
-        workers: worker -> its position: attempt, samples, seq, epoch, batch, done, reported; and
-            "waiting": its last push of the epoch, where it waits for the others.
+        workers: worker -> its position: attempt, samples, seq, epoch, batch, done, reported,
+            clock; the epoch that it "began" with; and "waiting": its push that was applied and
+            waits for others.
         epoch: where it was taken: the last epoch that all workers have done and reported on, and
             none has gone beyond; None: in the middle of one.
         learning_rate: that the driver has set, if it did.
@@ -154,11 +155,12 @@ def as_tensor(data: bytes) -> Tensor:
 def noted(worker: Worker) -> dict[str, Any]:
     """What a snapshot has of a worker."""
     found: dict[str, Any] = {name: getattr(worker, name) for name in _POSITION}
+    found["began"] = worker.began
     pending = worker.pending
     if pending is not None and pending.counted:
         push = pending.push
         waiting = {name: getattr(push, name) for name in _WAITING}
-        found["waiting"] = {**waiting, "batch": pending.batch}
+        found["waiting"] = {**waiting, "last": push.last, "batch": pending.batch}
     return found
 
 
@@ -170,9 +172,9 @@ def known(number: int, noted: dict[str, Any], now: float) -> Worker:
         position["epoch"], position["batch"] = position["reported"] + 1, 0
     # Who has no rows has nothing to come back for.
     state = "away" if noted["samples"] else "empty"
-    made = Worker(number, info={}, last_seen=now, state=state, **position)
+    made = Worker(number, info={}, last_seen=now, state=state, began=noted["began"], **position)
     if waiting is not None:
-        batch = waiting["batch"]
-        push = Push(number, made.attempt, last=True, **{n: int(waiting[n]) for n in _WAITING})
-        made.pending = Pending(push, batch, counted=True)
+        numbers = {name: int(waiting[name]) for name in _WAITING}
+        push = Push(number, made.attempt, last=bool(waiting["last"]), **numbers)
+        made.pending = Pending(push, waiting["batch"], counted=True)
     return made

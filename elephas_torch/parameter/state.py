@@ -16,7 +16,7 @@ from typing import Any
 
 from elephas_torch.errors import ElephasError, Fenced, Refused, ServerError
 from elephas_torch.flat import Vectors
-from elephas_torch.parameter import mirrors, packing, rounds, rules, snapshots, waits, wire
+from elephas_torch.parameter import account, mirrors, packing, rounds, rules, snapshots, waits
 from elephas_torch.parameter.events import EventLog, settle, settled
 from elephas_torch.parameter.gate import Gate
 from elephas_torch.parameter.ledger import Ledger, Pending, Worker
@@ -69,7 +69,8 @@ class State:
         # Hogwild updates interleave: there a snapshot may have an update that isn't counted yet.
         self._whole: AbstractContextManager[object]
         self._whole = nullcontext() if settings.mode == "hogwild" else threading.Lock()
-        self._rounds = Rounds() if settings.mode == "synchronous" else None
+        self._rounds = Rounds(settings.quorum) if settings.mode == "synchronous" else None
+        self._waits = self._rounds is not None or settings.staleness_bound is not None
         self._gate = Gate()
         self._lock, self._counting = threading.Lock(), threading.Lock()
         self._started = clock()
@@ -92,7 +93,7 @@ class State:
         if known != (attempt, record.state):
             self.events.add("join", worker=worker, attempt=attempt, samples=samples, info=info)
         _fail_all(replaced, Fenced(f"Worker {worker} was replaced by attempt {attempt}."))
-        self._settle_rounds()
+        self._settle()
         return joined
 
     def share(self, worker: int, attempt: int, machine: str) -> dict[str, Any]:
@@ -111,8 +112,9 @@ class State:
         """Takes one update; its memory must not be touched until the answer is there.
 
         Returns:
-            A future of the answer: done at once in asynchronous and hogwild mode; in synchronous
-            mode once the round (for the last push of an epoch: the epoch) has closed.
+            A future of the answer: done at once in asynchronous and hogwild mode, or once the
+            slowest is near enough, where that is asked for; in synchronous mode once the round
+            (for the last push of an epoch: the epoch) has closed.
 
         Raises:
             Refused: non-finite numbers, or out of order. Nothing was applied.
@@ -140,7 +142,7 @@ class State:
             self.counts["duplicates"] += 1
             return known
         if self._rounds:
-            self._settle_rounds()
+            self._settle()
         return future
 
     def push_shared(self, push: Push) -> Future[Answer]:
@@ -239,7 +241,7 @@ class State:
                 record.state = "failed"
                 self._forget(worker)
         self.events.add("failure", **failure)
-        self._settle_rounds()
+        self._settle()
 
     def leave(self, worker: int, attempt: int) -> None:
         """Notes that a worker is done; the others go on without it.
@@ -257,7 +259,7 @@ class State:
                 self._forget(worker)
         if leaves:
             self.events.add("leave", worker=worker, attempt=attempt)
-        self._settle_rounds()
+        self._settle()
 
     def pull_by(self, worker: int, attempt: int) -> mirrors.Outgoing:
         """Returns the vectors as a worker gets them that has joined. Raises as `Ledger.seen`."""
@@ -311,7 +313,7 @@ class State:
                 self.weights.board.tell(self.stop, self.learning_rate, rate)
             passed = self._gate.release(-1 if release_epoch is None else release_epoch)
             passed += self._gate.release_all() if self.stop else []
-            waiting = self._drop_waiting() if self.stop and self._rounds else []
+            waiting = self._drop_waiting() if self.stop and self._waits else []
         for one in passed:
             settle(one.future, self.reply())
         for future in waiting:
@@ -327,7 +329,7 @@ class State:
             for record in self.ledger.workers.values():
                 self._take_position(record)
             rate = self.weights.optimizer._learning_rate
-            pushes, staleness = self._counted()
+            pushes, staleness = account.counted(self)
             return Snapshot(
                 **self.weights.remembered(),
                 kept=dict(self._kept),
@@ -364,28 +366,7 @@ class State:
         """Returns what is going on, as JSON-able data."""
         self._look()
         with self._lock:
-            now, active = self.clock(), self.ledger.active()
-            pushes, staleness = self._counted()
-            described = {str(key): w.described(now) for key, w in self.ledger.workers.items()}
-            return {
-                "name": wire.NAME,
-                "protocol": wire.PROTOCOL,
-                "mode": self.settings.mode,
-                "version": self.weights.version,
-                "epoch": self.closed_epoch + 1,
-                "started": self.ledger.complete,
-                "stop": self.stop,
-                "learning_rate": self.learning_rate,
-                "optimizer": {"learning_rate": self.weights.optimizer.learning_rate},
-                "expected": self.ledger.expected,
-                "workers": described,
-                "missing": rounds.missing(active) if self._rounds else [],
-                "staleness": {str(key): staleness[key] for key in sorted(staleness)},
-                "counts": {**self.counts, **({"pushes": pushes} if pushes else {})},
-                "bytes": dict(self.bytes),
-                "failures": list(self.failures),
-                "uptime": round(now - self._started, 3),
-            }
+            return account.described(self, self.clock() - self._started)
 
     def tick(self) -> None:
         """Lets leases run out and ends waits that took too long; call it a few times a second."""
@@ -394,7 +375,7 @@ class State:
             for one in self._gate.waiting:
                 self.ledger.workers[one.worker].last_seen = now
             expired = self.ledger.expire()
-            late = self._late(now)
+            late = waits.ended(self.ledger, self._gate, self.settings, now)
         for worker in expired:
             self.events.add(
                 "expired", worker=worker.id, attempt=worker.attempt, lease=self.settings.lease
@@ -402,7 +383,7 @@ class State:
         for future, error in late:
             settle(future, error)
         if expired:
-            self._settle_rounds()
+            self._settle()
 
     def reply(self) -> Reply:
         """The present version, whether to stop, and the rate that the driver set."""
@@ -410,17 +391,8 @@ class State:
 
     # Below: with the lock held, where a name says nothing else.
 
-    def _counted(self) -> tuple[int, Counter[int]]:
-        """Updates, and how stale they were: the server's, and those of workers that step."""
-        found = self.weights.board
-        if found is None:
-            return self.counts["pushes"], self.staleness
-        return self.counts["pushes"] + found.pushes(), self.staleness + Counter(found.staleness())
-
     def _look(self) -> None:
-        """Takes notice of what workers have done by themselves."""
-        if self.weights.board is None:
-            return
+        """Takes notice of what workers have done by themselves, and of what epochs are closed."""
         with self._lock:
             for record in self.ledger.workers.values():
                 self._take_position(record)
@@ -451,7 +423,7 @@ class State:
         record = self.ledger.seen(worker, attempt)
         self._take_position(record)
         if record.state == "expired":
-            record.state = "active"
+            self.ledger.enter(record)
             self.events.add("returned", worker=worker, attempt=attempt)
         return record
 
@@ -497,7 +469,7 @@ class State:
     def _drop_waiting(self) -> list[Future[Answer]]:
         if self._rounds:
             self._rounds.drop()
-        found = [future for one in self._pending() for future in one.overdue(float("inf"))]
+        found = [future for one in self.ledger.pending() for future in one.overdue(float("inf"))]
         for worker in self.ledger.workers.values():
             worker.pending = None
         return found
@@ -524,7 +496,10 @@ class State:
                 version, body, stale = self.weights.step(pending.push, update)
                 with self._lock:
                     worker.commit(pending.push)
-                    worker.pending = None
+                    if self._waits:
+                        pending.counted = True
+                    else:
+                        worker.pending = None
                     self.counts["pushes"] += 1
                     self.staleness[stale] += 1
                     closed = self._epochs_closed()
@@ -536,35 +511,42 @@ class State:
             self._undo([worker], error)
             return
         self._tell_epochs(closed)
+        if self._waits:
+            self._release()
+            return
         answer = Answer(Reply(version, self.stop, self.learning_rate), body)
         for future, _ in pending.waiting:
             settle(future, answer)
 
-    def _settle_rounds(self) -> None:
-        """Closes rounds and answers waits for as long as nobody is missing."""
+    def _settle(self) -> None:
+        """Closes what rounds and epochs can close, and answers who has nothing to wait for."""
         while self._rounds:
             with self._lock:
                 ready = self.ledger.complete and not self.stop
                 taken = self._rounds.take(self.ledger.active()) if ready else []
             if taken:
                 self._close(taken)
-            self._release()
             if not taken:
-                return
+                break
+            self._release()
+        if self._waits:
+            self._release()
+        self._look()
 
     def _close(self, taken: list[Contribution]) -> None:
         assert self._rounds is not None
         pushes = [one.pending.push for one in taken]
         try:
             with self._whole:
-                self.weights.step_round(pushes, [one.update for one in taken])
+                _, _, missed = self.weights.step_round(pushes, [one.update for one in taken])
                 with self._lock:
                     for one in taken:
                         one.worker.commit(one.pending.push)
-                        one.worker.last_seen = self.clock()
                         one.pending.counted = True
                     self.counts["pushes"] += len(taken)
                     self.counts["rounds"] += 1
+                    if self.settings.quorum < 1:
+                        self.staleness.update(missed)
                     self._rounds.closed()
                     closed = self._epochs_closed()
         except Exception as error:
@@ -577,8 +559,9 @@ class State:
     def _release(self) -> None:
         with self._lock:
             workers = list(self.ledger.workers.values())
-            back = not self.ledger.away()  # those who are away may have batches of the epoch left
-            free = rounds.released(workers, self.ledger.active()) if back else []
+            # Those who are away may have batches of the epoch left.
+            back = self._rounds is None or not self.ledger.away()
+            free = rounds.released(workers, self.ledger.active(), self.settings) if back else []
             waiting = [f for w in free if w.pending for f, _ in w.pending.waiting]
             for worker in free:
                 worker.pending, worker.last_seen = None, self.clock()
@@ -605,32 +588,11 @@ class State:
             return range(0)
         before, now = self.closed_epoch, min(worker.done for worker in active)
         self.closed_epoch = max(before, now)
-        # Training may start at a later epoch than the first.
-        return range(before + 1 if before >= 0 else max(now, 0), now + 1)
+        return range(before + 1 if before >= 0 else self.ledger.first_epoch(now), now + 1)
 
     def _tell_epochs(self, closed: range) -> None:
         for epoch in closed:
             self.events.add("epoch", epoch=epoch, version=self.weights.version)
-
-    # What was waited for in vain; with the lock held.
-
-    def _late(self, now: float) -> list[tuple[Future[Any], ElephasError]]:
-        settings, first = self.settings, self.ledger.first_join
-        late: list[tuple[Future[Any], ElephasError]] = []
-        unstarted = self._rounds is not None and not self.ledger.complete
-        if unstarted and first is not None and now - first > settings.join_timeout:
-            error = waits.too_few_joined(self.ledger, settings.join_timeout)
-            late += [(f, error) for p in self._pending() for f in p.overdue(float("inf"))]
-        for pending in self._pending():
-            for future in pending.overdue(now):
-                error = waits.round_too_long(self.ledger, pending, settings.round_timeout)
-                late.append((future, error))
-        for one in self._gate.overdue(now):
-            late.append((one.future, waits.not_released(one.epoch, settings.round_timeout)))
-        return late
-
-    def _pending(self) -> list[Pending]:
-        return [w.pending for w in self.ledger.workers.values() if w.pending is not None]
 
 
 def _fail_all(futures: Iterable[Future[Any]], error: ElephasError) -> None:

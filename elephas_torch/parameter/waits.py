@@ -1,12 +1,34 @@
-"""The errors of waits that ended in vain. Each names what was waited for, and what to check."""
+"""Waits that end in vain. Each error names what was waited for, and what to check."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import Future
+from typing import Any
 
 from elephas_torch.errors import WaitTimeout
 from elephas_torch.parameter import rounds
-from elephas_torch.parameter.ledger import Ledger, Pending
+from elephas_torch.parameter.gate import Gate
+from elephas_torch.parameter.ledger import Ledger, Worker
+from elephas_torch.parameter.wire import Settings
+
+
+def ended(
+    ledger: Ledger, gate: Gate, settings: Settings, now: float
+) -> list[tuple[Future[Any], WaitTimeout]]:
+    """Takes out who has waited too long; returns what each is to be told."""
+    late: list[tuple[Future[Any], WaitTimeout]] = []
+    first = ledger.first_join
+    unstarted = settings.mode == "synchronous" and not ledger.complete
+    if unstarted and first is not None and now - first > settings.join_timeout:
+        error = too_few_joined(ledger, settings.join_timeout)
+        late += [(f, error) for p in ledger.pending() for f in p.overdue(float("inf"))]
+    for worker in ledger.workers.values():
+        for future in worker.pending.overdue(now) if worker.pending else []:
+            late.append((future, round_too_long(ledger, worker, settings)))
+    for one in gate.overdue(now):
+        late.append((one.future, not_released(one.epoch, settings.round_timeout)))
+    return late
 
 
 def too_few_joined(ledger: Ledger, timeout: float) -> WaitTimeout:
@@ -20,17 +42,19 @@ def too_few_joined(ledger: Ledger, timeout: float) -> WaitTimeout:
     )
 
 
-def round_too_long(ledger: Ledger, pending: Pending, timeout: float) -> WaitTimeout:
-    """A round, or an epoch, did not close."""
-    active = ledger.active()
-    if pending.counted:
-        what = f"epoch {pending.push.epoch} to close"
-        who = rounds.behind(active, pending.push.epoch)
+def round_too_long(ledger: Ledger, worker: Worker, settings: Settings) -> WaitTimeout:
+    """A round, or an epoch, did not close; or others did not come near enough."""
+    pending, timeout = worker.pending, settings.round_timeout
+    who = rounds.held_up_by(worker, ledger.active(), settings)
+    if pending is None or not pending.counted:
+        what = "the round to close; missing"
+    elif settings.staleness_bound is not None:
+        what = f"slower workers (staleness_bound={settings.staleness_bound}); too far behind"
     else:
-        what, who = "the round to close", rounds.missing(active)
+        what = f"epoch {pending.push.epoch} to close; missing"
     return WaitTimeout(
-        f"Waited {timeout:g} s for {what}; missing: worker {_listed(who)}. See their logs, or "
-        "raise `round_timeout` if their batches take that long."
+        f"Waited {timeout:g} s for {what}: worker {_listed(who)}. See their logs, or raise "
+        "`round_timeout` if their batches take that long."
     )
 
 

@@ -165,20 +165,25 @@ class Weights:
 
     def step_round(
         self, pushes: Sequence[Push], updates: Sequence[Vectors]
-    ) -> tuple[int, memoryview]:
-        """Applies a round, given in worker order; returns version and snapshot.
+    ) -> tuple[int, memoryview, list[int]]:
+        """Applies a round, given in worker order; returns version, snapshot, and how many rounds
+        each of the updates had missed.
 
         The updates' memory may be overwritten.
         """
         samples = [push.samples for push in pushes]
         with self._guard:
+            missed = [self.version - push.base_version for push in pushes]
+            scaled = self._settings.quorum < 1 and self._settings.staleness is not None
+            taus = missed if scaled else [0] * len(missed)
             new, memory = self._room()
-            self._move(new, rules.mean_([one.parameters for one in updates], samples), 0)
+            mean = rules.late_mean_([one.parameters for one in updates], samples, taus)
+            self._move(new, mean, 0)
             if new.state.numel():
-                new.state.copy_(rules.mean_([one.state for one in updates], samples))
+                new.state.copy_(rules.late_state_([one.state for one in updates], samples, taus))
             rules.raise_counters_(new.counters, [one.counters for one in updates])
             self._publish(new, memory)
-            return self._frozen()
+            return (*self._frozen(), missed)
 
     def _room(self) -> tuple[Vectors, memoryview]:
         """Returns the vectors to change; but for the parameters, they have the present values."""

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from elephas_torch.errors import Refused, unknown
 from elephas_torch.flat import Vectors
-from elephas_torch.parameter import codec, rows
+from elephas_torch.parameter import codec, rows, slow
 
 NAME = "elephas_torch.parameter"
 PROTOCOL = 1
@@ -56,7 +56,8 @@ class Settings:
         weight_sizes: numbers of elements of the single weights; `clipnorm` needs them.
         workers: how many are expected to join. Default 1.
         staleness: "scale" divides an update by (versions since its pull + 1); None takes it
-            as it is. For asynchronous and hogwild. Default "scale".
+            as it is. For asynchronous and hogwild, and for synchronous with a quorum below 1.
+            Default "scale".
         join_timeout: seconds that the first round waits for all to join. Default 120.
         round_timeout: seconds that a push waits for its round or epoch, and a gated report
             for its release. Default 600.
@@ -68,6 +69,10 @@ class Settings:
             `elephas_torch.constraints.spec` gives it. Default none.
         compression: "bf16", "int8", "topk" or ("topk", share): how parameters travel between
             workers and server. Default None: as float32.
+        quorum: the share of the workers whose pushes close a synchronous round; those that come
+            later go into the next one. Default 1.0: all.
+        staleness_bound: how many exchanges a worker may be ahead of the slowest in asynchronous
+            and hogwild mode; the answer to a push that is further waits. Default None: any.
         embeddings: the parts of the parameters of whose gradients only the rows that aren't
             zero are sent, where that is shorter: (first element, rows, width) of each. Default
             none.
@@ -94,6 +99,8 @@ class Settings:
     compression: codec.Spec = None
     embeddings: list[rows.Span] = field(default_factory=list)
     checkpoint_every: int = 0
+    quorum: float = 1.0
+    staleness_bound: int | None = None
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -103,6 +110,9 @@ class Settings:
                 "`staleness` must be 'scale' (divide by versions missed + 1) or None (take "
                 f"updates as they are). Received: staleness={self.staleness!r}"
             )
+        object.__setattr__(self, "quorum", slow.checked_quorum(self.quorum))
+        object.__setattr__(self, "staleness_bound", slow.checked_bound(self.staleness_bound))
+        slow.check(self.mode, self.quorum, self.staleness_bound)
         object.__setattr__(self, "sizes", _sizes(self.sizes))
         object.__setattr__(self, "compression", codec.checked(self.compression))
         object.__setattr__(self, "embeddings", rows.checked(self.embeddings, self.sizes[0]))
