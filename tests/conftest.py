@@ -40,6 +40,9 @@ def spark_context():
     conf.set("spark.driver.host", "127.0.0.1").set("spark.driver.bindAddress", "127.0.0.1")
     # starts a quarter faster; tests are too short to gain from the JVM's second compiler
     conf.set("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+    # Spark ends Python workers that fail, and those that idle; the next has PyTorch at once
+    conf.set("spark.python.daemon.module", "warm_daemon")
+    conf.set("spark.executorEnv.PYTHONPATH", str(ROOT / "tests"))
     context = SparkContext(conf=conf)
     context.setLogLevel("ERROR")
     yield context
@@ -91,6 +94,18 @@ def mnist(mnist_folder):
     x, y = images.astype(np.float32) / 255, np.eye(10, dtype=np.float32)[labels]
     train, test = slice(0, 8000), slice(8000, 10000)
     return Mnist(x[train], y[train], labels[train], x[test], y[test], labels[test])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """Without the name of the test in the environment: a server's process is kept for the next
+    fit only where that has the same environment."""
+    named = os.environ.pop("PYTEST_CURRENT_TEST", None)
+    try:
+        return (yield)
+    finally:
+        if named is not None:
+            os.environ["PYTEST_CURRENT_TEST"] = named
 
 
 def pytest_make_parametrize_id(val, argname):
