@@ -20,6 +20,7 @@ from elephas_torch.keras.callbacks import EarlyStopping, LambdaCallback, ModelCh
 from elephas_torch.keras.layers import Dense, Layer
 from elephas_torch.keras.models import Sequential, load_model
 from elephas_torch.keras.optimizers import SGD
+from elephas_torch.parameter.child import kept
 from elephas_torch.spark_model import SparkModel
 from elephas_torch.utils.rdd_utils import to_simple_rdd
 
@@ -82,6 +83,12 @@ def only_one_is_kept():
 
 def temporary():
     return {name for name in os.listdir(tempfile.gettempdir()) if "elephas" in name}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def none_of_others():
+    """No server that fits of other files have left to wait: theirs may be several."""
+    kept.clear()
 
 
 @pytest.fixture
