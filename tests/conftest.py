@@ -96,18 +96,6 @@ def mnist(mnist_folder):
     return Mnist(x[train], y[train], labels[train], x[test], y[test], labels[test])
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_pyfunc_call(pyfuncitem):
-    """Without the name of the test in the environment: a server's process is kept for the next
-    fit only where that has the same environment."""
-    named = os.environ.pop("PYTEST_CURRENT_TEST", None)
-    try:
-        return (yield)
-    finally:
-        if named is not None:
-            os.environ["PYTEST_CURRENT_TEST"] = named
-
-
 def pytest_make_parametrize_id(val, argname):
     """The same name in each process: archives have the time in them that they were made at."""
     return argname if isinstance(val, bytes) else None
