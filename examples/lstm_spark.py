@@ -16,7 +16,7 @@ from elephas_torch.utils.rdd_utils import to_simple_rdd
 # Create Spark context
 conf = SparkConf().setAppName("lstm").setIfMissing("spark.master", "local[2]")
 conf.setIfMissing("spark.ui.showConsoleProgress", "false")
-sc = SparkContext(conf=conf)
+sc = SparkContext.getOrCreate(conf)
 sc.setLogLevel("ERROR")
 
 # Load data: an image of shape (rows, columns) is a sequence of rows

@@ -18,7 +18,7 @@ from elephas_torch.utils.rdd_utils import to_labeled_point
 # Create Spark context
 conf = SparkConf().setAppName("mllib_mlp").setIfMissing("spark.master", "local[2]")
 conf.setIfMissing("spark.ui.showConsoleProgress", "false")
-sc = SparkContext(conf=conf)
+sc = SparkContext.getOrCreate(conf)
 sc.setLogLevel("ERROR")
 
 # Load data

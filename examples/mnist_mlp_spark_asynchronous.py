@@ -20,7 +20,7 @@ nb_epoch = 20
 # Create Spark context
 conf = SparkConf().setAppName("mnist_mlp_asynchronous").setIfMissing("spark.master", "local[2]")
 conf.setIfMissing("spark.ui.showConsoleProgress", "false")
-sc = SparkContext(conf=conf)
+sc = SparkContext.getOrCreate(conf)
 sc.setLogLevel("ERROR")
 
 # Load data

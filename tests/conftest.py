@@ -40,6 +40,9 @@ def spark_context():
     conf.set("spark.driver.host", "127.0.0.1").set("spark.driver.bindAddress", "127.0.0.1")
     # starts a quarter faster; tests are too short to gain from the JVM's second compiler
     conf.set("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+    # Spark ends Python workers that fail, and those that idle; the next has PyTorch at once
+    conf.set("spark.python.daemon.module", "warm_daemon")
+    conf.set("spark.executorEnv.PYTHONPATH", str(ROOT / "tests"))
     context = SparkContext(conf=conf)
     context.setLogLevel("ERROR")
     yield context

@@ -69,12 +69,12 @@ def test_settings_and_the_drivers_python():
         import sys
         from pyspark import SparkConf, SparkContext
         from elephas_torch import cluster
-        conf = SparkConf().setMaster("local-cluster[2,3,1024]").setAppName("settings")
+        conf = SparkConf().setMaster("local-cluster[1,3,1024]").setAppName("settings")
         conf.set("spark.task.cpus", "3").set("spark.ui.enabled", "false")
         conf.set("spark.elephas.host", "127.0.0.9").set("spark.elephas.port", "5555")
         sc = SparkContext(conf=conf)
         cluster.prepare_python(sc)
-        sc.parallelize([0, 1], 2).count()  # executors register before the job ends
+        sc.parallelize([0, 1], 2).count()  # an executor registers before the job ends
         assert cluster.server_host(sc) == "127.0.0.9", cluster.server_host(sc)
         assert cluster.server_port(sc, 0) == 5555
         assert sc.parallelize([0], 1).map(lambda _: sys.executable).first() == sys.executable
@@ -91,4 +91,4 @@ def test_settings_and_the_drivers_python():
     # local-cluster keeps its workers' files beside Spark itself
     shutil.rmtree(Path(pyspark.__file__).parent / "work", ignore_errors=True)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout.split()[-1]) in (1, 2)
+    assert int(done.stdout.split()[-1]) == 1

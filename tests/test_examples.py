@@ -1,4 +1,4 @@
-"""Each example runs in a process of its own, and reaches what it is there to show."""
+"""Each example runs, and reaches what it is there to show."""
 
 import json
 import os
@@ -22,8 +22,11 @@ FLOORS = {
     "mnist_mlp_spark_synchronous": (0.85, 0.8),
     "parameter_server_alone": (0.9, 0.9),
 }
+#: These start Spark or processes in a way of their own; others do it only in the slow tests.
+ALONE = ["mnist_mlp_spark", "parameter_server_alone"]
 #: Accuracy or r2 of those that run in one process, one behind the other, on small data.
 TOGETHER = {
+    **{f"{name}.py": floor for name, (_, floor) in FLOORS.items() if name not in ALONE},
     "ml_mlp_classification.py": 0.85,
     "ml_mlp_regression.py": 0.3,
     "ml_pipeline.py": 0.9,
@@ -91,7 +94,10 @@ def test_notebooks_are_kept_without_outputs():
 
 
 @pytest.mark.spark
-@pytest.mark.parametrize("name", FLOORS)
+@pytest.mark.parametrize(
+    "name",
+    [*ALONE, *(pytest.param(one, marks=pytest.mark.slow) for one in FLOORS if one not in ALONE)],
+)
 def test_example(name, tmp_path, environment, mnist_folder):
     data = ["--digits"] if mnist_folder is None and name != "parameter_server_alone" else []
     command = [sys.executable, EXAMPLES / f"{name}.py", *data]

@@ -42,18 +42,50 @@ def script(text):
     return "\n".join(lines)
 
 
-def run(page, folder):
-    path = folder / f"{page.stem}.py"
-    path.write_text(script(page.read_text()))
+#: Runs scripts, each in a process of its own that has PyTorch already: it takes the lines "folder",
+#: "script", and answers with the exit code; what the script says is in the file `said`.
+RUNNER = """
+import os, runpy, sys
+import elephas_torch.spark_model
+
+while folder := sys.stdin.readline().strip():
+    path = sys.stdin.readline().strip()
+    pid = os.fork()
+    if not pid:
+        os.chdir(folder)
+        said, nothing = os.open("said", os.O_CREAT | os.O_WRONLY), os.open(os.devnull, os.O_RDONLY)
+        for number, file in enumerate((nothing, said, said)):
+            os.dup2(file, number)
+        sys.argv, sys.path[0] = [path], folder
+        runpy.run_path(path, run_name="__main__")
+        break
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def runner():
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
         "OMP_NUM_THREADS": "1",
         "JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     }
-    return subprocess.run(
-        [sys.executable, path], cwd=folder, env=environment, capture_output=True, text=True
-    )
+    with subprocess.Popen(
+        [sys.executable, "-c", RUNNER], env=environment, text=True, bufsize=1,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        yield process
+        process.stdin.close()
+
+
+def run(runner, page, folder):
+    """Returns the exit code and what the page says."""
+    path = folder / f"{page.stem}.py"
+    path.write_text(script(page.read_text()))
+    runner.stdin.write(f"{folder}\n{path}\n")
+    code = int(runner.stdout.readline())
+    return code, (folder / "said").read_text()
 
 
 def name(page):
@@ -70,21 +102,21 @@ def test_blocks_compile(page):
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if script(page.read_text()).strip()], ids=name
 )
-def test_page_runs(page, tmp_path):
-    done = run(page, tmp_path)
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+def test_page_runs(page, runner, tmp_path):
+    code, said = run(runner, page, tmp_path)
+    assert code == 0, said[-8000:]
 
 
-def test_a_failing_block_is_found(tmp_path):
+def test_a_failing_block_is_found(runner, tmp_path):
     page = tmp_path / "page.md"
     page.write_text(
         "text\n\n<!-- not run: it can't -->\n```python\n1 / 0\n```\n\n```python\nx = 1\n```\n\n"
         "```\nno python\n```\n\n```python\nassert x == 2\n```\n"
     )
-    done = run(page, tmp_path)
-    assert done.returncode == 1
-    assert 'page.py", line 17' in done.stderr
-    assert "AssertionError" in done.stderr
+    code, said = run(runner, page, tmp_path)
+    assert code == 1
+    assert 'page.py", line 17' in said
+    assert "AssertionError" in said
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

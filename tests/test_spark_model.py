@@ -24,6 +24,13 @@ pytestmark = pytest.mark.spark
 
 MODES = ("synchronous", "asynchronous", "hogwild")
 COMBINATIONS = list(itertools.product(MODES, ("epoch", "batch", 8)))
+#: Each mode and each frequency; the slow tests train on MNIST with all of them.
+QUICK = [
+    ("synchronous", "batch"),
+    ("synchronous", 8),
+    ("asynchronous", "epoch"),
+    ("hogwild", "batch"),
+]
 
 
 def mlp(optimizer="sgd", metrics=("accuracy",), dropout=0.0, seed=0):
@@ -70,7 +77,10 @@ def distance(one, other):
     return np.linalg.norm(vector(one) - vector(other)) / np.linalg.norm(vector(other))
 
 
-@pytest.mark.parametrize(("mode", "frequency"), COMBINATIONS)
+@pytest.mark.parametrize(
+    ("mode", "frequency"),
+    [one if one in QUICK else pytest.param(*one, marks=pytest.mark.slow) for one in COMBINATIONS],
+)
 @pytest.mark.parametrize(
     ("workers", "floor"), [(2, 0.93), pytest.param(4, 0.92, marks=pytest.mark.slow)]
 )

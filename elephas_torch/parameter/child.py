@@ -153,8 +153,10 @@ def _environment() -> dict[str, str]:
     """The child finds every module where this process finds it, however that was arranged."""
     package = str(Path(__file__).resolve().parents[2])
     paths = [package, *(os.path.abspath(one) for one in sys.path)]
+    # pytest changes it with each test, and no server is another for it
+    given = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
     return {
-        **os.environ,
+        **given,
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
         "PYTHONSAFEPATH": "1",
         "OMP_NUM_THREADS": "1",

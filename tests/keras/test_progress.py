@@ -32,13 +32,17 @@ def script(verbose):
     return (SCRIPT + EVALUATE).replace("VERBOSE", verbose)
 
 
-def in_a_pipe(verbose):
+@pytest.fixture(scope="module")
+def in_a_pipe():
+    """What each way of `verbose` writes into a pipe; one process does them all."""
+    ways = ["verbose='auto'", "verbose=1", "verbose=2", "verbose=0"]
+    text = "".join(f'print("==")\n{script(way)}' for way in ways)
     done = subprocess.run(
-        [sys.executable, "-c", script(verbose)], capture_output=True, text=True, env=environment()
+        [sys.executable, "-c", text], capture_output=True, text=True, env=environment()
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    return done.stdout
+    return dict(zip(ways, done.stdout.split("==\n")[1:], strict=True))
 
 
 def in_a_terminal(verbose, columns=120):
@@ -65,8 +69,8 @@ def in_a_terminal(verbose, columns=120):
 
 
 @pytest.mark.parametrize("verbose", ["verbose='auto'", "verbose=1", "verbose=2"])
-def test_in_a_pipe_there_is_a_line_an_epoch(verbose):
-    lines = in_a_pipe(verbose).splitlines()
+def test_in_a_pipe_there_is_a_line_an_epoch(in_a_pipe, verbose):
+    lines = in_a_pipe[verbose].splitlines()
     values = r"loss: \S+ - mae: \S+"
     pattern = rf"- 6/6 - \d+\.\ds - {values} - val_loss: \S+ - val_mae: \S+$"
     assert len(lines) == 4
@@ -77,8 +81,8 @@ def test_in_a_pipe_there_is_a_line_an_epoch(verbose):
     assert all(text.isprintable() for text in lines)
 
 
-def test_silence():
-    assert in_a_pipe("verbose=0") == ""
+def test_silence(in_a_pipe):
+    assert in_a_pipe["verbose=0"] == ""
 
 
 def test_in_a_terminal_there_is_a_bar_an_epoch():

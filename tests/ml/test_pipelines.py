@@ -255,6 +255,7 @@ def test_a_model_of_two_inputs(rows):
         fitted.copy({fitted.featuresCol: "features"}).transform(rows)
 
 
+@pytest.mark.slow
 def test_a_tuned_pipeline_says_the_same_in_a_fresh_process(spark, rows, make, tmp_path):
     def builder(units):
         def build():

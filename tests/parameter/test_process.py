@@ -287,9 +287,10 @@ def open_files(pid):
     return found[-1]
 
 
-def test_a_kept_process_serves_run_after_run(keeping, vectors):
+def test_a_kept_process_serves_run_after_run(keeping, vectors, monkeypatch):
     seen = []
     for number in range(5):
+        monkeypatch.setenv("PYTEST_CURRENT_TEST", f"test {number}")  # as from test to test
         before = time.monotonic()
         server = keeping(mode=("asynchronous", "hogwild")[number % 2])
         seconds = time.monotonic() - before
