@@ -1,7 +1,7 @@
 """Rows of an RDD that can be passed over without being unpickled.
 
 A task that doesn't read its rows to the end costs Spark the whole Python process. Who has no need
-of them reads their bytes alone, in a quarter of the time.
+of them reads their bytes alone.
 """
 
 from __future__ import annotations
