@@ -17,7 +17,6 @@ from benchmarks import frames, workload
 Measure = Callable[[], dict[str, float]]
 
 BY_HAND = "np.stack by hand"
-NOT_KEPT = "nothing kept"
 ELEPHAS = "elephas's way"
 
 
@@ -89,10 +88,8 @@ def timed(rows: int, run: Callable[[], int]) -> dict[str, float]:
 def all_of(tables: frames.Tables, rows: int) -> dict[str, dict[str, Measure]]:
     """The routes: of RDDs, of DataFrames in Spark's memory, and of DataFrames in Parquet files."""
     there, files = tables.persisted, tables.stored
-    pairs, simple = rdds(tables.spark, rows)
     return {
-        "RDD": _of_rdds(pairs, simple, rows),
-        "fit of an epoch, RDD of pairs, persisted": fits(pairs, rows),
+        "RDD": _of_rdds(tables.spark, rows),
         "DataFrame, persisted": {
             ELEPHAS: _peer(rows, there("vector")),
             **{kind: _route(rows, there(kind), kind) for kind in frames.KINDS},
@@ -104,31 +101,10 @@ def all_of(tables: frames.Tables, rows: int) -> dict[str, dict[str, Measure]]:
     }
 
 
-def fits(pairs: Any, rows: int) -> dict[str, Measure]:
-    """One epoch of a synchronous fit: as if the pairs weren't persisted, the first since they
-    are, whose tensors are kept for the next one, and one after that."""
-    from elephas_torch import SparkModel
-
-    model = SparkModel(workload.facade(), mode="synchronous", num_workers=frames.PARTITIONS)
-
-    def fit(since: Any) -> int:
-        before, pairs.is_cached = pairs.is_cached, since
-        model.fit(pairs, epochs=1, verbose=0)
-        if not since:
-            pairs.is_cached = before
-        return rows
-
-    measures = {
-        NOT_KEPT: lambda: fit(False),
-        "the first": lambda: fit(True),
-        "the second": lambda: fit(pairs.is_cached),
-    }
-    return {name: functools.partial(timed, rows, one) for name, one in measures.items()}
-
-
-def _of_rdds(pairs: Any, simple: Any, rows: int) -> dict[str, Measure]:
+def _of_rdds(spark: Any, rows: int) -> dict[str, Measure]:
     from elephas_torch import sources
 
+    pairs, simple = rdds(spark, rows)
     return {
         BY_HAND: functools.partial(
             timed, rows, lambda: sum(pairs.mapPartitions(by_hand).collect())

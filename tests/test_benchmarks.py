@@ -12,6 +12,7 @@ import torch
 
 import benchmarks.__main__ as command
 from benchmarks import (
+    again,
     barest,
     byhand,
     clients,
@@ -48,6 +49,17 @@ def test_tasks_load_all_rows():
     assert list(routes.by_hand(pairs)) == [ROWS]
     assert list(routes._asarrays(pairs)) == [ROWS]
     assert list(routes.Load(Pairs())(0, pairs)) == [{"rows": ROWS}]
+
+
+@pytest.mark.spark
+def test_a_fit_once_more(spark_context):
+    pairs = to_simple_rdd(spark_context, *workload.rows(ROWS), num_slices=2)
+    pairs = pairs.map(lambda pair: pair).persist()
+    measures = again.of(pairs)
+    assert list(measures) == [again.NOT_KEPT, again.FIRST, again.SECOND]
+    assert measures[again.FIRST]()["whole"] > 0
+    assert pairs.is_cached.name  # kept for the second
+    pairs.unpersist()
 
 
 def test_routes_of_a_table_take_all_rows(spark, tmp_path):
