@@ -20,6 +20,11 @@ from pyspark.serializers import (
     SpecialLengths,
 )
 
+
+class RowsCut(Exception):
+    """Spark broke off a partition's rows: what they are made of has failed, and Spark says how."""
+
+
 #: Bytes that are read at once to be thrown away.
 _PIECE = 1 << 16
 
@@ -66,7 +71,8 @@ class SkippableRows:
     """Rows of a stream: an iterable, to go through once.
 
     Args:
-        stream: a binary file; the rows' frames end with Spark's own mark.
+        stream: a binary file; the rows' frames end with Spark's own mark. Going through them
+            raises `RowsCut` where it is missing, be it that the rows before are whole.
         inner, values: as `Skippable`'s.
     """
 
@@ -83,10 +89,14 @@ class SkippableRows:
         return self._rows
 
     def skip(self) -> None:
-        """Reads the frames that are left, if any, and gives no more rows."""
+        """Reads the frames that are left, if any, and gives no more rows.
+
+        Raises:
+            RowsCut: their end was missing.
+        """
         self._rows = iter(())
         while (length := self._length()) is not None:
-            while length > 0 and not self._over:
+            while length > 0:
                 length -= len(self._read(min(length, _PIECE)))
 
     def _frames(self) -> Iterator[Any]:
@@ -94,32 +104,33 @@ class SkippableRows:
             if length == SpecialLengths.NULL:
                 yield None
                 continue
-            data = self._read(length)
-            if not self._over:
-                yield self._loads(data)
+            yield self._loads(self._read(length))
 
     def _length(self) -> int | None:
         """The next frame's; None where there is none: the stream isn't read beyond the last."""
         if self._over:
             return None
-        head = self._read(4)
-        if self._over:
-            return None
-        length: int = struct.unpack("!i", head)[0]
+        length: int = struct.unpack("!i", self._read(4))[0]
         self._over = length == SpecialLengths.END_OF_DATA_SECTION
         return None if self._over else length
 
     def _read(self, length: int) -> bytes:
         data: bytes = self._stream.read(length)
-        # Where Spark breaks off, the task is over for it, and it says why.
-        self._over = len(data) < length
+        if len(data) < length:
+            self._over = True
+            raise RowsCut(f"{length - len(data)} bytes are missing")
         return data
+
+
+def skip(rows: Iterable[Any]) -> None:
+    """Goes to the end of rows, the quickest way there is."""
+    if isinstance(rows, SkippableRows):
+        rows.skip()
+    for _ in rows:
+        pass
 
 
 def drain(rows: Iterable[Any]) -> None:
     """Reads what is left: a task that doesn't costs Spark the whole Python process."""
     with contextlib.suppress(Exception):  # told the driver already, or not worth telling
-        if isinstance(rows, SkippableRows):
-            rows.skip()
-        for _ in rows:
-            pass
+        skip(rows)

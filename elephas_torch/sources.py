@@ -22,7 +22,7 @@ from elephas_torch import cluster, persisted
 from elephas_torch.arrow import Batches
 from elephas_torch.data import Blocks, Pairs, Reader
 from elephas_torch.keeping import Keep
-from elephas_torch.worker import RowsCut
+from elephas_torch.skipping import RowsCut
 
 #: Bytes of an Arrow batch. Spark's 10,000 wide rows are some dozens of MiB, beyond every cache of
 #: the processor: writing them takes the JVM two to three times as long.

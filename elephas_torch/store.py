@@ -28,7 +28,7 @@ from elephas_torch.keras.batches import Samples
 from elephas_torch.keras.models import Model
 from elephas_torch.memory import Budget
 from elephas_torch.pile import Pile
-from elephas_torch.skipping import drain
+from elephas_torch.skipping import skip
 
 #: A buffer has at least so many blocks, where rows are small enough: rows that lie far apart mix.
 BLOCKS = 64
@@ -99,7 +99,7 @@ def load(
     budget, said = Budget(memory), False
     known = None if kept is None else kept.read(budget)
     if known is not None:
-        drain(rows)
+        skip(rows)
         return Held(fit(known))
     held = Pile(), Pile()
     for block in checked:

@@ -40,7 +40,7 @@ from elephas_torch.parameter.client import Client
 from elephas_torch.parameter.shards import Address, ShardedClient, connect
 from elephas_torch.parameter.wire import Joined
 from elephas_torch.plan import Gang, Plan
-from elephas_torch.skipping import drain
+from elephas_torch.skipping import RowsCut, drain
 from elephas_torch.stepping import OwnFlatStep, step_of
 from elephas_torch.store import Rows
 
@@ -69,10 +69,6 @@ class Job:
     beat: float
     gang: Gang | None = None
     keep: keeping.Keep | None = None
-
-
-class RowsCut(Exception):
-    """Spark broke off a partition's rows: what they are made of has failed, and Spark says how."""
 
 
 def train(job: Job, partition: int, rows: Iterable[Any]) -> Iterator[dict[str, Any]]:

@@ -1,11 +1,14 @@
 """Tensors of persisted RDDs, kept from one fit to the next."""
 
+import contextlib
+import io
 import os
 from collections import namedtuple
 
 import numpy as np
 import pytest
 import torch
+from pyspark.serializers import BatchedSerializer, CPickleSerializer
 
 from elephas_torch import data, disk, keeping, sources, store
 from elephas_torch.forms import Block
@@ -14,6 +17,7 @@ from elephas_torch.keras import Input, Model, Sequential
 from elephas_torch.keras.layers import Dense, Embedding, Flatten
 from elephas_torch.keras.sparse import Sparse
 from elephas_torch.memory import Budget
+from elephas_torch.skipping import RowsCut, Skippable
 from elephas_torch.spark_model import SparkModel
 
 ROWS = 40
@@ -90,6 +94,17 @@ def test_a_file_that_is_not_whole_is_as_good_as_none(place, harm):
     assert load([]) is None and os.listdir(place) == []
     load(pairs())
     assert (place / name).read_bytes() == whole
+
+
+def test_part_of_a_partition_is_not_kept(place):
+    """Where Spark breaks off between two batches, what came before looks like all of them."""
+    stream, serializer = io.BytesIO(), BatchedSerializer(CPickleSerializer(), 10)
+    serializer.dump_stream(pairs(), stream)
+    for end, count in ((b"", 0), (b"\xff\xff\xff\xff", 1)):
+        rows = io.BytesIO(stream.getvalue() + end)
+        with contextlib.nullcontext() if end else pytest.raises(RowsCut):
+            assert len(load(Skippable(serializer).load_stream(rows))) == ROWS
+        assert len(os.listdir(place)) == count
 
 
 def test_the_memory_budget_holds_for_files_too(place):
