@@ -36,7 +36,7 @@ from benchmarks import (
     workload,
 )
 from benchmarks.groups import Goal, Group, in_turn
-from elephas_torch import keras
+from elephas_torch import keras, sources
 from elephas_torch.data import Pairs
 from elephas_torch.utils.rdd_utils import to_simple_rdd
 
@@ -52,13 +52,21 @@ def test_tasks_load_all_rows():
 
 
 @pytest.mark.spark
-def test_a_fit_once_more(spark_context):
+def test_persisted_pairs_once_more(spark_context):
     pairs = to_simple_rdd(spark_context, *workload.rows(ROWS), num_slices=2)
     pairs = pairs.map(lambda pair: pair).persist()
-    measures = again.of(pairs)
-    assert list(measures) == [again.NOT_KEPT, again.FIRST, again.SECOND]
-    assert measures[again.FIRST]()["whole"] > 0
-    assert pairs.is_cached.name  # kept for the second
+    names = []
+
+    def load(rdd):
+        source = sources.of_rdd(rdd, 2)
+        names.append(source.keep.name)
+        found = source.results(again.Load(source))
+        assert sum(one["rows"] for one in found) == ROWS
+        return max(one["cpu"] for one in found)
+
+    for take in again.of(pairs, load).values():
+        assert take()["whole"] > 0
+    assert names[0] == "" != names[1] == names[2]
     pairs.unpersist()
 
 
