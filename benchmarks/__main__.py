@@ -3,11 +3,12 @@
 Names: `start` (imports, and building a deep model), `facade` (fit, evaluate and predict of an MLP,
 a CNN and an LSTM against a hand-written loop and Keras 3 on torch and TensorFlow, one thread),
 `data` (rows of Spark into a worker's tensors by each route, `transform`, and the memory that a
-worker needs), `spark` (SparkModel in each mode and frequency against hand-written loops, torch's
-hogwild and DDP, elephas and sparktorch), `exchange` (pulls and pushes against raw TCP and memcpy),
-`clients` (the server's CPU time as workers grow), `star` (the same as updates grow), `rows` (time
-and memory as data grow) and `profile` (a fit's wall time taken apart). Without names: all. What
-counts is the ratio within a round, of which the median is given with the smallest and the largest.
+worker needs), `again` (persisted pairs once more), `spark` (SparkModel in each mode and
+frequency against hand-written loops, torch's hogwild and DDP, elephas and sparktorch), `exchange`
+(pulls and pushes against raw TCP and memcpy), `clients` (the server's CPU time as workers grow),
+`star` (the same as updates grow), `rows` (time and memory as data grow) and `profile` (a fit's wall
+time taken apart). Without names: all. What counts is the ratio within a round, of which the median
+is given with the smallest and the largest.
 docs/performance.md says what each figure means.
 """
 
@@ -108,6 +109,12 @@ def _data(arguments: argparse.Namespace, _: peers.Peers) -> Iterable[Group]:
     return datapath.suite(arguments)
 
 
+def _again(arguments: argparse.Namespace, _: peers.Peers) -> Iterable[Group]:
+    from benchmarks import again
+
+    return again.suite(arguments)
+
+
 def _spark(arguments: argparse.Namespace, others: peers.Peers) -> Iterable[Group]:
     from benchmarks import fits
 
@@ -148,6 +155,7 @@ SUITES: dict[str, Callable[[argparse.Namespace, peers.Peers], Iterable[Group]]] 
     "start": _start,
     "facade": _facade,
     "data": _data,
+    "again": _again,
     "spark": _spark,
     "exchange": _exchange,
     "clients": _clients,

@@ -22,10 +22,19 @@ Run = tuple[int, int]
 def folder() -> str:
     """Where an executor's scratch files go: of Spark's local directories the one with most room."""
     for name in ("SPARK_LOCAL_DIRS", "LOCAL_DIRS"):
-        places = [place for place in os.environ.get(name, "").split(",") if _is_usable(place)]
-        if places:
-            return max(places, key=lambda place: shutil.disk_usage(place).free)
+        if found := folders(name):
+            return max(found, key=free)
     return tempfile.gettempdir()
+
+
+def folders(name: str = "SPARK_LOCAL_DIRS") -> list[str]:
+    """Folders that a variable lists. By default an executor's own ones, which end with it."""
+    return [place for place in os.environ.get(name, "").split(",") if _is_usable(place)]
+
+
+def free(place: str) -> int:
+    """Bytes that a folder's disk has room for."""
+    return shutil.disk_usage(place).free
 
 
 def _is_usable(place: str) -> bool:
@@ -162,7 +171,7 @@ class _File:
         self._place, self.size = place, 0
 
     def write(self, tensor: Tensor) -> None:
-        view = _bytes(tensor.contiguous())
+        view = as_bytes(tensor.contiguous())
         while len(view):
             try:
                 done = self._file.write(view) or 0
@@ -172,7 +181,7 @@ class _File:
             view = view[done:]
 
     def read(self, into: Tensor, offset: int) -> None:
-        view = _bytes(into)
+        view = as_bytes(into)
         self._file.seek(offset)
         while len(view):
             done = self._file.readinto(view)
@@ -188,7 +197,8 @@ class _File:
         self._file.close()
 
 
-def _bytes(tensor: Tensor) -> memoryview:
+def as_bytes(tensor: Tensor) -> memoryview:
+    """The memory of a contiguous tensor."""
     if not tensor.numel():
         return memoryview(b"")
     return memoryview(tensor.reshape(-1).view(torch.uint8).numpy())  # type: ignore[arg-type]

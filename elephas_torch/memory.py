@@ -51,6 +51,12 @@ class Budget:
         self._looked = held
         return is_short()
 
+    def has_room(self, more: int) -> bool:
+        """Whether rows of so many bytes, of which none are there yet, are not too many."""
+        if self.limit is not None:
+            return more <= self.limit
+        return more < SMALL or not is_short(more=more)
+
 
 def parsed(size: Any) -> int | None:
     """A number of bytes as Spark spells it: `"512m"`, `"2g"`, or an int; None stays None.
@@ -84,12 +90,15 @@ def parsed(size: Any) -> int | None:
     return count
 
 
-def is_short(root: Path = Path("/")) -> bool:
+def is_short(root: Path = Path("/"), more: int = 0) -> bool:
     """Whether less than a quarter of some memory that binds this process is free.
 
     False where it can't be found out (it is read from Linux's /proc and /sys).
+
+    Args:
+        more: bytes to be taken first.
     """
-    return any(free < total // 4 for free, total in limits(root))
+    return any(free - more < total // 4 for free, total in limits(root))
 
 
 def limits(root: Path = Path("/")) -> Iterator[tuple[int, int]]:

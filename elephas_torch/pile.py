@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import mmap
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -138,6 +140,17 @@ class _Bytes:
 
     def tensor(self, dtype: torch.dtype) -> Tensor:
         return torch.frombuffer(self._pages, dtype=dtype, count=self.size // dtype.itemsize)
+
+
+def empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """A tensor in memory such as a pile has: where it begins, sums may depend on."""
+    size = math.prod(shape) * dtype.itemsize
+    if not size:
+        return torch.empty(*shape, dtype=dtype)
+    pages = _pages(size)
+    if size >= _LARGE:
+        _in_large_pages(pages)
+    return torch.frombuffer(pages, dtype=dtype).reshape(*shape)
 
 
 def _pages(size: int) -> mmap.mmap:

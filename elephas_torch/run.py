@@ -275,6 +275,7 @@ class Run:
             timeout=max(options.round_timeout, options.join_timeout) + 30,
             beat=min(options.lease / 4, 0.5 if self.progress.verbose == 1 else 5.0),
             gang=None if self._gangs is None else Gang(server.servers[0].settings),
+            keep=self.source.keep,
         )
         thread = self.cluster.thread(self._run_job, (job,))
         thread.start()

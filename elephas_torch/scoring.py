@@ -17,9 +17,10 @@ from elephas_torch.errors import DataError, WorkerError
 from elephas_torch.keras import trees
 from elephas_torch.keras.models import Model
 from elephas_torch.keras.results import empty
+from elephas_torch.skipping import RowsCut, drain
 from elephas_torch.sources import Classic, FrameSource, Source
 from elephas_torch.stepping import step_of
-from elephas_torch.worker import RowsCut, as_error, described, drain, load_model, packed
+from elephas_torch.worker import as_error, described, load_model, packed
 
 #: What a failure is called among the results.
 _FAILED = "elephas_torch failure"

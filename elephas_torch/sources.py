@@ -18,10 +18,11 @@ from typing import Any, Protocol
 import numpy as np
 from pyspark import RDD, InheritableThread, SparkContext, TaskContext
 
-from elephas_torch import cluster
+from elephas_torch import cluster, persisted
 from elephas_torch.arrow import Batches
 from elephas_torch.data import Blocks, Pairs, Reader
-from elephas_torch.worker import RowsCut
+from elephas_torch.keeping import Keep
+from elephas_torch.skipping import RowsCut
 
 #: Bytes of an Arrow batch. Spark's 10,000 wide rows are some dozens of MiB, beyond every cache of
 #: the processor: writing them takes the JVM two to three times as long.
@@ -147,10 +148,13 @@ class Source(Protocol):
         cluster: where they are.
         reader: how a task reads them.
         workers: the number of partitions.
+        keep: what tasks are to know of persisted RDDs; None where there are no RDDs.
     """
 
     @property
     def cluster(self) -> Cluster: ...
+    @property
+    def keep(self) -> Keep | None: ...
     @property
     def reader(self) -> Reader: ...
     @property
@@ -172,6 +176,7 @@ class RddSource:
     rdd: RDD[Any]
     reader: Reader
     workers: int
+    keep: Keep | None = None
 
     @property
     def cluster(self) -> Cluster:
@@ -193,6 +198,12 @@ class FrameSource:
     reader: Reader
     workers: int
     cluster: Cluster
+
+    @property
+    def keep(self) -> Keep | None:
+        """Nothing of a DataFrame is kept, but what is kept of RDDs is looked after."""
+        where = self.cluster
+        return Keep(persisted.ids(where.sc)) if isinstance(where, Classic) else None
 
     def results(self, task: Task, together: bool = False) -> list[dict[str, Any]]:
         """Runs a task on each partition; what all of them yielded."""
@@ -283,7 +294,7 @@ def of_rdd(rdd: RDD[Any], workers: int | None, together: bool = False) -> RddSou
     """An RDD with a partition a worker.
 
     Partitions are joined without a shuffle where that leaves them even, else rows are dealt out
-    anew.
+    anew; of a persisted RDD that is done once.
 
     Args:
         workers: how many; None: as many as there are partitions, at most the slots.
@@ -299,17 +310,44 @@ def of_rdd(rdd: RDD[Any], workers: int | None, together: bool = False) -> RddSou
     if partitions == 0:
         raise ValueError("The RDD is empty: it has no partitions, so nothing to train on.")
     count = workers or min(partitions, cluster.slots(rdd.context))
-    if count != partitions:
-        uneven = -(-partitions // count) > 1.1 * partitions / count
-        if uneven and blocks is not None:
-            source, blocks = rdd, None
-        source = source.repartition(count) if uneven else source.coalesce(count)
-    if together and not cluster.fits_barrier(source._jrdd.rdd()):
-        source = _behind_shuffle(source, count)
-    return RddSource(source, Pairs() if blocks is None else Blocks(), count)
+    uneven = -(-partitions // count) > 1.1 * partitions / count
+    if blocks is None or uneven:
+        return _of_pairs(rdd, count, uneven, together)
+    found = _rows(*_joined(blocks, count, uneven, together))
+    return RddSource(found, Blocks(), count, Keep(persisted.ids(rdd.context)))
+
+
+def _of_pairs(rdd: RDD[Any], count: int, uneven: bool, together: bool) -> RddSource:
+    known = persisted.ids(rdd.context)
+    now = persisted.since(rdd, known)
+    if now is None:
+        source = _rows(*_joined(rdd, count, uneven, together))
+        return RddSource(source, Pairs(), count, Keep(known))
+    joining = count, together
+    source, numbered = now.joined.get(joining) or _joined(rdd, count, uneven, together)
+    if source is not rdd:  # which would hold itself
+        now.joined[joining] = source, numbered
+    skippable = persisted.skippable(source, numbered)
+    if skippable is None:
+        return RddSource(_rows(source, numbered), Pairs(), count, Keep(known))
+    return RddSource(skippable, Pairs(), count, persisted.keep(rdd, source, now, known))
+
+
+def _joined(rdd: RDD[Any], count: int, uneven: bool, together: bool) -> tuple[RDD[Any], bool]:
+    """The same rows in so many partitions; whether they are (number, row) there."""
+    if count != rdd.getNumPartitions():
+        rdd = rdd.repartition(count) if uneven else rdd.coalesce(count)
+    if together and not cluster.fits_barrier(rdd._jrdd.rdd()):
+        return _behind_shuffle(rdd, count), True
+    return rdd, False
+
+
+def _rows(rdd: RDD[Any], numbered: bool) -> RDD[Any]:
+    return rdd.values() if numbered else rdd
 
 
 def _behind_shuffle(rdd: RDD[Any], partitions: int) -> RDD[Any]:
-    """The same rows in the same partitions, which a stage of their own begins with."""
+    """The same rows in the same partitions, which a stage of their own begins with; each row
+    behind its partition's number."""
     numbered = rdd.mapPartitionsWithIndex(lambda index, rows: ((index, row) for row in rows))
-    return numbered.partitionBy(partitions, int).values()
+    return numbered.partitionBy(partitions, int)

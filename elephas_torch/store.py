@@ -22,11 +22,13 @@ from elephas_torch import data, disk
 from elephas_torch.disk import Run
 from elephas_torch.errors import DataError
 from elephas_torch.forms import Block
+from elephas_torch.keeping import Kept
 from elephas_torch.keras import batches, trees
 from elephas_torch.keras.batches import Samples
 from elephas_torch.keras.models import Model
 from elephas_torch.memory import Budget
 from elephas_torch.pile import Pile
+from elephas_torch.skipping import skip
 
 #: A buffer has at least so many blocks, where rows are small enough: rows that lie far apart mix.
 BLOCKS = 64
@@ -74,12 +76,17 @@ class Rows(Protocol):
 
 
 def load(
-    model: Model, reader: data.Reader, rows: Iterable[Any], memory: int | None = None
+    model: Model,
+    reader: data.Reader,
+    rows: Iterable[Any],
+    memory: int | None = None,
+    kept: Kept | None = None,
 ) -> Rows | None:
     """All rows of a partition as a compiled model takes them; None where there are none.
 
     Args:
         memory: bytes that they may take of the worker's memory; see `memory.Budget`.
+        kept: the file that has them since an earlier fit, or is to have them for the next one.
 
     Raises:
         DataError: they don't fit together, or don't fit the model's inputs, losses or outputs;
@@ -90,6 +97,10 @@ def load(
     checked = data.checked(blocks, form)
     fit = functools.partial(data.fitted, model, form)
     budget, said = Budget(memory), False
+    known = None if kept is None else kept.read(budget)
+    if known is not None:
+        skip(rows)
+        return Held(fit(known))
     held = Pile(), Pile()
     for block in checked:
         said = block.validation is not None
@@ -99,6 +110,11 @@ def load(
         if budget.is_over(sum(pile.nbytes for pile in held)):
             first = [pile.taken() for pile in held]
             return _streamed(fit, itertools.chain([first], map(_sides, checked)), said, budget)
+    if kept is not None and held[0].rows:
+        taken = held[0].nbytes
+        whole = cast(Block, held[0].taken())
+        kept.write(whole, taken)
+        return Held(fit(whole))
     return _held(fit, held, said)
 
 

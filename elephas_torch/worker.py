@@ -21,7 +21,7 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from elephas_torch import data, store
+from elephas_torch import data, keeping, store
 from elephas_torch.allreduce import AllReduce, Parted
 from elephas_torch.cluster import task_cpus
 from elephas_torch.errors import (
@@ -45,6 +45,7 @@ from elephas_torch.parameter.client import Client
 from elephas_torch.parameter.shards import Address, ShardedClient, connect
 from elephas_torch.parameter.wire import Joined
 from elephas_torch.plan import Gang, Plan
+from elephas_torch.skipping import RowsCut, drain
 from elephas_torch.stepping import OwnFlatStep, step_of
 from elephas_torch.store import Rows
 
@@ -63,6 +64,7 @@ class Job:
         plan: how they are trained on.
         beat: seconds between two signs of life.
         gang: where workers exchange among themselves: what they need for that.
+        keep: how tensors are kept for the next fit; None: nobody looks after what is kept.
     """
 
     skeleton: Model = field(repr=False)
@@ -73,10 +75,7 @@ class Job:
     timeout: float
     beat: float
     gang: Gang | None = None
-
-
-class RowsCut(Exception):
-    """Spark broke off a partition's rows: what they are made of has failed, and Spark says how."""
+    keep: keeping.Keep | None = None
 
 
 def train(job: Job, partition: int, rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
@@ -130,13 +129,6 @@ def as_error(where: str, failure: dict[str, Any]) -> ElephasError:
         f"{where} raised {failure['message']}\n\n"
         f"The worker's own traceback:\n{failure['traceback']}"
     )
-
-
-def drain(rows: Iterable[Any]) -> None:
-    """Reads what is left: a task that doesn't costs Spark the whole Python process."""
-    with contextlib.suppress(Exception):  # told the driver already, or not worth telling
-        for _ in rows:
-            pass
 
 
 def _attempt() -> int:
@@ -258,8 +250,11 @@ class _Worker:
         return self.client.join(self.partition, self.attempt, samples=samples, info=info)
 
     def _loaded(self, model: Model, rows: Iterable[Any]) -> Rows | None:
+        job = self.job
+        keeping.tidy(job.keep)
+        kept = keeping.of(job.keep, self.partition, model, job.reader)
         try:
-            return store.load(model, self.job.reader, rows, self.job.plan.memory)
+            return store.load(model, job.reader, rows, job.plan.memory, kept)
         except DataError as error:
             raise DataError(f"Partition {self.partition}: {error}") from None
 

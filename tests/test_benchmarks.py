@@ -12,6 +12,7 @@ import torch
 
 import benchmarks.__main__ as command
 from benchmarks import (
+    again,
     barest,
     byhand,
     clients,
@@ -35,7 +36,7 @@ from benchmarks import (
     workload,
 )
 from benchmarks.groups import Goal, Group, in_turn
-from elephas_torch import keras
+from elephas_torch import keras, sources
 from elephas_torch.data import Pairs
 from elephas_torch.utils.rdd_utils import to_simple_rdd
 
@@ -48,6 +49,25 @@ def test_tasks_load_all_rows():
     assert list(routes.by_hand(pairs)) == [ROWS]
     assert list(routes._asarrays(pairs)) == [ROWS]
     assert list(routes.Load(Pairs())(0, pairs)) == [{"rows": ROWS}]
+
+
+@pytest.mark.spark
+def test_persisted_pairs_once_more(spark_context):
+    pairs = to_simple_rdd(spark_context, *workload.rows(ROWS), num_slices=2)
+    pairs = pairs.map(lambda pair: pair).persist()
+    names = []
+
+    def load(rdd):
+        source = sources.of_rdd(rdd, 2)
+        names.append(source.keep.name)
+        found = source.results(again.Load(source))
+        assert sum(one["rows"] for one in found) == ROWS
+        return max(one["cpu"] for one in found)
+
+    for take in again.of(pairs, load).values():
+        assert take()["whole"] > 0
+    assert names[0] == "" != names[1] == names[2]
+    pairs.unpersist()
 
 
 def test_routes_of_a_table_take_all_rows(spark, tmp_path):
