@@ -49,15 +49,14 @@ def _serve_one(control: socket.socket) -> None:
     settings = wire.settings_from_json(message["settings"])
     initial = wire.allocate(settings.sizes)
     _read_into(control, initial.buffer)
-    _run(settings, initial, message["token"], listener, message["parent"], control)
+    _run(settings, initial, message, listener, control)
 
 
 def _run(
     settings: wire.Settings,
     initial: wire.Body,
-    token: str,
+    message: dict[str, Any],
     listener: socket.socket,
-    parent: int,
     control: socket.socket,
 ) -> None:
     import asyncio
@@ -65,12 +64,17 @@ def _run(
     import torch
     import uvloop
 
+    from elephas_torch.parameter.guard import Limits
     from elephas_torch.parameter.server import Application, uvicorn_server
     from elephas_torch.parameter.state import State
+    from elephas_torch.parameter.tls import Identity, server_context
 
     torch.set_num_threads(1)
-    application = Application(State(settings, initial.vectors), token)
-    server = uvicorn_server(application)
+    state = State(settings, initial.vectors)
+    application = Application(state, message["token"], Limits(**message["limits"]))
+    identity = message["identity"]
+    context = server_context(Identity(**identity)) if identity else None
+    server = uvicorn_server(application, context)
 
     def end() -> None:
         server.should_exit = server.force_exit = True
@@ -83,7 +87,7 @@ def _run(
         ending.daemon = True
         ending.start()
         ticking = asyncio.create_task(application.tick())
-        watching = asyncio.create_task(_exit_without(parent))
+        watching = asyncio.create_task(_exit_without(message["parent"]))
         await server.serve(sockets=[listener])
         ticking.cancel()
         watching.cancel()
