@@ -8,7 +8,7 @@ import math
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from threading import Thread
 from typing import Any
 
@@ -23,6 +23,7 @@ from elephas_torch.keras.progress import Progress
 from elephas_torch.optimizers import Optimizer
 from elephas_torch.parameter import codec
 from elephas_torch.parameter.shards import ShardedClient, ShardedServer
+from elephas_torch.parameter.tls import Wanted
 from elephas_torch.parameter.wire import Settings
 from elephas_torch.plan import Gang, Plan
 from elephas_torch.sources import Source
@@ -58,6 +59,7 @@ class Options:
     lease: float
     shards: int
     compression: codec.Spec = None
+    tls: Wanted = field(default_factory=Wanted)
 
 
 class Run:
@@ -161,7 +163,7 @@ class Run:
             embeddings=preflight.embeddings(self.model) if options.plan.gradients else [],
         )
         host = self.cluster.server_host(options.host)
-        port = self.cluster.server_port(options.port)
+        port, tls = self.cluster.server_port(options.port), options.tls
         return ShardedServer(
             settings,
             Vectors(*flat.vectors),
@@ -169,6 +171,10 @@ class Run:
             host=host,
             port=port,
             keep=True,
+            ssl=tls.ssl,
+            ssl_certfile=tls.certfile,
+            ssl_keyfile=tls.keyfile,
+            ssl_keyfile_password=tls.password,
         )
 
     @contextmanager

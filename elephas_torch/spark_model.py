@@ -92,6 +92,12 @@ class SparkModel:
         compression: 'bf16', 'int8', 'topk' (the 1 % of largest changes) or ('topk', share): in how
             many bytes updates and weights travel between machines. What is dropped of an update
             is added to the worker's next. Default None: as float32.
+        ssl: True: workers and server speak TLS, with a certificate made for each fit, which is the
+            only one that its workers trust. Needs the package cryptography. Default False. Also
+            `spark.elephas.ssl`.
+        ssl_certfile, ssl_keyfile, ssl_keyfile_password: TLS with a certificate of your own: PEM
+            files on the driver, and the key's password if it has one. Also
+            `spark.elephas.ssl_certfile` and so on.
 
     Attributes:
         master_network: the model.
@@ -133,6 +139,7 @@ class SparkModel:
         arguments.check_exchange(
             self.exchange, self.mode, self.overlap, self.num_shards, self.compression
         )
+        self._tls = arguments.checked_tls(given)
         self.training_histories: list[dict[str, list[float]]] = []
 
     @property
@@ -219,6 +226,7 @@ class SparkModel:
             self.exchange, self.mode, self.overlap, self.num_shards, self.compression
         )
         source = self._source(rdd, columns, arguments.checked_workers(workers))
+        wanted = arguments.tls_of(self._tls, source.cluster.setting, self.exchange)
         optimizer = self._server_optimizer()
         preflight.check(model, self.frequency == "batch", class_weight)
         preflight.check_sendable(optimizer)
@@ -251,6 +259,7 @@ class SparkModel:
             lease=self.lease,
             shards=self.num_shards,
             compression=self.compression,
+            tls=wanted,
         )
         level = resolve_verbose(verbose)
         params = {"epochs": epochs, "steps": None, "verbose": level}
@@ -471,6 +480,8 @@ class SparkModel:
             "overlap": self.overlap,
             "num_shards": self.num_shards,
             "compression": self.compression,
+            # Of files and passwords no copy goes into models; that TLS is used, does.
+            "ssl": self._tls.any,
         }
 
     def save(self, file_name: Any, overwrite: bool = True) -> None:

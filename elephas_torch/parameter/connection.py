@@ -20,6 +20,8 @@ from typing import NamedTuple
 from elephas_torch.errors import ServerError, WaitTimeout
 from elephas_torch.parameter.tls import Secured, Trust
 
+#: What bytes go through: `Secured` has the methods of a plain socket.
+Channel = socket.socket | Secured
 CONNECT_SECONDS = 15.0
 _HEAD_BYTES = 16_384
 
@@ -48,7 +50,7 @@ class Connection:
         shown = f"[{host}]" if ":" in host else host
         self.address = f"{'https' if trust else 'http'}://{shown}:{port}"
         self._common = f"host: {shown}:{port}\r\nauthorization: Bearer {token}\r\n".encode()
-        self._socket: socket.socket | Secured | None = None
+        self._socket: Channel | None = None
         self._buffer = bytearray(_HEAD_BYTES)
         self._view = memoryview(self._buffer)
         self._rest = self._view[:0]
@@ -141,9 +143,7 @@ class Connection:
             raise
         return self._read_head(connected)
 
-    def _send(
-        self, connected: socket.socket | Secured, parts: Sequence[memoryview | bytes]
-    ) -> None:
+    def _send(self, connected: Channel, parts: Sequence[memoryview | bytes]) -> None:
         """Sends all parts; the first write holds the head and as much of the body as goes in."""
         left = [memoryview(part) for part in parts if len(part)]
         while left:
@@ -156,7 +156,7 @@ class Connection:
             if sent:
                 left[0] = left[0][sent:]
 
-    def _read_head(self, connected: socket.socket | Secured) -> Head:
+    def _read_head(self, connected: Channel) -> Head:
         have = 0
         while (end := self._buffer.find(b"\r\n\r\n", 0, have)) < 0:
             if have == _HEAD_BYTES:
@@ -186,12 +186,12 @@ class Connection:
             ) from None
         return Head(status, 0 if status == 304 else length)
 
-    def _connected(self) -> socket.socket | Secured:
+    def _connected(self) -> Channel:
         if self._socket is None:
             self._socket = self._connect()
         return self._socket
 
-    def _connect(self) -> socket.socket | Secured:
+    def _connect(self) -> Channel:
         try:
             made = socket.create_connection((self.host, self.port), CONNECT_SECONDS)
         except OSError as error:

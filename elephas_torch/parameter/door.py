@@ -1,4 +1,4 @@
-"""Takes connections in, where the server listens: not too many, and with TLS where that is asked."""
+"""Takes connections in: not too many, and with TLS where that is asked for."""
 
 from __future__ import annotations
 
@@ -99,10 +99,10 @@ class Door:
 
     async def _starts_with_tls(self, arrived: socket.socket) -> bool:
         """Whether TLS comes; who speaks plainly is told, and who says nothing isn't waited for."""
-        readable = self._loop.create_future()
-        self._loop.add_reader(arrived, lambda: readable.done() or readable.set_result(None))
+        readable = asyncio.Event()
+        self._loop.add_reader(arrived, readable.set)
         try:
-            await asyncio.wait_for(readable, self._guard.limits.head_seconds)
+            await asyncio.wait_for(readable.wait(), self._guard.limits.head_seconds)
         except asyncio.TimeoutError:
             return False
         finally:

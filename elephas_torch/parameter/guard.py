@@ -63,7 +63,9 @@ class Limits:
 class Watched(Protocol):
     """A connection, as the guard sees it."""
 
-    trusted: bool
+    @property
+    def trusted(self) -> bool:
+        """Whether it has brought the token."""
 
     def look(self, now: float) -> None:
         """Ends the connection if it takes too long."""

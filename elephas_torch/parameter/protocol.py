@@ -24,6 +24,8 @@ from elephas_torch.parameter.wire import Body
 
 _START = b"POST /update HTTP/1.1\r\n"
 _HEAD_BYTES = 4096
+#: Bytes that are encrypted and sent at once.
+_BIT = 131_072
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(rb"[\t -~]*")
 
@@ -106,6 +108,27 @@ class Corked:
         return getattr(self._transport, name)
 
 
+class Encrypted(Corked):
+    """The same, with TLS: uvloop encrypts all of a write before it sends any of it, so large pieces
+    go bit by bit, and are sent and decrypted while the next is encrypted."""
+
+    def flush(self) -> None:
+        pieces, self._pieces = self._pieces, []
+        if self._transport.is_closing():
+            return
+        small = []
+        for piece in pieces:
+            if len(piece) <= _BIT:
+                small.append(piece)
+                continue
+            view = memoryview(piece)
+            for start in range(0, len(view), _BIT):
+                self._transport.writelines([*small, view[start : start + _BIT]])
+                small = []
+        if small:
+            self._transport.writelines(small)
+
+
 class Http(HttpToolsProtocol):
     """uvicorn's protocol, that knows whether it is inside a request, and sends whole answers.
 
@@ -166,7 +189,8 @@ class Http(HttpToolsProtocol):
             super().shutdown()
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(Corked(transport, self.loop))  # type: ignore[arg-type]
+        cork = Corked if transport.get_extra_info("sslcontext") is None else Encrypted
+        super().connection_made(cork(transport, self.loop))  # type: ignore[arg-type]
         self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
