@@ -258,6 +258,7 @@ class Trust:
         if self.certificate is not None:
             shown = secured.getpeercert(True)
             if shown != ssl.PEM_cert_to_DER_cert(_certificates(self.certificate)[0]):
+                secured.close()
                 raise ssl.SSLCertVerificationError("another certificate")
         return Secured(secured)
 
