@@ -169,7 +169,7 @@ def requests(server):
     """Whole requests of each kind; the push is one that skips some, so that it never counts."""
     worker = 123_456
     server.state.join(worker, 3, 10, {})
-    push = wire.pack_push(Push(worker, 3, 77, 0, 1, 0, False), SIZES)
+    push = wire.pack_push(Push(worker, 3, int.from_bytes(b"skips", "big"), 0, 1, 0, False), SIZES)
     push += b"".join(wire.buffers(vectors_of()))
     common = f"host: x\r\nauthorization: Bearer {TOKEN}\r\n".encode()
     bodies = {

@@ -19,7 +19,7 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 from elephas_torch.errors import ModelFileError, nearest
-from elephas_torch.keras import serialization
+from elephas_torch.keras import budget, serialization
 from elephas_torch.keras.saving import (
     archive,
     assets,
@@ -125,12 +125,18 @@ def load_model(
 
     Raises:
         FileNotFoundError: the file isn't there.
-        ModelFileError: it isn't a saved model, or is cut off or changed.
+        ModelFileError: it isn't a saved model, or is cut off or changed, or describes weights that
+            it doesn't have.
         ValueError: a layer of it is unknown, or it holds code and `safe_mode` is True.
     """
     objects = serialization.check_custom_objects(custom_objects)
     path = files.existing(filepath)
-    with serialization.custom_object_scope(objects), serialization.safe_mode_scope(safe_mode):
+    most = max(archive.SMALL, archive.EXPANSION * path.stat().st_size)
+    with (
+        serialization.custom_object_scope(objects),
+        serialization.safe_mode_scope(safe_mode),
+        budget.limited(most),
+    ):
         return _from_h5(path, compile) if _is_h5(path) else _from_archive(path, compile)
 
 
