@@ -216,6 +216,10 @@ class Http(HttpToolsProtocol):
             self.transport.writelines(refusal(status, reason).pieces())
         self.transport.close()
 
+    def _unsupported_upgrade_warning(self) -> None:
+        # Its parser takes the request for whole without its body, and reads no other after it.
+        self.refuse(400, "This server goes on with no other protocol: send no Upgrade.")
+
     def send_400_response(self, msg: str) -> None:
         if self._excess:
             self.refuse(431, self._excess)

@@ -328,9 +328,13 @@ async def fill(buffer: memoryview, receive: Receive) -> None:
         if message["type"] == "http.disconnect":
             raise Refused("The connection ended before the whole push was there.")
         piece = message["body"]
+        if have + len(piece) > len(buffer):
+            raise Refused(f"More than the {len(buffer)} bytes came that were announced.")
         buffer[have : have + len(piece)] = piece
         have += len(piece)
         more = message["more_body"]
+    if have < len(buffer):  # which would leave there what was received before
+        raise Refused(f"Only {have} of the {len(buffer)} bytes came that were announced.")
 
 
 def failure(error: BaseException, method: str, path: str) -> Response:

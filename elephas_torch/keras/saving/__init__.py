@@ -157,7 +157,7 @@ def _from_archive(path: Any, compile: bool) -> Any:
     assets.take(model, found.assets, path)
     if not (compile and config.get("compile_config")):
         return model
-    compiling.apply(model, config["compile_config"])
+    _compile(model, config["compile_config"], path)
     if found.old:
         safe.take_optimizer(model.optimizer, stored, path)
     elif model.compiled:
@@ -171,10 +171,20 @@ def _from_h5(path: Any, compile: bool) -> Any:
     whole_h5.take_weights(model, whole, path)
     described = whole_h5.compile_config(whole, path) if compile else None
     if described is not None:
-        compiling.apply(model, described)
+        _compile(model, described, path)
         if model.compiled:
             whole_h5.take_optimizer(model, whole, path)
     return model
+
+
+def _compile(model: Any, described: Any, path: Any) -> None:
+    try:
+        compiling.apply(model, described)
+    except (LookupError, AttributeError, RuntimeError) as error:
+        raise ModelFileError(
+            f"{str(path)!r}: the model can't be compiled as it says ({type(error).__name__}: "
+            f"{error}). compile=False loads it without."
+        ) from error
 
 
 def _built(config: Any, path: Any) -> Any:
