@@ -201,17 +201,14 @@ class Connection:
                 "by which this host reaches the driver (on Spark: spark.driver.host, or "
                 "`host=`), and that no firewall is between them (`port=` fixes the port)."
             ) from error
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        if self._trust is not None:
-            made.settimeout(self.timeout)  # Python's SSL tries again after the kernel's
-            return self._trust.secure(made, self.host, self.address)
         # The kernel's own timeouts: with Python's, each read and write is two system calls.
         made.settimeout(None)
         limit = _timeval(self.timeout)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
-        return made
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return self._trust.secure(made, self.host, self.address) if self._trust else made
 
     def _cut(self, error: OSError) -> ServerError:
         self.close()

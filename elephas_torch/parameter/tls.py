@@ -14,7 +14,7 @@ import re
 import socket
 import ssl
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ from elephas_torch.errors import ServerError
 
 #: How long a certificate that is made for a run is valid.
 DAYS = 90
-#: Bytes of a TLS record at most.
-_RECORD = 16_384
+#: Bytes that a client encrypts and sends at once, and the most that it receives at once.
+_ROOM = 131_072
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 #: OpenSSL's numbers of why a certificate isn't taken.
 _NOT_YET, _EXPIRED, _OTHER_NAME, _OTHER_ADDRESS = 9, 10, 62, 64
@@ -254,13 +254,12 @@ class Trust:
     def _secure(self, plain: socket.socket, host: str) -> Secured:
         if self._context is None:
             self._context = self._made()
-        secured = self._context.wrap_socket(plain, server_hostname=host)
+        secured = Secured(plain, self._context, host)
         if self.certificate is not None:
-            shown = secured.getpeercert(True)
+            shown = secured.tls.getpeercert(True)
             if shown != ssl.PEM_cert_to_DER_cert(_certificates(self.certificate)[0]):
-                secured.close()
                 raise ssl.SSLCertVerificationError("another certificate")
-        return Secured(secured)
+        return secured
 
     def _made(self) -> ssl.SSLContext:
         if self.certificate is not None:
@@ -272,32 +271,72 @@ class Trust:
 
 
 class Secured:
-    """An SSL socket with a plain one's methods, as `connection.Connection` uses them."""
+    """TLS over a socket, with a plain one's methods, as `connection.Connection` uses them.
 
-    def __init__(self, inner: ssl.SSLSocket) -> None:
-        self._inner = inner
+    Not Python's SSL socket: that makes two or three system calls a record of 16 KB, and is woken up
+    for each. Timeouts are the socket's own, of the kernel.
+
+    Raises:
+        OSError: the handshake failed; BlockingIOError: it took too long.
+    """
+
+    def __init__(self, plain: socket.socket, context: ssl.SSLContext, host: str) -> None:
+        self._plain, self._in, self._out = plain, ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self._in, self._out, server_hostname=host)
+        self._room = memoryview(bytearray(_ROOM))
+        while True:
+            try:
+                self.tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                self._send()
+                self._receive()
+        self._send()
 
     def sendmsg(self, parts: Sequence[memoryview]) -> int:
-        """Sends the first bytes of these parts, a record at most; returns how many."""
-        first: memoryview | bytes = parts[0]
-        if len(parts) > 1 and len(first) < _RECORD:
-            first = b"".join(_up_to(parts, _RECORD))
-        return self._timed(self._inner.send, first)
+        """Sends the first bytes of these parts; returns how many."""
+        sent = 0
+        for part in _up_to(parts, _ROOM):
+            done = 0
+            while done < len(part):
+                done += self.tls.write(part[done:])
+            sent += done
+        self._send()
+        return sent
 
     def recv_into(self, target: memoryview, nbytes: int = 0, flags: int = 0) -> int:
         """Receives what is there; returns how many bytes, 0 at the end."""
-        return self._timed(self._inner.recv_into, target)
+        have = 0
+        while have < len(target):
+            try:
+                got = self.tls.read(len(target) - have, target[have:])  # type: ignore[arg-type]
+            except ssl.SSLWantReadError:
+                self._send()
+                if have:
+                    break
+                self._receive()
+                continue
+            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                break
+            if not got:
+                break
+            have += int(got)
+        return have
 
     def close(self) -> None:
         """Closes the connection, without a farewell: every answer says how long it is."""
-        self._inner.close()
+        self._plain.close()
 
-    @staticmethod
-    def _timed(call: Callable[[Any], int], argument: Any) -> int:
-        try:
-            return call(argument)
-        except TimeoutError as error:  # as with the kernel's own timeout
-            raise BlockingIOError(str(error)) from None
+    def _receive(self) -> None:
+        got = self._plain.recv_into(self._room)
+        if got:
+            self._in.write(self._room[:got])
+        else:
+            self._in.write_eof()
+
+    def _send(self) -> None:
+        if self._out.pending:
+            self._plain.sendall(self._out.read())
 
 
 def _up_to(parts: Sequence[memoryview], size: int) -> Iterator[memoryview]:
