@@ -258,6 +258,7 @@ def mangled(draw, data):
 @pytest.mark.parametrize(
     "number", [pytest.param(200, id="few"), pytest.param(20_000, id="many", marks=pytest.mark.slow)]
 )
+@pytest.mark.filterwarnings("ignore")
 def test_any_bytes_are_a_model_or_are_refused(number, saved, tmp_path):
     """The archive itself, the files in it (with right checksums), and the older form."""
     model().save(tmp_path / "m.h5")
