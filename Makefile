@@ -20,13 +20,14 @@ RUN := OMP_NUM_THREADS=1 $(BIN)/python
 PYTEST := $(RUN) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint format bench docs parity java clean
+.PHONY: help install demo test test-slow audit lint format bench docs parity java clean
 
 help:
 	@echo "make demo       train the MNIST example on local Spark in all three modes"
 	@echo "make test       lint, then run the tests (all but the slow ones)"
 	@echo "make test-slow  run all tests"
 	@echo "make lint       ruff and mypy"
+	@echo "make audit      ask for known weaknesses of the dependencies"
 	@echo "make format     let ruff lay out the code"
 	@echo "make bench      print samples per second, side by side"
 	@echo "make docs       run the code of README.md and docs/"
@@ -44,6 +45,13 @@ test: java lint
 
 test-slow: java $(VENV)/.installed-dev
 	@$(PYTEST) $(ARGS)
+
+# The tool has many dependencies of its own, so it gets a place of its own. --strict: what it can't
+# look up is an error.
+audit:
+	@scripts/venv.sh "$(PYTHON)" "$(VENV)-audit"
+	@$(VENV)-audit/bin/python -m pip install --disable-pip-version-check --quiet pip-audit
+	@$(VENV)-audit/bin/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
 
 lint: $(VENV)/.installed-dev
 	@$(BIN)/ruff check .
@@ -67,7 +75,7 @@ java:
 	@scripts/java.sh
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+	rm -rf $(VENV) $(VENV)-audit build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis \
 		spark-warehouse metastore_db derby.log artifacts
 
 # A stamp, so that only a change of the packaging installs again.

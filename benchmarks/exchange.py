@@ -24,6 +24,8 @@ MEGABYTES = (0.4, 4.0, 40.0)
 #: The way to the server that goes anywhere, and that of processes of one machine.
 HTTP, SAME_HOST = "HTTP", "shared memory"
 PATHS = (HTTP, SAME_HOST)
+#: HTTP with TLS, on a server of its own.
+HTTPS = "HTTPS"
 TCP, MEMCPY = "raw TCP", "memcpy"
 #: Seconds that a measurement goes on for.
 SECONDS = 0.3
@@ -62,6 +64,12 @@ def ways(megabytes: float) -> Iterator[dict[str, dict[str, Measure]]]:
             client = stack.enter_context(Client(server.url, server.token))
             client.join(worker, 0, samples=1)
             pulls[path], both[path] = _calls(linked(client, path, worker, floats), worker, floats)
+        secured = stack.enter_context(server_of(floats, ssl=True))
+        client = stack.enter_context(
+            Client(secured.url, secured.token, ssl_certificate=secured.certificate)
+        )
+        client.join(0, 0, samples=1)
+        pulls[HTTPS], both[HTTPS] = _calls(client, 0, floats)
         several: dict[str, tuple[dict[str, Any], int]] = {
             "pull": (pulls, 1),
             "push and pull": (both, 2),
@@ -96,12 +104,12 @@ def vectors(floats: int) -> Vectors:
     return Vectors(torch.zeros(floats), torch.zeros(0), torch.zeros(0, dtype=torch.int64))
 
 
-def server_of(floats: int, compression: Any = None) -> ServerProcess:
+def server_of(floats: int, compression: Any = None, ssl: bool = False) -> ServerProcess:
     """A server of so many parameters, to be started."""
     initial = vectors(floats)
     rule = optimizers.serialize(optimizers.SGD(0.1))
     settings = Settings("asynchronous", initial.sizes, rule, compression=compression)
-    return ServerProcess(settings, initial)
+    return ServerProcess(settings, initial, ssl=ssl)
 
 
 def linked(client: Client, path: str, worker: int, floats: int) -> Any:

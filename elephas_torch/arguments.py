@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from elephas_torch.errors import unknown, unknown_arguments
 from elephas_torch.keras.models import Model
 from elephas_torch.optimizers import Optimizer
 from elephas_torch.parameter import slow
+from elephas_torch.parameter.tls import Wanted
 from elephas_torch.parameter.wire import MODES
 from elephas_torch.plan import EXCHANGES
 
@@ -43,6 +45,10 @@ _DEFAULTS: dict[str, Any] = {
     "server_restarts": 3,
     "quorum": 1.0,
     "staleness_bound": None,
+    "ssl": False,
+    "ssl_certfile": None,
+    "ssl_keyfile": None,
+    "ssl_keyfile_password": None,
 }
 #: Positional orders: elephas's first versions (with a context) and its later ones.
 _FIRST = ("sc", "model", "optimizer", "mode", "frequency", "num_workers")
@@ -149,6 +155,36 @@ def check_slow(exchange: str, mode: str, shards: int, quorum: float, bound: int 
             f"for different workers. Received: quorum={quorum!r}, staleness_bound={bound!r}, "
             f"num_shards={shards!r}"
         )
+
+
+def checked_tls(given: dict[str, Any]) -> Wanted:
+    """What of TLS is asked for; raises as `Wanted` and `Wanted.check`."""
+    names = ("ssl", "ssl_certfile", "ssl_keyfile", "ssl_keyfile_password")
+    wanted = Wanted(*(given[name] for name in names))
+    wanted.check()
+    return wanted
+
+
+def tls_of(wanted: Wanted, setting: Callable[[str], str | None], exchange: str) -> Wanted:
+    """The same with Spark's settings `spark.elephas.ssl…`, where the arguments say nothing.
+
+    Raises:
+        ValueError: workers are to send each other updates as well, which no TLS protects; or as
+            `Wanted.check`.
+    """
+    if not wanted.any:
+        asked = (setting("ssl") or "false").strip().lower()
+        if asked not in ("true", "false"):
+            raise ValueError(f"spark.elephas.ssl must be true or false. Received: {asked!r}")
+        files = (setting(f"ssl_{name}") for name in ("certfile", "keyfile", "keyfile_password"))
+        wanted = Wanted(asked == "true", *files)
+        wanted.check()
+    if wanted.any and exchange == "allreduce":
+        raise ValueError(
+            "exchange='allreduce' sends updates from worker to worker without TLS, though ssl is "
+            "set. Use exchange='server'; or, in a network that nobody else can read, leave ssl out."
+        )
+    return wanted
 
 
 def checked_frequency(frequency: Any) -> str | int:

@@ -9,7 +9,7 @@ import math
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from threading import Thread
 from typing import Any
 
@@ -24,6 +24,7 @@ from elephas_torch.keras.progress import Progress
 from elephas_torch.optimizers import Optimizer
 from elephas_torch.parameter import codec
 from elephas_torch.parameter.shards import ShardedClient, ShardedServer
+from elephas_torch.parameter.tls import Wanted
 from elephas_torch.parameter.wire import Settings
 from elephas_torch.plan import Gang, Plan
 from elephas_torch.recovery import Recovery
@@ -66,6 +67,7 @@ class Options:
     recovery: Recovery | None = None
     quorum: float = 1.0
     staleness_bound: int | None = None
+    tls: Wanted = field(default_factory=Wanted)
 
 
 class Run:
@@ -251,7 +253,7 @@ class Run:
             staleness_bound=options.staleness_bound,
         )
         host = self.cluster.server_host(options.host)
-        port = self.cluster.server_port(options.port)
+        port, tls = self.cluster.server_port(options.port), options.tls
         return ShardedServer(
             settings,
             Vectors(*flat.vectors),
@@ -260,6 +262,10 @@ class Run:
             port=port,
             keep=True,
             checkpoint=None if self.recovery is None else self.recovery.packed,
+            ssl=tls.ssl,
+            ssl_certfile=tls.certfile,
+            ssl_keyfile=tls.keyfile,
+            ssl_keyfile_password=tls.password,
         )
 
     @contextmanager

@@ -104,6 +104,12 @@ class SparkModel:
             don't wait for callbacks. Default 1.0: a round waits for all.
         staleness_bound: in modes 'asynchronous' and 'hogwild', how many exchanges a worker may be
             ahead of the slowest one: it waits then. Default None: it never waits.
+        ssl: True: workers and server speak TLS, with a certificate made for each fit, which is the
+            only one that its workers trust. Needs the package cryptography. Default False. Also
+            `spark.elephas.ssl`.
+        ssl_certfile, ssl_keyfile, ssl_keyfile_password: TLS with a certificate of your own: PEM
+            files on the driver, and the key's password if it has one. Also
+            `spark.elephas.ssl_certfile` and so on.
 
     Attributes:
         master_network: the model.
@@ -155,6 +161,7 @@ class SparkModel:
         arguments.check_exchange(
             self.exchange, self.mode, self.overlap, self.num_shards, self.compression
         )
+        self._tls = arguments.checked_tls(given)
         self.training_histories: list[dict[str, list[float]]] = []
 
     @property
@@ -258,6 +265,7 @@ class SparkModel:
             self.exchange, self.mode, self.num_shards, self.quorum, self.staleness_bound
         )
         source = self._source(rdd, columns, arguments.checked_workers(workers))
+        wanted = arguments.tls_of(self._tls, source.cluster.setting, self.exchange)
         optimizer = self._server_optimizer()
         preflight.check(model, self.frequency == "batch", class_weight)
         preflight.check_sendable(optimizer)
@@ -309,6 +317,7 @@ class SparkModel:
             recovery=recovery,
             quorum=self.quorum,
             staleness_bound=self.staleness_bound,
+            tls=wanted,
         )
         level = resolve_verbose(verbose)
         params = {"epochs": epochs, "steps": None, "verbose": level}
@@ -533,6 +542,8 @@ class SparkModel:
             "server_restarts": self.server_restarts,
             "quorum": self.quorum,
             "staleness_bound": self.staleness_bound,
+            # Of files and passwords no copy goes into models; that TLS is used, does.
+            "ssl": self._tls.any,
         }
 
     def save(self, file_name: Any, overwrite: bool = True) -> None:

@@ -7,8 +7,11 @@ does.
 """
 
 from elephas_torch.parameter.client import Client
+from elephas_torch.parameter.guard import Limits
 from elephas_torch.parameter.in_memory import InMemoryClient
 from elephas_torch.parameter.process import ServerProcess
 from elephas_torch.parameter.wire import Joined, Push, Reply, Settings
 
-__all__ = ["Client", "InMemoryClient", "Joined", "Push", "Reply", "ServerProcess", "Settings"]
+__all__ = [
+    "Client", "InMemoryClient", "Joined", "Limits", "Push", "Reply", "ServerProcess", "Settings",
+]  # fmt: skip

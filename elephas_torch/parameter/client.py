@@ -27,6 +27,7 @@ from elephas_torch.flat import Vectors
 from elephas_torch.parameter import local, packing, wire
 from elephas_torch.parameter.connection import Connection, Head
 from elephas_torch.parameter.local import Link
+from elephas_torch.parameter.tls import Trust
 from elephas_torch.parameter.wire import Joined, Push, Reply
 
 T = TypeVar("T")
@@ -55,23 +56,44 @@ class Client:
             more than the server's own longest wait, whose message says more.
         patience: seconds for which a server that can't be reached is tried again, with longer
             and longer waits between. What it was sent counts once all the same. Default 0.
+        ssl_certificate: for "https://…": PEM, the one certificate that the server must show, such
+            as `ServerProcess.certificate`; names in it don't matter.
+        ssl_cafile: for "https://…": PEM file; the server must show a certificate for its name that
+            one of these has signed. Default, without both: signed by someone whom this system
+            trusts.
 
     Raises:
-        ValueError: `url` isn't one.
+        ValueError: `url` isn't one, or both ssl_certificate and ssl_cafile are given, or one of
+            them for "http://…".
     """
 
     name = "http"
     update = parameters = None
 
     def __init__(
-        self, url: str, token: str, *, timeout: float = 630.0, patience: float = 0.0
+        self,
+        url: str,
+        token: str,
+        *,
+        timeout: float = 630.0,
+        patience: float = 0.0,
+        ssl_certificate: str | None = None,
+        ssl_cafile: Any = None,
     ) -> None:
         parts = urlsplit(url)
-        if parts.scheme != "http" or not parts.hostname or not parts.port:
-            raise ValueError(f"`url` must look like 'http://host:port'. Received: url={url!r}")
-        self.url, self._token, self._timeout = url, token, timeout
+        if parts.scheme not in ("http", "https") or not parts.hostname or not parts.port:
+            raise ValueError(
+                f"`url` must look like 'http://host:port' or 'https://host:port'. "
+                f"Received: url={url!r}"
+            )
+        trust = Trust(ssl_certificate, ssl_cafile)
+        if parts.scheme == "http" and (ssl_certificate, ssl_cafile) != (None, None):
+            raise ValueError(f"A certificate goes with 'https://…'. Received: url={url!r}")
+        self.url, self._token, self._timeout, self._trust = url, token, timeout, trust
         self.patience = patience
-        self._connection = Connection(parts.hostname, parts.port, token, timeout)
+        self._connection = Connection(
+            parts.hostname, parts.port, token, timeout, trust if parts.scheme == "https" else None
+        )
         self._reply = bytearray(wire.REPLY_BYTES)
         self._packer: packing.Packer | None = None
         self._me = (0, 0)
@@ -79,7 +101,10 @@ class Client:
 
     def twin(self) -> Client:
         """Returns another client of the same server, for another thread."""
-        made = Client(self.url, self._token, timeout=self._timeout, patience=self.patience)
+        made = Client(
+            self.url, self._token, timeout=self._timeout, patience=self.patience,
+            ssl_certificate=self._trust.certificate, ssl_cafile=self._trust.cafile,
+        )  # fmt: skip
         # One of them exchanges: what was left out of its updates goes with its next ones.
         made._packer, made._me = self._packer, self._me
         return made

@@ -18,7 +18,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from elephas_torch.errors import ServerError, Unreachable, WaitTimeout
+from elephas_torch.parameter.tls import Secured, Trust
 
+#: What bytes go through: `Secured` has the methods of a plain socket.
+Channel = socket.socket | Secured
 CONNECT_SECONDS = 15.0
 _HEAD_BYTES = 16_384
 
@@ -37,14 +40,17 @@ class Connection:
         host, port: where the server listens.
         token: goes into every request, as a bearer token.
         timeout: seconds without a byte, after which a read or write gives up.
+        trust: whom to take for the server, with TLS; None: without.
     """
 
-    def __init__(self, host: str, port: int, token: str, timeout: float) -> None:
-        self.host, self.port, self.timeout = host, port, timeout
+    def __init__(
+        self, host: str, port: int, token: str, timeout: float, trust: Trust | None = None
+    ) -> None:
+        self.host, self.port, self.timeout, self._trust = host, port, timeout, trust
         shown = f"[{host}]" if ":" in host else host
-        self.address = f"http://{shown}:{port}"
+        self.address = f"{'https' if trust else 'http'}://{shown}:{port}"
         self._common = f"host: {shown}:{port}\r\nauthorization: Bearer {token}\r\n".encode()
-        self._socket: socket.socket | None = None
+        self._socket: Channel | None = None
         self._buffer = bytearray(_HEAD_BYTES)
         self._view = memoryview(self._buffer)
         self._rest = self._view[:0]
@@ -137,7 +143,7 @@ class Connection:
             raise
         return self._read_head(connected)
 
-    def _send(self, connected: socket.socket, parts: Sequence[memoryview | bytes]) -> None:
+    def _send(self, connected: Channel, parts: Sequence[memoryview | bytes]) -> None:
         """Sends all parts; the first write holds the head and as much of the body as goes in."""
         left = [memoryview(part) for part in parts if len(part)]
         while left:
@@ -150,7 +156,7 @@ class Connection:
             if sent:
                 left[0] = left[0][sent:]
 
-    def _read_head(self, connected: socket.socket) -> Head:
+    def _read_head(self, connected: Channel) -> Head:
         have = 0
         while (end := self._buffer.find(b"\r\n\r\n", 0, have)) < 0:
             if have == _HEAD_BYTES:
@@ -180,12 +186,12 @@ class Connection:
             ) from None
         return Head(status, 0 if status == 304 else length)
 
-    def _connected(self) -> socket.socket:
+    def _connected(self) -> Channel:
         if self._socket is None:
             self._socket = self._connect()
         return self._socket
 
-    def _connect(self) -> socket.socket:
+    def _connect(self) -> Channel:
         try:
             made = socket.create_connection((self.host, self.port), CONNECT_SECONDS)
         except OSError as error:
@@ -202,7 +208,7 @@ class Connection:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        return made
+        return self._trust.secure(made, self.host, self.address) if self._trust else made
 
     def _cut(self, error: OSError) -> ServerError:
         self.close()

@@ -13,13 +13,15 @@ import os
 import secrets
 import socket
 import subprocess
+from dataclasses import asdict
 from typing import Any
 
 from elephas_torch.errors import ServerError, WaitTimeout
 from elephas_torch.flat import Vectors
-from elephas_torch.parameter import serving, wire
+from elephas_torch.parameter import serving, tls, wire
 from elephas_torch.parameter.child import Child, Kept, kept
 from elephas_torch.parameter.client import Client
+from elephas_torch.parameter.guard import Limits
 from elephas_torch.parameter.wire import Settings
 
 
@@ -38,14 +40,24 @@ class ServerProcess:
             starts at once then. It ends with this program, or after ten minutes. Not with a `port`
             of one's own, which must be free at once. Default False.
         checkpoint: a packed `Snapshot` to begin from, in place of `initial`. Default none.
+        ssl: speak TLS, with a certificate made for this server, unless one is given. Needs the
+            package cryptography. Default False.
+        ssl_certfile: speak TLS with this certificate: PEM, those of its signers behind it.
+        ssl_keyfile: its key, PEM. Default None: it is in `ssl_certfile`.
+        ssl_keyfile_password: of the key, if it is encrypted.
+        limits: how much it puts up with of strangers and slow clients. Default `Limits()`.
 
     Attributes:
         url: what workers connect to; known after `start()`, or construction with a port.
         token: what they must bring; made anew for every server.
         address: (name, port) of the same.
+        certificate: PEM, what clients are to trust (`Client(ssl_certificate=…)`); None: no TLS.
 
     Raises:
-        TypeError, ValueError: `initial` doesn't fit the settings, or a port out of its range.
+        TypeError, ValueError: `initial` doesn't fit the settings, a port out of its range, or a
+            certificate or key that can't be used.
+        OSError: a file of them can't be read.
+        ImportError: `ssl=True` without the package cryptography.
         ServerError: the port is taken, the address isn't this machine's, or the child fails.
     """
 
@@ -60,6 +72,11 @@ class ServerProcess:
         start_timeout: float = 60.0,
         keep: bool = False,
         checkpoint: bytes = b"",
+        ssl: bool = False,
+        ssl_certfile: Any = None,
+        ssl_keyfile: Any = None,
+        ssl_keyfile_password: str | None = None,
+        limits: Limits | None = None,
     ) -> None:
         wire.check_vectors(initial, settings.sizes, "initial")
         if not isinstance(port, int) or not 0 <= port <= 65535:
@@ -67,6 +84,10 @@ class ServerProcess:
         self.settings, self.host, self.start_timeout = settings, host, start_timeout
         self.token = secrets.token_urlsafe(32)
         self.address = (advertise or _reachable(host), port)
+        self.limits = limits or Limits()
+        wanted = tls.Wanted(ssl, ssl_certfile, ssl_keyfile, ssl_keyfile_password)
+        self._identity = wanted.identity([self.address[0], _reachable(host)])
+        self.certificate = None if self._identity is None else self._identity.own
         self._vectors = b"" if checkpoint else b"".join(wire.buffers(initial))
         self._checkpoint = checkpoint
         # A port must be free once `stop` returns, and classes of somebody else's may have changed
@@ -77,8 +98,7 @@ class ServerProcess:
 
     @property
     def url(self) -> str:
-        name, port = self.address
-        return f"http://{f'[{name}]' if ':' in name else name}:{port}"
+        return self._url(*self.address)
 
     @property
     def alive(self) -> bool:
@@ -178,9 +198,12 @@ class ServerProcess:
         self.stop()
 
     def _local_client(self, timeout: float) -> Client:
-        name = _reachable(self.host)
-        shown = f"[{name}]" if ":" in name else name
-        return Client(f"http://{shown}:{self.address[1]}", self.token, timeout=timeout)
+        url = self._url(_reachable(self.host), self.address[1])
+        return Client(url, self.token, timeout=timeout, ssl_certificate=self.certificate)
+
+    def _url(self, name: str, port: int) -> str:
+        scheme = "http" if self.certificate is None else "https"
+        return f"{scheme}://{f'[{name}]' if ':' in name else name}:{port}"
 
     def _started(self) -> Child:
         if self._child is None:
@@ -194,6 +217,8 @@ class ServerProcess:
                 "token": self.token,
                 "parent": os.getpid(),
                 "checkpoint": len(checkpoint),
+                "limits": asdict(self.limits),
+                "identity": self._identity and asdict(self._identity),
             }
         )
         return [serving.LENGTH.pack(len(head)), head, checkpoint or self._vectors]

@@ -18,10 +18,14 @@ from typing import Any, NamedTuple, Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from elephas_torch.parameter import wire
+from elephas_torch.parameter.guard import Guard, Limits
 from elephas_torch.parameter.wire import Body
 
 _START = b"POST /update HTTP/1.1\r\n"
 _HEAD_BYTES = 4096
+#: Bytes that are encrypted and sent at once.
+_BIT = 131_072
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(rb"[\t -~]*")
 
@@ -40,8 +44,22 @@ class Response(NamedTuple):
         return [STATUS_LINE[self.status] + lines + b"\r\n", *self.body]
 
 
+def refusal(status: int, reason: str) -> Response:
+    """Returns an answer that ends the connection."""
+    body = wire.dumps({"error": "refused", "reason": reason})
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+    ]
+    return Response(status, headers, [body])
+
+
 class Pushes(Protocol):
     """Who answers pushes. All but `push`'s `tell` is called on the loop."""
+
+    def trusts(self, given: bytes) -> bool:
+        """Whether the value of an authorization header has the token."""
 
     def accepts(self, head: bytes) -> int:
         """The length of the push that this head, without its empty line, announces; 0 where it
@@ -90,6 +108,27 @@ class Corked:
         return getattr(self._transport, name)
 
 
+class Encrypted(Corked):
+    """The same, with TLS: uvloop encrypts all of a write before it sends any of it, so large pieces
+    go bit by bit, and are sent and decrypted while the next is encrypted."""
+
+    def flush(self) -> None:
+        pieces, self._pieces = self._pieces, []
+        if self._transport.is_closing():
+            return
+        small = []
+        for piece in pieces:
+            if len(piece) <= _BIT:
+                small.append(piece)
+                continue
+            view = memoryview(piece)
+            for start in range(0, len(view), _BIT):
+                self._transport.writelines([*small, view[start : start + _BIT]])
+                small = []
+        if small:
+            self._transport.writelines(small)
+
+
 class Http(HttpToolsProtocol):
     """uvicorn's protocol, that knows whether it is inside a request, and sends whole answers.
 
@@ -97,9 +136,18 @@ class Http(HttpToolsProtocol):
         waiting: for the answer to a push that went beside it.
         used: such a push came since the keep-alive timer was set.
         ending: the connection is to end with that answer.
+        inside: the first bytes of a request are there, and not yet its last.
+        headed: its head is whole.
+        trusted: a request of this connection has brought the token.
+        number: of requests that began.
+        received: bytes since the last of them.
     """
 
-    inside = waiting = ending = used = False
+    inside = headed = waiting = ending = used = trusted = False
+    number = received = 0
+    limits = Limits()
+    trusts: Callable[[bytes], bool]
+    _excess = ""
 
     @property
     def idle(self) -> bool:
@@ -141,7 +189,8 @@ class Http(HttpToolsProtocol):
             super().shutdown()
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(Corked(transport, self.loop))  # type: ignore[arg-type]
+        cork = Corked if transport.get_extra_info("sslcontext") is None else Encrypted
+        super().connection_made(cork(transport, self.loop))  # type: ignore[arg-type]
         self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -152,8 +201,46 @@ class Http(HttpToolsProtocol):
         self.transport.flush()  # type: ignore[attr-defined]
         super().on_response_complete()
 
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self.received += len(data)
+        if self.inside and not self.headed and self.received > self.limits.head_bytes:
+            most = self.limits.head_bytes
+            self.refuse(431, f"A request's line and headers have at most {most} bytes.")
+
+    def refuse(self, status: int, reason: str) -> None:
+        """Ends the connection; says why, unless an answer is on its way."""
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            self.transport.writelines(refusal(status, reason).pieces())
+        self.transport.close()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        # Its parser takes the request for whole without its body, and reads no other after it.
+        self.refuse(400, "This server goes on with no other protocol: send no Upgrade.")
+
+    def send_400_response(self, msg: str) -> None:
+        if self._excess:
+            self.refuse(431, self._excess)
+        else:
+            self.refuse(400, msg)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        if len(self.headers) > self.limits.headers:
+            self._excess = f"A request has at most {self.limits.headers} headers."
+            raise ValueError(self._excess)
+        if name.lower() == b"authorization" and self.trusts(value):
+            self.trusted = True
+
+    def on_headers_complete(self) -> None:
+        self.headed = True
+        super().on_headers_complete()
+
     def on_message_begin(self) -> None:
-        self.inside = True
+        self.inside, self.headed, self.received = True, False, 0
+        self.number += 1
         super().on_message_begin()
 
     def on_message_complete(self) -> None:
@@ -167,24 +254,82 @@ class Receiver(asyncio.BufferedProtocol):
     Args:
         http: the protocol that answers all requests but plain pushes.
         pushes: answers those.
+        guard: knows all connections, and looks at them now and then.
     """
 
-    def __init__(self, http: Http, pushes: Pushes) -> None:
-        self._http, self._pushes = http, pushes
+    def __init__(self, http: Http, pushes: Pushes, guard: Guard) -> None:
+        self._http, self._pushes, self._guard = http, pushes, guard
+        http.limits, http.trusts = guard.limits, pushes.trusts
         self._thread = threading.get_ident()
         self._scratch = memoryview(bytearray(_HEAD_BYTES))
         self._body: Body | None = None
         self._have = self._length = 0
         self._known = self._later = b""
+        self._pushed = 0
+        self._turned_away = False
+        self._doing: tuple[str, int] = ("", 0)
+        self._since = self._moved = self._had = 0.0
+
+    @property
+    def trusted(self) -> bool:
+        """Whether it has brought the token."""
+        return self._pushed > 0 or self._http.trusted
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._http.connection_made(transport)
+        if self._guard.enter(self):
+            self._http.connection_made(transport)
+            return
+        self._turned_away = True
+        most = f"This server has all the {self._guard.most} connections that it takes."
+        transport.writelines(refusal(503, most).pieces())  # type: ignore[attr-defined]
+        transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._guard.leave(self)
         if self._body is not None:
             self._pushes.free(self._body)
         self._body, self._later = None, b""
-        self._http.connection_lost(exc)
+        if not self._turned_away:
+            self._http.connection_lost(exc)
+
+    def look(self, now: float) -> None:
+        """Ends the connection if what it does takes too long."""
+        doing, have = self._now_doing()
+        if doing != self._doing:
+            self._doing, self._since, self._moved, self._had = doing, now, now, have
+            return
+        if have != self._had:
+            self._moved, self._had = now, have
+        limits, took, still = self._guard.limits, now - self._since, now - self._moved
+        if doing[0] == "head" and took > limits.head_seconds:
+            self._http.refuse(408, f"The head of a request took over {limits.head_seconds:g} s.")
+        elif doing[0] == "body" and still > limits.body_seconds:
+            self._http.refuse(408, f"No byte of a body came for {limits.body_seconds:g} s.")
+        elif doing[0] == "body" and took > limits.body_seconds + have / limits.body_rate:
+            self._http.refuse(408, f"A body came with less than {limits.body_rate:g} bytes/s.")
+        elif doing[0] == "read" and still > limits.read_seconds:
+            self._http.transport.abort()
+        elif doing[0] == "idle" and not self.trusted and took > limits.head_seconds:
+            self.end()
+
+    def end(self) -> None:
+        """Ends the connection."""
+        self._http.transport.close()
+
+    def _now_doing(self) -> tuple[tuple[str, int], float]:
+        """What is being waited for, and how much of it is there."""
+        http = self._http
+        number = http.number + self._pushed
+        if http.flow.write_paused:
+            return ("read", 0), http.transport.get_write_buffer_size()
+        if self._body is not None:
+            return ("body", number), self._have
+        if http.flow.read_paused:
+            return ("answer", number), 0
+        if http.inside:
+            return ("body" if http.headed else "head", number), http.received
+        answered = http.cycle is None or http.cycle.response_complete
+        return ("idle" if answered and not http.waiting else "answer", number), 0
 
     def eof_received(self) -> None:
         self._http.eof_received()
@@ -199,6 +344,8 @@ class Receiver(asyncio.BufferedProtocol):
         return self._scratch if self._body is None else self._body.buffer[self._have :]
 
     def buffer_updated(self, nbytes: int) -> None:
+        if self._turned_away:
+            return
         if self._body is None:
             data, self._later = self._later + bytes(self._scratch[:nbytes]), b""
             self._read(data)
@@ -240,6 +387,7 @@ class Receiver(asyncio.BufferedProtocol):
         early = data[start : start + len(body.buffer)]
         body.buffer[: len(early)] = early
         self._body, self._have = body, len(early)
+        self._pushed += 1
         self._push_if_whole(body)
         return data[start + len(early) :]
 

@@ -6,9 +6,9 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Query, Request
 from fastapi import Response as FastResponse
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,6 +20,8 @@ from elephas_torch.parameter.metrics import exposition
 from elephas_torch.parameter.state import State
 
 LONGEST_POLL = 60.0
+#: Of what is kept: pushes have numbers of that size, and so has shared memory.
+Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 T = TypeVar("T")
 
@@ -36,29 +38,29 @@ class Server(Protocol):
 
 class Join(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    attempt: int
-    samples: int
+    attempt: Whole
+    samples: Whole
     info: dict[str, Any] = Field(default_factory=dict)
 
 
 class Share(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    attempt: int
+    attempt: Whole
     machine: str
 
 
 class Beat(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    attempt: int
+    attempt: Whole
     progress: dict[str, Any] | None = None
 
 
 class Event(BaseModel):
     model_config = ConfigDict(extra="forbid")
     kind: str = Field(pattern="^(report|failure)$")
-    worker: int
-    attempt: int
-    epoch: int = -1
+    worker: Whole
+    attempt: Whole
+    epoch: Whole = -1
     data: dict[str, Any]
 
 
@@ -66,7 +68,7 @@ class Control(BaseModel):
     model_config = ConfigDict(extra="forbid")
     stop: bool | None = None
     learning_rate: float | None = None
-    release_epoch: int | None = None
+    release_epoch: Whole | None = None
     finalize: bool = False
 
 
@@ -116,7 +118,7 @@ def control_app(server: Server) -> FastAPI:
         return FastResponse(text, media_type="text/plain; version=0.0.4")
 
     @app.post("/workers/{worker}")
-    async def join(worker: int, body: Join) -> FastResponse:
+    async def join(worker: Whole, body: Join) -> FastResponse:
         """A worker, or a newer attempt of one, joins."""
         state = server.state
         joined = await run(state.join, worker, body.attempt, body.samples, body.info)
@@ -124,18 +126,18 @@ def control_app(server: Server) -> FastAPI:
         return as_json({**joined._asdict(), **({"packing": told} if told else {})})
 
     @app.delete("/workers/{worker}")
-    async def leave(worker: int, attempt: int) -> FastResponse:
+    async def leave(worker: Whole, attempt: Whole) -> FastResponse:
         """A worker is done."""
         await run(server.state.leave, worker, attempt)
         return as_json({})
 
     @app.post("/workers/{worker}/memory")
-    async def share(worker: int, body: Share) -> FastResponse:
+    async def share(worker: Whole, body: Share) -> FastResponse:
         """Where a worker of this machine finds memory for its updates, if there is any."""
         return as_json(await run(server.state.share, worker, body.attempt, body.machine))
 
     @app.post("/workers/{worker}/beat")
-    async def beat(worker: int, body: Beat) -> FastResponse:
+    async def beat(worker: Whole, body: Beat) -> FastResponse:
         """Renews a worker's lease."""
         return as_json(server.state.beat(worker, body.attempt, body.progress)._asdict())
 
@@ -168,7 +170,9 @@ def control_app(server: Server) -> FastAPI:
         return as_json((await asyncio.wrap_future(future))._asdict())
 
     @app.get("/events")
-    async def events(after: int = 0, timeout: float = 0.0) -> FastResponse:
+    async def events(
+        after: Whole = 0, timeout: Annotated[float, Query(allow_inf_nan=False)] = 0.0
+    ) -> FastResponse:
         """Events with larger numbers; waits for one, up to 60 s."""
         waiting = asyncio.wrap_future(server.state.events.wait(after))
         done, _ = await asyncio.wait([waiting], timeout=min(max(timeout, 0.0), LONGEST_POLL))

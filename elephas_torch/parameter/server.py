@@ -12,6 +12,8 @@ import hmac
 import logging
 import os
 import re
+import socket
+import ssl
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -21,7 +23,9 @@ import uvicorn
 
 from elephas_torch.errors import ElephasError, Refused
 from elephas_torch.parameter import wire
+from elephas_torch.parameter.door import Door
 from elephas_torch.parameter.events import settle
+from elephas_torch.parameter.guard import Guard, Limits, Seldom
 from elephas_torch.parameter.mirrors import Outgoing, plain
 from elephas_torch.parameter.protocol import Http, Receiver, Response, plain_fields
 from elephas_torch.parameter.receiving import Buffers
@@ -34,7 +38,6 @@ JSON_BYTES = 1 << 20
 #: A worker may leave as much with the server as so many of its vectors: what its optimizer keeps.
 VECTORS_KEPT = 8
 TICK_SECONDS = 0.25
-KEEP_ALIVE_SECONDS = 3600
 _LENGTH = re.compile(rb"[0-9]{1,15}")
 _PULLER = re.compile(rb"worker=([0-9]{1,18})&attempt=([0-9]{1,18})")
 _UNUSUAL = (b"transfer-encoding", b"expect", b"upgrade", b"te", b"trailer")
@@ -44,6 +47,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 T = TypeVar("T")
 log = logging.getLogger("elephas_torch.parameter")
+_seldom = Seldom()
 
 
 class Application:
@@ -52,10 +56,12 @@ class Application:
     Args:
         state: what it serves.
         token: what every request but `GET /health` must bring as a bearer token.
+        limits: how much it puts up with.
     """
 
-    def __init__(self, state: State, token: str) -> None:
+    def __init__(self, state: State, token: str, limits: Limits | None = None) -> None:
         self.state = state
+        self.guard = Guard(limits or Limits(), state.settings.workers)
         self.sizes = state.settings.sizes
         self.layout = state.layout
         self.inline = sum(self.sizes) <= INLINE_ELEMENTS
@@ -71,11 +77,12 @@ class Application:
         path, method = scope["path"], scope["method"]
         try:
             headers = dict(scope["headers"])
-            if path != "/health":
-                self._check_token(headers)
+            if not self._has_token(headers):
+                await self._check_stranger(path, scope["client"])
             if path == "/update" and method == "POST":
                 await self._update(headers, receive, send)
             elif path == "/parameters" and method == "GET":
+                check_length(method, headers, JSON_BYTES)
                 await self._parameters(headers, scope["query_string"], send)
             elif path == "/parameters" and method == "PUT":
                 await self._put(headers, receive, send)
@@ -101,12 +108,18 @@ class Application:
 
     async def tick(self) -> None:
         """Lets waits and leases run out, for as long as the server lives."""
+        loop = asyncio.get_running_loop()
+        before = loop.time()
         while True:
             await asyncio.sleep(TICK_SECONDS)
             await self.run(self.state.tick)
+            now = loop.time()
+            self.guard.tick(now - before)
+            before = now
 
-    def _check_token(self, headers: dict[bytes, bytes]) -> None:
-        if not self._has_token(headers):
+    async def _check_stranger(self, path: str, client: Any) -> None:
+        await self.guard.stranger(client, path != "/health")
+        if path != "/health":
             raise Refused("Wrong or missing token: send this run's as a bearer token.", 401)
 
     def accepts(self, head: bytes) -> int:
@@ -179,7 +192,10 @@ class Application:
         return self._response(self.state.answered(push, has, answer))
 
     def _has_token(self, headers: dict[bytes, bytes]) -> bool:
-        given = headers.get(b"authorization", b"")
+        return self.trusts(headers.get(b"authorization", b""))
+
+    def trusts(self, given: bytes) -> bool:
+        """Whether the value of an authorization header has the token."""
         return hmac.compare_digest(given, self._authorization)
 
     async def _received(self, headers: dict[bytes, bytes], receive: Receive) -> wire.Body:
@@ -235,13 +251,37 @@ class Application:
         return Response(200, headers, [message.head(self.sizes), *message.pieces])
 
 
-def uvicorn_server(application: Application) -> uvicorn.Server:
-    """Returns a server for the application; `serve(sockets=[…])` runs it."""
+class Server(uvicorn.Server):
+    """uvicorn's, but for how connections come in."""
+
+    def __init__(
+        self, config: uvicorn.Config, guard: Guard, context: ssl.SSLContext | None
+    ) -> None:
+        super().__init__(config)
+        self._guard, self._context = guard, context
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=[])
+
+        def connection() -> Receiver:
+            made: Any = self.config.http_protocol_class
+            return made(config=self.config, server_state=self.server_state, app_state={})
+
+        doors: list[Any] = [
+            Door(one, connection, self._guard, self._context) for one in sockets or []
+        ]
+        self.servers = doors
+
+
+def uvicorn_server(application: Application, context: ssl.SSLContext | None = None) -> Server:
+    """Returns a server for the application; `serve(sockets=[…])` runs it, with TLS if `context` is
+    given."""
 
     def connection(
         config: uvicorn.Config, server_state: Any, app_state: dict[str, Any], _loop: Any = None
     ) -> Receiver:
-        return Receiver(Http(config, server_state, app_state, _loop), application)
+        http = Http(config, server_state, app_state, _loop)
+        return Receiver(http, application, application.guard)
 
     config = uvicorn.Config(
         application,
@@ -253,9 +293,10 @@ def uvicorn_server(application: Application) -> uvicorn.Server:
         date_header=False,
         access_log=False,
         log_level="warning",
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_keep_alive=application.guard.limits.idle_seconds,  # type: ignore[arg-type]
     )
-    return uvicorn.Server(config)
+    logging.getLogger("uvicorn.error").addFilter(_seldom)
+    return Server(config, application.guard, context)
 
 
 def puller(query: bytes) -> tuple[int, int]:
@@ -276,7 +317,7 @@ def content_length(headers: dict[bytes, bytes]) -> int:
 
 def check_length(method: str, headers: dict[bytes, bytes], most: int) -> None:
     """Raises Refused where a control request has a body too long, or of unknown length."""
-    if method == "GET" and b"transfer-encoding" not in headers:
+    if method == "GET" and not headers.keys() & {b"transfer-encoding", b"content-length"}:
         return
     length = content_length(headers)
     if length > most:
@@ -291,9 +332,13 @@ async def fill(buffer: memoryview, receive: Receive) -> None:
         if message["type"] == "http.disconnect":
             raise Refused("The connection ended before the whole push was there.")
         piece = message["body"]
+        if have + len(piece) > len(buffer):
+            raise Refused(f"More than the {len(buffer)} bytes came that were announced.")
         buffer[have : have + len(piece)] = piece
         have += len(piece)
         more = message["more_body"]
+    if have < len(buffer):  # which would leave there what was received before
+        raise Refused(f"Only {have} of the {len(buffer)} bytes came that were announced.")
 
 
 def failure(error: BaseException, method: str, path: str) -> Response:

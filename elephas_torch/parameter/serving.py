@@ -51,16 +51,15 @@ def _serve_one(control: socket.socket) -> None:
     checkpoint = _exactly(control, message["checkpoint"])
     if not checkpoint:
         _read_into(control, initial.buffer)
-    _run(settings, initial, checkpoint, message["token"], listener, message["parent"], control)
+    _run(settings, initial, checkpoint, message, listener, control)
 
 
 def _run(
     settings: wire.Settings,
     initial: wire.Body,
     checkpoint: bytes,
-    token: str,
+    message: dict[str, Any],
     listener: socket.socket,
-    parent: int,
     control: socket.socket,
 ) -> None:
     import asyncio
@@ -68,16 +67,20 @@ def _run(
     import torch
     import uvloop
 
+    from elephas_torch.parameter.guard import Limits
     from elephas_torch.parameter.server import Application, uvicorn_server
     from elephas_torch.parameter.snapshots import Snapshot
     from elephas_torch.parameter.state import State
+    from elephas_torch.parameter.tls import Identity, server_context
 
     torch.set_num_threads(1)
     state = State(settings, initial.vectors)
     if checkpoint:
         state.restore(Snapshot.read(checkpoint))
-    application = Application(state, token)
-    server = uvicorn_server(application)
+    application = Application(state, message["token"], Limits(**message["limits"]))
+    identity = message["identity"]
+    context = server_context(Identity(**identity)) if identity else None
+    server = uvicorn_server(application, context)
 
     def end() -> None:
         server.should_exit = server.force_exit = True
@@ -90,7 +93,7 @@ def _run(
         ending.daemon = True
         ending.start()
         ticking = asyncio.create_task(application.tick())
-        watching = asyncio.create_task(_exit_without(parent))
+        watching = asyncio.create_task(_exit_without(message["parent"]))
         await server.serve(sockets=[listener])
         ticking.cancel()
         watching.cancel()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from torch import Tensor
 
@@ -28,8 +28,14 @@ from elephas_torch.parameter.process import ServerProcess
 from elephas_torch.parameter.wire import Joined, Push, Reply, Settings, Sizes
 
 T = TypeVar("T")
-#: (url, token) of a server.
-Address = tuple[str, str]
+
+
+class Address(NamedTuple):
+    """What a client needs to know of a server; see `Client`."""
+
+    url: str
+    token: str
+    certificate: str | None = None
 
 
 def pieces(length: int, number: int) -> list[slice]:
@@ -110,7 +116,7 @@ class ShardedServer:
     @property
     def addresses(self) -> tuple[Address, ...]:
         """Where they are; known once they have started."""
-        return tuple((server.url, server.token) for server in self.servers)
+        return tuple(Address(one.url, one.token, one.certificate) for one in self.servers)
 
     def start(self) -> ShardedServer:
         """Starts them all; see `ServerProcess.start`."""
@@ -316,7 +322,10 @@ class ShardedClient:
 
 def connect(addresses: Sequence[Address], timeout: float) -> Client | ShardedClient:
     """A client of one server, or of several that hold a piece each."""
-    clients = [Client(url, token, timeout=timeout) for url, token in addresses]
+    clients = [
+        Client(url, token, timeout=timeout, ssl_certificate=certificate)
+        for url, token, certificate in addresses
+    ]
     return clients[0] if len(clients) == 1 else ShardedClient(clients)
 
 

@@ -2,6 +2,10 @@
 
 import io
 import json
+import random
+import resource
+import struct
+import time
 import zipfile
 
 import h5py
@@ -209,3 +213,73 @@ def test_configs_that_are_none(config, saved):
         load_model(saved)
     with pytest.raises((ValueError, TypeError, KeyError)):
         model_from_json(config)
+
+
+@pytest.mark.parametrize("units", [10**8, 10**12, 2**63])
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+def test_configs_of_weights_that_are_not_there_take_no_memory(units, ending, tmp_path):
+    path = tmp_path / f"m.{ending}"
+    model().save(path)
+    if ending == "keras":
+        rewritten(path, lambda files: files.update(
+            {"config.json": files["config.json"].replace(b'"units": 3', b'"units": %d' % units)}
+        ))  # fmt: skip
+    else:
+        with h5py.File(path, "r+") as file:
+            config = hdf5.text(file.attrs["model_config"])
+            file.attrs["model_config"] = config.replace('"units": 3', f'"units": {units}')
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ModelFileError, match=r"far more than the file has|makes no model"):
+        load_model(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before + 100_000
+
+
+def mangled(draw, data):
+    """Bytes cut, flipped, set, stuffed or taken out."""
+    found = bytearray(data)
+    for _ in range(draw.choice((1, 1, 1, 2, 5, 30))):
+        at = draw.randrange(len(found) + 1)
+        kind = draw.randrange(6)
+        if kind == 0 and draw.random() < 0.3:
+            del found[at:]
+        elif kind == 1 and at < len(found):
+            found[at] ^= 1 << draw.randrange(8)
+        elif kind == 2 and at < len(found):
+            found[at] = draw.choice((0, 1, 127, 128, 255))
+        elif kind == 3:
+            found[at : at + 8] = draw.choice((b"\xff" * 8, bytes(8), struct.pack("<q", 2**40)))
+        elif kind == 4:
+            del found[at : at + draw.choice((1, 2, 8, 50))]
+        else:
+            found[at:at] = draw.randbytes(draw.choice((1, 4, 8)))
+    return bytes(found)
+
+
+@pytest.mark.parametrize(
+    "number", [pytest.param(200, id="few"), pytest.param(20_000, id="many", marks=pytest.mark.slow)]
+)
+@pytest.mark.filterwarnings("ignore")
+def test_any_bytes_are_a_model_or_are_refused(number, saved, tmp_path):
+    """The archive itself, the files in it (with right checksums), and the older form."""
+    model().save(tmp_path / "m.h5")
+    whole, old = saved.read_bytes(), (tmp_path / "m.h5").read_bytes()
+    draw, outcomes, longest = random.Random(5), {}, 0.0
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for one in range(number):
+        path = tmp_path / ("x.h5" if one % 4 == 3 else "x.keras")
+        path.write_bytes(mangled(draw, old if one % 4 == 3 else whole))
+        if one % 4 in (1, 2):
+            path.write_bytes(whole)
+            name = ("config.json", "model.weights.h5")[one % 4 - 1]
+            rewritten(path, lambda files, at=name: files.update({at: mangled(draw, files[at])}))
+        began = time.perf_counter()
+        try:
+            load_model(path)
+            found = "a model"
+        except (ValueError, TypeError) as error:  # documented; ModelFileError is a ValueError
+            found = type(error).__name__
+        longest = max(longest, time.perf_counter() - began)
+        outcomes[found] = outcomes.get(found, 0) + 1
+    assert longest < 20 and outcomes["ModelFileError"] > number / 2
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before + 500_000
+    print(f"\n{number} inputs of model files: {outcomes}; the slowest took {longest:.2f} s")

@@ -31,15 +31,18 @@ def _settings(mode, initial, optimizer=None, **more):
 class LocalServer:
     """The real HTTP server on a real socket, in a thread of this process."""
 
-    def __init__(self, state):
+    def __init__(self, state, limits=None, identity=None):
         from elephas_torch.parameter.server import Application, uvicorn_server
+        from elephas_torch.parameter.tls import server_context
 
         self.state, self.token = state, TOKEN
         self.listener = listen("127.0.0.1", 0)
         self.port = self.listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.application = Application(state, TOKEN)
-        self.server = uvicorn_server(self.application)
+        self.certificate = identity and identity.own
+        self.url = f"{'https' if identity else 'http'}://127.0.0.1:{self.port}"
+        self.application = Application(state, TOKEN, limits)
+        context = identity and server_context(identity)
+        self.server = uvicorn_server(self.application, context)
         self.thread = threading.Thread(target=lambda: uvloop.run(self._serve()), daemon=True)
         self.thread.start()
 
@@ -51,7 +54,7 @@ class LocalServer:
         ticking.cancel()
 
     def client(self, **more):
-        return Client(self.url, TOKEN, **more)
+        return Client(self.url, TOKEN, ssl_certificate=self.certificate, **more)
 
     def close(self):
         self.state.control(stop=True)
@@ -74,11 +77,11 @@ def settings():
 
 @pytest.fixture
 def local_server():
-    """local_server(state) -> LocalServer, closed at the end"""
+    """local_server(state, limits, identity) -> LocalServer, closed at the end"""
     with ExitStack() as stack:
 
-        def start(state):
-            server = LocalServer(state)
+        def start(state, *more):
+            server = LocalServer(state, *more)
             stack.callback(server.close)
             return server
 

@@ -301,3 +301,14 @@ def test_answers_are_not_torn_while_others_push(local_server, settings, together
 
     together(*(lambda w=w: work(w) for w in range(3)))
     assert server.state.weights.version == 120
+
+
+@pytest.mark.parametrize("line", ["POST /update", "PUT /parameters", "POST /control"])
+def test_a_body_that_an_upgrade_hides_is_refused(server, line):
+    """Its place had the body of an earlier push."""
+    assert ask(server, request("POST /update", a_push()))[0] == 200
+    before = state_of(server)
+    data = request(line, a_push(1), AUTHORIZED + "connection: upgrade\r\nupgrade: h2c\r\n")
+    status, body = ask(server, data)
+    assert status == 400 and "send no Upgrade" in json.loads(body)["reason"]
+    assert state_of(server) == before

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from elephas_torch.errors import unknown_arguments
-from elephas_torch.keras import initializers, policy, regularizers, trees
+from elephas_torch.keras import budget, initializers, policy, regularizers, trees
 from elephas_torch.keras.layers.declared import weight_shape
 from elephas_torch.keras.layers.tracking import tracked
 from elephas_torch.keras.legacy.adding import OF_LAYERS, name_first
@@ -89,7 +89,9 @@ class Weighted(nn.Module):
         policy.get(dtype)
         start: Any = initializers.get(initializer or "glorot_uniform")
         name = self._free_name(name or "weight")
-        values = _first_values(f"Layer {self.name!r}: {name}", start, weight_shape(shape))
+        what, lengths = f"Layer {self.name!r}: {name}", weight_shape(shape)
+        budget.take(what, lengths)
+        values = _first_values(what, start, lengths)
         weight: Any = (
             Variable(values, requires_grad=self._trainable) if trainable else State(values)
         )

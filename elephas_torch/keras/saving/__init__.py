@@ -19,7 +19,7 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 from elephas_torch.errors import ModelFileError, nearest
-from elephas_torch.keras import serialization
+from elephas_torch.keras import budget, serialization
 from elephas_torch.keras.saving import (
     archive,
     assets,
@@ -125,12 +125,18 @@ def load_model(
 
     Raises:
         FileNotFoundError: the file isn't there.
-        ModelFileError: it isn't a saved model, or is cut off or changed.
+        ModelFileError: it isn't a saved model, or is cut off or changed, or describes weights that
+            it doesn't have.
         ValueError: a layer of it is unknown, or it holds code and `safe_mode` is True.
     """
     objects = serialization.check_custom_objects(custom_objects)
     path = files.existing(filepath)
-    with serialization.custom_object_scope(objects), serialization.safe_mode_scope(safe_mode):
+    most = max(archive.SMALL, archive.EXPANSION * path.stat().st_size)
+    with (
+        serialization.custom_object_scope(objects),
+        serialization.safe_mode_scope(safe_mode),
+        budget.limited(most),
+    ):
         return _from_h5(path, compile) if _is_h5(path) else _from_archive(path, compile)
 
 
@@ -151,7 +157,7 @@ def _from_archive(path: Any, compile: bool) -> Any:
     assets.take(model, found.assets, path)
     if not (compile and config.get("compile_config")):
         return model
-    compiling.apply(model, config["compile_config"])
+    _compile(model, config["compile_config"], path)
     if found.old:
         safe.take_optimizer(model.optimizer, stored, path)
     elif model.compiled:
@@ -165,10 +171,20 @@ def _from_h5(path: Any, compile: bool) -> Any:
     whole_h5.take_weights(model, whole, path)
     described = whole_h5.compile_config(whole, path) if compile else None
     if described is not None:
-        compiling.apply(model, described)
+        _compile(model, described, path)
         if model.compiled:
             whole_h5.take_optimizer(model, whole, path)
     return model
+
+
+def _compile(model: Any, described: Any, path: Any) -> None:
+    try:
+        compiling.apply(model, described)
+    except (LookupError, AttributeError, RuntimeError) as error:
+        raise ModelFileError(
+            f"{str(path)!r}: the model can't be compiled as it says ({type(error).__name__}: "
+            f"{error}). compile=False loads it without."
+        ) from error
 
 
 def _built(config: Any, path: Any) -> Any:
