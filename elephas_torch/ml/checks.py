@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from elephas_torch import arguments, memory
+from elephas_torch import arguments, memory, recovery
 from elephas_torch.errors import unknown
 from elephas_torch.frames import INVALID
 from elephas_torch.keras import optimizers as keras_optimizers
@@ -38,6 +38,11 @@ def whole(name: str, value: Any, least: int = 1) -> int:
 def flag(name: str, value: Any) -> bool:
     check_flag(name, value)
     return bool(value)
+
+
+def how_often(value: Any) -> int | str:
+    recovery.every(value)
+    return value if isinstance(value, str) else int(value)
 
 
 def seconds(name: str, value: Any) -> float:

@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 _PASSED = ("mode", "frequency", "exchange", "numWorkers", "batchSize", "port", "host", "seed",
            "staleness", "joinTimeout", "roundTimeout", "lease", "customObjects", "memory",
            "compression", "sharedMemory", "overlap", "numShards", "quorum",
-           "stalenessBound")  # fmt: skip
+           "stalenessBound", "reconnectTimeout", "serverRestarts")  # fmt: skip
 
 
 class Trainer(Training, Estimator[Any], MLWritable, MLReadable[Any]):
@@ -109,6 +109,9 @@ class Trainer(Training, Estimator[Any], MLWritable, MLReadable[Any]):
             weight_col=columns.weight,
             validation_indicator_col=columns.validation,
             handle_invalid=columns.invalid,
+            checkpoint_dir=self.getCheckpointDir(),
+            checkpoint_every=self.getCheckpointEvery(),
+            resume=self.getResume(),
         )
 
     def get_config(self) -> dict[str, Any]:

@@ -275,8 +275,35 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
         partial(checks.seconds, "lease"),
     )
 
+    reconnectTimeout = _param(
+        "reconnectTimeout",
+        "seconds for which a worker tries to reach a server that is gone.",
+        partial(checks.seconds, "reconnectTimeout"),
+    )
+    serverRestarts = _param(
+        "serverRestarts",
+        "how often the server is started again, where there is a checkpointDir.",
+        partial(checks.whole, "serverRestarts", least=0),
+    )
+    checkpointDir = _param(
+        "checkpointDir",
+        "a folder for the checkpoints of one fit; not for tuning, which makes many.",
+        partial(checks.text, "checkpointDir"),
+    )
+    checkpointEvery = _param(
+        "checkpointEvery",
+        "a checkpoint after so many epochs, or after such a time: '10m'.",
+        checks.how_often,
+    )
+    resume = _param(
+        "resume",
+        "whether to go on from the last checkpoint in checkpointDir, if there is one.",
+        partial(checks.flag, "resume"),
+    )
+
     _NOT_GIVEN: ClassVar[tuple[str, ...]] = (
-        "callbacks", "categoricalLabels", "classWeight", "compression", "host", "initialModel",
+        "callbacks", "categoricalLabels", "checkpointDir", "classWeight", "compression", "host",
+        "initialModel",
         "kerasModelConfig", "learningRate", "loss", "memory", "metrics", "model", "modelBuilder",
         "modelParams", "nbClasses", "numWorkers", "optimizer", "optimizerConfig", "seed",
         "stalenessBound", "validationIndicatorCol", "weightCol",
@@ -303,4 +330,8 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
             joinTimeout=300.0,
             roundTimeout=3600.0,
             lease=60.0,
+            reconnectTimeout=120.0,
+            serverRestarts=3,
+            checkpointEvery=1,
+            resume=False,
         )

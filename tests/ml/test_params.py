@@ -93,6 +93,9 @@ def test_each_param_has_a_text_and_explains_itself():
         ("sharedMemory", "no", ValueError, "`sharedMemory` must be True or False"),
         ("overlap", 2, ValueError, "`overlap` must be True or False"),
         ("numShards", 0, ValueError, "`numShards` must be a whole number, 1 or more"),
+        ("serverRestarts", -1, ValueError, "`serverRestarts` must be a whole number, 0 or more"),
+        ("checkpointEvery", "often", ValueError, "`checkpoint_every` must be a number of epochs"),
+        ("checkpointDir", 3, TypeError, "`checkpointDir` must be a string"),
         ("customObjects", ["x"], TypeError, "custom_objects"),
     ],
 )
