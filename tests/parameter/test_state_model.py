@@ -103,7 +103,7 @@ class Model:
             one.gate = None
         self.enter(one, state)
         one.attempt, one.seen = attempt, self.now
-        found = self.position(number)
+        found = (*self.position(number), self.version)
         self.settle()
         return found
 
@@ -313,12 +313,10 @@ class World:
         answer to its joining was lost."""
         client = self.clients[number]
         self.attempts += not again
-        before = self.model.workers.get(number)
         attempt = client.attempt if again else self.attempts
         expected = self.model.join(number, attempt)
         joined = self.state.join(number, attempt, SAMPLES[number] * bool(self.batches[number]), {})
-        assert joined[:3] == expected
-        assert joined.version == self.model.version or before is None
+        assert joined[:4] == expected
         if again:
             return
         for future in [*client.waits, client.report]:
@@ -640,13 +638,13 @@ def drawn(name, count, length):
 
 @pytest.mark.parametrize("name", MODES)
 def test_drawn_histories(name):
-    drawn(name, 40, 40)
+    drawn(name, 30, 40)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODES)
 def test_many_drawn_histories(name):
-    drawn(name, 2000, 60)
+    drawn(name, 1000, 60)
 
 
 # Short histories, all of them.
@@ -687,8 +685,8 @@ SHORT = {
     "synchronous": {"mode": "synchronous", "batches": [2, 1]},
     "asynchronous": {"mode": "asynchronous", "batches": [2, 1], "epochs": 1},
     "quorum": {"mode": "synchronous", "batches": [2, 1], "quorum": 0.5, "epochs": 1},
-    "bound": {"mode": "asynchronous", "batches": [2, 2], "staleness_bound": 0, "epochs": 1},
-    "sitting out": {"mode": "synchronous", "batches": [3, 2], "epochs": 1},
+    "bound": {"mode": "asynchronous", "batches": [2, 1], "staleness_bound": 0, "epochs": 1},
+    "sitting out": {"mode": "synchronous", "batches": [3, 2], "epochs": 1, "gated": True},
 }
 
 
@@ -700,5 +698,5 @@ def test_all_short_histories(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SHORT)
 def test_all_longer_histories(name):
-    assert explore(2, **SHORT[name]) > 5000
+    assert explore(2, **SHORT[name]) > 3000
     assert explore(1, **{**SHORT[name], "batches": [2, 1, 1]}) > 5000
