@@ -309,7 +309,7 @@ class Secured:
         have = 0
         while have < len(target):
             try:
-                got = self.tls.read(len(target) - have, target[have:])  # type: ignore[arg-type]
+                got = self.tls.read(len(target) - have, target[have:])
             except ssl.SSLWantReadError:
                 self._send()
                 if have:
