@@ -252,7 +252,7 @@ def test_exchanges_move_all_bytes(monkeypatch):
     groups = list(exchange.suite(Namespace(rounds=1), sizes=(0.04,)))
     assert [group.title for group in groups] == ["pull, 0.04 MB", "push and pull, 0.04 MB"]
     for group in groups:
-        assert set(group.rounds) == {exchange.TCP, exchange.MEMCPY, *exchange.PATHS}
+        assert set(group.rounds) == {exchange.TCP, exchange.MEMCPY, exchange.HTTPS, *exchange.PATHS}
         assert all(taken[0]["rate"] > 0 for taken in group.rounds.values())
 
 
