@@ -96,8 +96,9 @@ class Checkpoints:
         self.finish()
         self._courier = self._courier or Courier()
         self._serial += 1
-        made = Checkpoint(servers, fit, self._serial)
-        self._writing = self._courier.send(self._write, made)
+        # At once: the history goes on.
+        contents = _contents(servers, json.dumps(fit, default=_plain).encode(), self._serial)
+        self._writing = self._courier.send(self._write, contents)
 
     def finish(self) -> None:
         """Waits until what is being written is there."""
@@ -119,27 +120,33 @@ class Checkpoints:
             self._courier.close()
         self._courier = None
 
-    def _write(self, made: Checkpoint) -> None:
+    def _write(self, contents: dict[str, bytes]) -> None:
         with tempfile.TemporaryDirectory(prefix="elephas-checkpoint-") as beside:
-            local = _local(made, Path(beside))
+            local = {name: Path(beside, name) for name in contents}
+            for name, data in contents.items():
+                local[name].write_bytes(data)
             with files.java_told(self.path):
                 self._places[self._turn].put(local)
         self._turn = 1 - self._turn
 
 
-def _local(made: Checkpoint, beside: Path) -> dict[str, Path]:
-    """Its files in a local folder; the manifest is the last one."""
-    contents = {_server(n): data for n, data in enumerate(made.servers)}
-    contents[FIT] = json.dumps(made.fit).encode()
+def _contents(servers: list[bytes], fit: bytes, serial: int) -> dict[str, bytes]:
+    """A checkpoint's files; the manifest is the last one."""
+    contents = {_server(n): data for n, data in enumerate(servers)}
+    contents[FIT] = fit
     manifest = {
         "format": FORMAT,
-        "serial": made.serial,
+        "serial": serial,
         "files": {name: _mark(data) for name, data in contents.items()},
     }
-    contents[MANIFEST] = json.dumps(manifest, indent=1).encode()
-    for name, data in contents.items():
-        (beside / name).write_bytes(data)
-    return {name: beside / name for name in contents}
+    return {**contents, MANIFEST: json.dumps(manifest, indent=1).encode()}
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of NumPy's and torch's as Python has them: in a history of somebody's own metrics."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"A history can't keep {value!r} (of type {type(value).__name__})")
 
 
 def _server(number: int) -> str:

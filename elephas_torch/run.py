@@ -320,16 +320,18 @@ class Run:
             thread.join(2 * GRACE)
 
     def _watch(self, server: ShardedServer, client: ShardedClient, thread: Thread) -> None:
+        fallen = False
         while True:
             try:
+                if fallen:
+                    self._restart(server, client)
                 self._watch_events(server, client, thread)
                 return
             except Unreachable:
-                if self.recovery is not None:
-                    self._restart(server, client)
-                    continue
-                server.check(grace=2.0, hint=HINT)  # says more, if the server's process has ended
-                raise
+                fallen = True
+                if self.recovery is None:
+                    server.check(grace=2.0, hint=HINT)  # says more, if its process has ended
+                    raise
 
     def _restart(self, server: ShardedServer, client: ShardedClient) -> None:
         """Starts a server that has ended again; workers find out by themselves."""
