@@ -96,9 +96,8 @@ class Checkpoints:
         self.finish()
         self._courier = self._courier or Courier()
         self._serial += 1
-        # At once: the history goes on.
-        contents = _contents(servers, json.dumps(fit, default=_plain).encode(), self._serial)
-        self._writing = self._courier.send(self._write, contents)
+        now = json.dumps(fit, default=_plain).encode()  # the history goes on
+        self._writing = self._courier.send(self._write, servers, now, self._serial)
 
     def finish(self) -> None:
         """Waits until what is being written is there."""
@@ -120,7 +119,8 @@ class Checkpoints:
             self._courier.close()
         self._courier = None
 
-    def _write(self, contents: dict[str, bytes]) -> None:
+    def _write(self, servers: list[bytes], fit: bytes, serial: int) -> None:
+        contents = _contents(servers, fit, serial)
         with tempfile.TemporaryDirectory(prefix="elephas-checkpoint-") as beside:
             local = {name: Path(beside, name) for name in contents}
             for name, data in contents.items():
