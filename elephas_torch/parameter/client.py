@@ -415,6 +415,8 @@ class Client:
             return Restarted(reason, head.status)
         if found.get("error") == "timeout":
             return WaitTimeout(reason)
+        if head.status == 503:  # it has all the connections that it takes, for now
+            return Unreachable(reason)
         return Refused(reason, head.status) if head.status < 500 else ServerError(reason)
 
 
