@@ -97,12 +97,12 @@ def probed(task: Callable[..., Any] = train) -> Iterator[list[dict[str, Any]]]:
     def keep(original: Callable[..., Any]) -> Callable[..., Any]:
         def run(self: Any, *args: Any) -> None:
             original(self, *args)
-            found[:] = self._result
+            found[:] = self.results
 
         return run
 
     with (
         replaced("elephas_torch.worker", "train", lambda original: task),
-        replaced("elephas_torch.run", "Run._run_job", keep),
+        replaced("elephas_torch.jobs", "TrainingJob._run", keep),
     ):
         yield found

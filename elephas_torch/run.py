@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
 import math
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from threading import Thread
 from typing import Any
 
-from elephas_torch import cluster, preflight, slots, worker
+from elephas_torch import preflight, slots, worker
 from elephas_torch.epochs import Epochs
-from elephas_torch.errors import DataError, ElephasError, Unreachable, WorkerError
+from elephas_torch.errors import Unreachable
 from elephas_torch.flat import Vectors
 from elephas_torch.gangs import Gangs
+from elephas_torch.jobs import TrainingJob
 from elephas_torch.keras.callbacks import CallbackList, TerminateOnNaN
 from elephas_torch.keras.models import Model
 from elephas_torch.keras.progress import Progress
@@ -33,9 +32,6 @@ from elephas_torch.stepping import step_of
 from elephas_torch.worker import Job
 
 logger = logging.getLogger(__name__)
-
-#: Seconds that workers get to end by themselves before their Spark job is cancelled.
-GRACE = 5.0
 
 HINT = " With fit(checkpoint_dir=…) it would have been started again, and the fit gone on."
 
@@ -102,15 +98,13 @@ class Run:
         self._last: dict[str, Any] = {}
         self._seen = 0
         self._failure: dict[str, Any] | None = None
-        self._result: list[dict[str, Any]] = []
-        self._error: BaseException | None = None
-        self._runs, self._cancelled = 1, False
-        self._group = f"elephas-{uuid.uuid4().hex[:12]}"
-        together = options.plan.exchange == "allreduce"
         self._gangs = None
-        if together:
+        if options.plan.exchange == "allreduce":
             later = None if self.recovery is None else self._later
             self._gangs = Gangs(source, options.workers, options.join_timeout, later)
+        about = f"elephas_torch: {options.plan.epochs} epochs, {options.mode}"
+        self._training = TrainingJob(source, about, self._gangs)
+        self._runs = 1
 
     def execute(self) -> list[dict[str, list[Any]]]:
         """Trains.
@@ -132,7 +126,7 @@ class Run:
         if self._next < self.options.plan.epochs and not self.model.stop_training:
             self._train()
         self.hooks.on_train_end(self._last)
-        ordered = sorted(self._result, key=lambda one: one["worker"])
+        ordered = sorted(self._training.results, key=lambda one: one["worker"])
         return [one["history"] for one in ordered]
 
     def _train(self) -> None:
@@ -149,13 +143,14 @@ class Run:
             self.cluster.share(worker.packed(self.model)) as weights,
         ):
             self.progress.begin(self._next)
+            job = self._job(server, weights)
             while True:
-                with self._job(server, weights) as thread:
+                with self._training.running(server, job) as thread:
                     self._watch(server, client, thread)
                 if not self._is_unfinished():
                     break
             if not self._ended_by_nan():
-                self._check_result(server)
+                self._training.check(server, self._failure)
             self._end(server, client)
 
     def _take_up(self, known: dict[str, Any]) -> None:
@@ -268,56 +263,19 @@ class Run:
             ssl_keyfile_password=tls.password,
         )
 
-    @contextmanager
-    def _job(self, server: ShardedServer, weights: Any) -> Iterator[Thread]:
-        """The Spark job in a thread of its own, so that this one can be interrupted."""
-        options, plan = self.options, self.options.plan
-        job = Job(
+    def _job(self, server: ShardedServer, weights: Any) -> Job:
+        options = self.options
+        return Job(
             skeleton=self.model.skeleton(),
             weights=weights,
             servers=server.addresses,
             reader=self.source.reader,
-            plan=replace(plan, initial_epoch=self._first),
+            plan=replace(options.plan, initial_epoch=self._first),
             timeout=max(options.round_timeout, options.join_timeout) + 30,
             beat=min(options.lease / 4, 0.5 if self.progress.verbose == 1 else 5.0),
             gang=None if self._gangs is None else Gang(server.servers[0].settings),
             keep=self.source.keep,
         )
-        thread = self.cluster.thread(self._run_job, (job,))
-        thread.start()
-        try:
-            yield thread
-        except BaseException:
-            self._stop_job(server, thread)
-            raise
-        self._stop_job(server, thread)
-
-    def _run_job(self, job: Job) -> None:
-        try:
-            about = f"elephas_torch: {job.plan.epochs} epochs, {self.options.mode}"
-            self.cluster.name_job(self._group, about)
-            if self._gangs is not None:
-                self._result = self._gangs.results(job)
-            else:
-                found = self.source.results(functools.partial(worker.train, job))
-                self._result = _merged(self._result, found)
-        except BaseException as error:
-            self._error = error
-
-    def _stop_job(self, server: ShardedServer, thread: Thread) -> None:
-        if self._gangs is not None:
-            self._gangs.ending = True
-        if not thread.is_alive():
-            return
-        try:
-            with server.client(timeout=GRACE) as client:
-                client.control(stop=True)
-            thread.join(GRACE)
-        except ElephasError as error:
-            logger.debug("The server could not be told to stop: %s", error)
-        if thread.is_alive():
-            self.cluster.cancel(self._group)
-            thread.join(2 * GRACE)
 
     def _watch(self, server: ShardedServer, client: ShardedClient, thread: Thread) -> None:
         fallen = False
@@ -340,10 +298,9 @@ class Run:
         self._seen, self._at = held.events, held.at
         self.epochs.rewind(held.reported)
         self._tell_again(client)
-        if self._gangs is None and self.cluster.finished(self._group) > held.empty:
+        if self._gangs is None and self._training.ended() > held.empty:
             # They have to do again what the server has forgotten.
-            self._cancelled = True
-            self.cluster.cancel(self._group)
+            self._training.cancel(again=True)
 
     def _is_unfinished(self) -> bool:
         """Whether workers that had done all are to do some of it again."""
@@ -351,11 +308,11 @@ class Run:
         if recovery is None or self._runs > recovery.fallen or self._gangs is not None:
             return False
         over = self._at >= self.options.plan.epochs or self.model.stop_training
-        failed = self._failure is not None or any("failure" in one for one in self._result)
-        if over or failed or (self._error is not None and not self._cancelled):
+        if over or self._failure is not None or self._training.has_failed:
             return False
         logger.warning("Workers that had ended have to do again what the server has forgotten.")
-        self._runs, self._error, self._cancelled = self._runs + 1, None, False
+        self._runs += 1
+        self._training.clear()
         return True
 
     def _later(self, job: Job) -> Job:
@@ -423,7 +380,7 @@ class Run:
             "Worker %s was silent for %s s; %s.", event["worker"], event["lease"], outcome
         )
         if gangs is not None:
-            self.cluster.cancel(self._group)
+            self._training.cancel()
 
     def _end_epoch(self, client: ShardedClient) -> None:
         epoch, model = self._next, self.model
@@ -484,35 +441,6 @@ class Run:
         if self._next < self.options.plan.epochs:
             workers = client.status()["workers"].values()
             self.progress.show(_batches_done(workers, self._next), _batches(workers, self.options))
-
-    def _check_result(self, server: ShardedServer) -> None:
-        failure = self._failure or next((r for r in self._result if "failure" in r), None)
-        if failure is not None:
-            raise worker.as_error(
-                f"Worker {failure['worker']}", failure.get("error") or failure["failure"]
-            )
-        if self._error is not None:
-            server.check()
-            if isinstance(self._error, ElephasError):
-                raise self._error
-            raise WorkerError(
-                f"The Spark job failed: {cluster.python_error(self._error)}"
-            ) from None
-        if not any(one["rows"] for one in self._result):
-            raise DataError("There are no rows: there is nothing to train on.")
-
-
-def _merged(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The workers' results, where some have done the end of it again."""
-    known = {one["worker"]: one for one in before}
-    for one in after:
-        old, new = known.get(one["worker"], {}).get("history", {}), one["history"]
-        history = {}
-        for name in {**old, **new}:
-            first, again = old.get(name, []), new.get(name, [])
-            history[name] = [*first[: max(len(first) - len(again), 0)], *again]
-        known[one["worker"]] = {**one, "history": history}
-    return list(known.values())
 
 
 def _changed(optimizer: Optimizer, before: float) -> float | None:

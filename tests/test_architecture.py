@@ -42,6 +42,7 @@ FLOORS = [
         "gangs",
         "heads",
         "inference",
+        "jobs",
         "persisted",
         "slots",
         "sources",
