@@ -15,7 +15,9 @@ from elephas_torch.errors import nearest, unknown, unknown_arguments
         (errors.WaitTimeout, TimeoutError),
         (errors.ServerError, RuntimeError),
         (errors.Refused, errors.ServerError),
+        (errors.Unreachable, errors.ServerError),
         (errors.Fenced, errors.Refused),
+        (errors.Restarted, errors.Refused),
     ],
 )
 def test_the_tree(child, builtin):
@@ -29,7 +31,7 @@ def test_the_tree_in_the_docstring_is_the_tree():
         one for one in vars(errors).values() if getattr(one, "__module__", "") == errors.__name__
     ]
     named = [one.__name__ for one in own if isinstance(one, type)]
-    assert len(named) == 10
+    assert len(named) == 12
     for name in named:
         assert name in errors.__doc__
 
@@ -38,6 +40,7 @@ def test_refusals_carry_a_status():
     assert errors.Refused("no").status == 400
     assert errors.Refused("no", 413).status == 413
     assert errors.Fenced("older").status == 409
+    assert errors.Restarted("anew").status == 410
 
 
 @pytest.mark.parametrize("error", [errors.DataError("x"), errors.Refused("x", 422)])

@@ -253,7 +253,7 @@ def test_the_page_of_routes_names_them_all(server):
     status, body = ask(server, request("GET /openapi.json"))
     assert status == 200 and set(json.loads(body)["paths"]) == {
         "/health", "/status", "/metrics", "/workers/{worker}", "/workers/{worker}/beat",
-        "/workers/{worker}/memory", "/events", "/control",
+        "/workers/{worker}/memory", "/workers/{worker}/kept", "/events", "/control", "/checkpoint",
     }  # fmt: skip
 
 
