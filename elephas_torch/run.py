@@ -123,8 +123,13 @@ class Run:
         self._first = self._next
         if self.recovery is not None and self.recovery.found is not None:
             self._take_up(self.recovery.found.fit)
-        if self._next < self.options.plan.epochs and not self.model.stop_training:
+        epochs = self.options.plan.epochs
+        if self._at < epochs and not self.model.stop_training:
             self._train()
+        elif self.recovery is not None and self.options.optimizer.use_ema:
+            self.step = step_of(self.model)
+            with self._server() as server, server.client() as client:
+                self._take_weights(client)
         self.hooks.on_train_end(self._last)
         ordered = sorted(self._training.results, key=lambda one: one["worker"])
         return [one["history"] for one in ordered]
@@ -132,7 +137,8 @@ class Run:
     def _train(self) -> None:
         # Before anything is sent: callbacks may change weights and rates here.
         self._rate = self._now()
-        self.hooks.on_epoch_begin(self._next)
+        if self._next < self.options.plan.epochs:
+            self.hooks.on_epoch_begin(self._next)
         self._note_rate()
         self.step = step_of(self.model)
         with (
@@ -142,7 +148,8 @@ class Run:
             self._recovering(server, client),
             self.cluster.share(worker.packed(self.model)) as weights,
         ):
-            self.progress.begin(self._next)
+            if self._next < self.options.plan.epochs:
+                self.progress.begin(self._next)
             job = self._job(server, weights)
             while True:
                 with self._training.running(server, job) as thread:
