@@ -92,8 +92,9 @@ def train(job: Job, partition: int, rows: Iterable[Any]) -> Iterator[dict[str, A
     attempt = _attempt()
     client = connect(job.servers, job.timeout)
     try:
-        # An address that is wrong is told at once, unless the server may just be starting again.
-        client.patience = job.plan.patience if job.plan.keeps else 0.0
+        # An address that is wrong is told at once, unless the server may just be starting again,
+        # or the network is what this task's attempt before was lost with.
+        client.patience = job.plan.patience if job.plan.keeps or _is_again() else 0.0
         client.health()
         client.patience = job.plan.patience
         yield _Worker(job, partition, attempt, client).run(rows)
@@ -136,6 +137,14 @@ def _attempt() -> int:
 
     context = TaskContext.get()
     return context.taskAttemptId() if context is not None else 0
+
+
+def _is_again() -> bool:
+    """Whether Spark has run this task before, and lost it."""
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    return context is not None and context.attemptNumber() > 0
 
 
 def described(error: Exception) -> dict[str, Any]:

@@ -33,6 +33,9 @@ from elephas_torch.parameter.wire import Joined, Push, Reply
 T = TypeVar("T")
 #: Seconds before the second try to reach a server, and at most between two of them.
 FIRST_WAIT, LONGEST_WAIT = 0.05, 2.0
+#: What a server says to a request that didn't come through in time, and where connections that
+#: the network has lost are still open on its side: both pass.
+_NETWORK = (408, 503)
 _jitter = random.SystemRandom()  # processes that are forks of one share another's state
 
 
@@ -415,7 +418,8 @@ class Client:
             return Restarted(reason, head.status)
         if found.get("error") == "timeout":
             return WaitTimeout(reason)
-        if head.status == 503:  # it has all the connections that it takes, for now
+        if head.status in _NETWORK:
+            self._connection.close()
             return Unreachable(reason)
         return Refused(reason, head.status) if head.status < 500 else ServerError(reason)
 

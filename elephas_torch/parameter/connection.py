@@ -23,6 +23,9 @@ from elephas_torch.parameter.tls import Secured, Trust
 #: What bytes go through: `Secured` has the methods of a plain socket.
 Channel = socket.socket | Secured
 CONNECT_SECONDS = 15.0
+#: Seconds of silence after which the kernel asks whether the other side is still there, and
+#: without an answer of its kernel's until the connection counts as cut. Linux's own: 2 hours.
+KEEP_SECONDS, GONE_SECONDS = 30, 120
 _HEAD_BYTES = 16_384
 
 
@@ -207,7 +210,7 @@ class Connection:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        notice_loss(made)
         return self._trust.secure(made, self.host, self.address) if self._trust else made
 
     def _cut(self, error: OSError) -> ServerError:
@@ -223,6 +226,21 @@ class Connection:
         return WaitTimeout(
             f"Waited {self.timeout:g} s {what} of the parameter server at {self.address}."
         )
+
+
+def notice_loss(made: socket.socket) -> None:
+    """Lets a connection whose other side vanished without a word (a machine that lost its power,
+    a router that forgot it) be cut after a while; of a listener: those that it accepts."""
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    wanted = {
+        "TCP_KEEPIDLE": KEEP_SECONDS,
+        "TCP_KEEPINTVL": max(KEEP_SECONDS // 2, 1),
+        "TCP_KEEPCNT": max(2 * (GONE_SECONDS // KEEP_SECONDS - 1), 1),
+        "TCP_USER_TIMEOUT": 1000 * GONE_SECONDS,
+    }
+    for name, value in wanted.items():
+        if hasattr(socket, name):  # Linux has them all
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _timeval(seconds: float) -> bytes:

@@ -21,6 +21,7 @@ from elephas_torch.flat import Vectors
 from elephas_torch.parameter import serving, tls, wire
 from elephas_torch.parameter.child import Child, Kept, kept
 from elephas_torch.parameter.client import Client
+from elephas_torch.parameter.connection import notice_loss
 from elephas_torch.parameter.guard import Limits
 from elephas_torch.parameter.wire import Settings
 
@@ -251,7 +252,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        notice_loss(made)
         made.bind(address)
         made.listen(1024)
     except OSError as error:

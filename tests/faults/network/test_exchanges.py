@@ -1,0 +1,227 @@
+"""Workers and a server with a bad network between them: each update counts once."""
+
+import contextlib
+import random
+import socket
+import threading
+import time
+from collections import Counter
+
+import faulty_network as network
+import pytest
+import torch
+
+from elephas_torch import optimizers
+from elephas_torch.errors import Fenced
+from elephas_torch.flat import Vectors
+from elephas_torch.parameter import Client, Push, ServerProcess, Settings, connection
+from elephas_torch.parameter.guard import Limits
+
+WORKERS = 4
+MODES = ("synchronous", "asynchronous", "hogwild")
+EVERYTHING = (*network.HARMLESS, *network.CUTS)
+
+
+def made(mode, length, rule, **more):
+    initial = Vectors(torch.zeros(length), torch.zeros(2), torch.zeros(1, dtype=torch.int64))
+    settings = Settings(
+        mode, initial.sizes, optimizers.serialize(rule), workers=WORKERS, staleness=None, **more
+    )
+    return settings, initial
+
+
+class Training:
+    """What a worker does, without a model: `epochs` times `batches` pushes, heartbeats and
+    reports; sometimes it is lost, and another attempt goes on."""
+
+    def __init__(self, server, url, epochs, batches, update, seed, losses):
+        self.server, self.url, self.update = server, url, update
+        self.epochs, self.batches = epochs, batches
+        self.seed, self.losses = seed, losses
+        self.attempts = Counter()
+        self._lost = []
+
+    def client(self):
+        made = Client(self.url, self.server.token, timeout=60)
+        made.patience = 30.0
+        return made
+
+    def __call__(self, worker, initial):
+        chance = random.Random(f"{self.seed} {worker}")
+        client, into = self.client(), initial.clone()
+        joined, version = self.join(client, worker, into)
+        seq, epoch, batch = joined[:3]
+        while epoch < self.epochs:
+            last = batch == self.batches - 1
+            push = Push(worker, self.attempts[worker], seq, version, 1, epoch, last)
+            if chance.random() < self.losses:
+                self.lose(client, push, into)
+                self.attempts[worker] += 1
+                client = self.client()
+                joined, version = self.join(client, worker, into)
+                seq, epoch, batch = joined[:3]
+                continue
+            version = client.exchange(push, self.update(worker, seq), into).version
+            seq, batch = seq + 1, batch + 1
+            if chance.random() < 0.1:
+                client.beat(worker, push.attempt, {"batch": batch})
+            if last:
+                client.report(worker, push.attempt, epoch, {"epoch": epoch})
+                epoch, batch = epoch + 1, 0
+        client.leave(worker, self.attempts[worker])
+        client.close()
+
+    def join(self, client, worker, into):
+        joined = client.join(worker, self.attempts[worker], samples=1)
+        return joined, client.pull(into)
+
+    def lose(self, client, push, into):
+        """Its last push is on the way, and nobody waits for the answer."""
+
+        def send():
+            with contextlib.closing(client), contextlib.suppress(Fenced):
+                client.exchange(push, self.update(push.worker, push.seq), into.clone())
+
+        thread = threading.Thread(target=send, daemon=True)
+        thread.start()
+        self._lost.append(thread)
+        time.sleep(0.002)
+
+    def run(self, initial):
+        errors = []
+
+        def work(worker):
+            try:
+                self(worker, initial)
+            except BaseException as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=work, args=(w,), daemon=True) for w in range(WORKERS)]
+        for thread in threads:
+            thread.start()
+        for thread in [*threads, *self._lost]:
+            thread.join(200)
+            assert not thread.is_alive(), "it hangs"
+        if errors:
+            raise errors[0]
+
+
+def trained(given, epochs, batches, update, plan=None, seed=0, losses=0.0, limits=None):
+    """The weights, the server's status, and the proxy (None: straight)."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(ServerProcess(*given, limits=limits))
+        proxy, url = None, server.url
+        if plan is not None:
+            proxy = network.Proxy(server.address, plan)
+            stack.callback(proxy.close)
+            url = f"http://127.0.0.1:{proxy.port}"
+        Training(server, url, epochs, batches, update, seed, losses).run(given[1])
+        client = stack.enter_context(server.client())
+        found = given[1].clone()
+        client.pull(found)
+        return found, client.status(), proxy
+
+
+def check_account(status, epochs, batches):
+    whole = epochs * batches
+    assert status["counts"]["pushes"] == WORKERS * whole
+    assert not status["failures"] and status["epoch"] == epochs
+    for one in status["workers"].values():
+        assert (one["seq"], one["epoch"], one["batch"]) == (whole, epochs, 0)
+        assert one["state"] == "left" and not one["waiting"]
+
+
+def counting(mode, whole):
+    """Each update adds 1 to an element of its own: what isn't 1 in the end didn't count once."""
+    mine = torch.eye(WORKERS * whole) * (-WORKERS if mode == "synchronous" else -1)
+
+    def update(worker, seq):
+        return Vectors(mine[worker * whole + seq], torch.ones(2), torch.tensor([seq]))
+
+    return update
+
+
+@pytest.mark.parametrize(
+    ("epochs", "batches", "seeds"),
+    [(2, 20, 1), pytest.param(5, 100, 3, marks=pytest.mark.slow)],
+    ids=["quick", "long"],
+)
+@pytest.mark.parametrize("mode", MODES)
+def test_each_update_counts_once(mode, epochs, batches, seeds):
+    whole = epochs * batches
+    given = made(mode, WORKERS * whole, optimizers.SGD(1.0))
+    for seed in range(seeds):
+        plan = network.Chance(seed, 0.15, EVERYTHING)
+        found, status, proxy = trained(
+            given, epochs, batches, counting(mode, whole), plan, seed, losses=0.03
+        )
+        odd = (found.parameters != 1).nonzero().flatten().tolist()
+        assert not odd, [(one // whole, one % whole, float(found.parameters[one])) for one in odd]
+        check_account(status, epochs, batches)
+        assert set(proxy.tried) == {one.__name__ for one in EVERYTHING}
+        assert status["counts"]["duplicates"] > 0
+
+
+@pytest.mark.parametrize(
+    "compression", [None, pytest.param("int8", marks=pytest.mark.slow), "topk"]
+)
+def test_in_synchronous_mode_nothing_is_different(compression):
+    """Not with an optimizer of many states, not where answers are differences to those before."""
+    generator = torch.Generator().manual_seed(0)
+    updates = torch.randn(WORKERS, 30, 3000, generator=generator)
+
+    def update(worker, seq):
+        return Vectors(updates[worker, seq], updates[worker, seq, :2], torch.tensor([seq]))
+
+    given = made("synchronous", 3000, optimizers.Adam(0.1), compression=compression)
+    expected, _, _ = trained(given, 3, 10, update)
+    plan = network.Chance(compression, 0.2, EVERYTHING)
+    found, status, proxy = trained(given, 3, 10, update, plan)
+    for one, other in zip(found, expected, strict=True):
+        assert torch.equal(one, other)
+    check_account(status, 3, 10)
+    assert sum(proxy.tried.values()) > 20
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_a_network_that_comes_back(forgotten):
+    """Beyond the lease: workers are left out, and come back."""
+    mode = "asynchronous"
+    given = made(mode, WORKERS * 20, optimizers.SGD(1.0), lease=0.4)
+    plan = network.Once({(1, 5): network.partition(1.0, forgotten)})
+    found, status, proxy = trained(given, 2, 10, counting(mode, 20), plan)
+    assert (found.parameters == 1).all() and proxy.tried
+    check_account(status, 2, 10)
+
+
+def may_vanish():
+    with socket.socket() as one:
+        try:
+            one.setsockopt(socket.IPPROTO_TCP, network._TCP_REPAIR, 1)
+        except OSError:
+            return False
+    return True
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_connection_that_is_gone_without_a_word(mode, monkeypatch):
+    """Nobody waits for it for hours, as Linux would by itself."""
+    if not may_vanish():
+        pytest.skip("needs Linux, and the right to let connections vanish (CAP_NET_ADMIN)")
+    monkeypatch.setattr(connection, "KEEP_SECONDS", 1)
+    monkeypatch.setattr(connection, "GONE_SECONDS", 3)
+    given = made(mode, WORKERS * 10, optimizers.SGD(1.0))
+    plan = network.Once({(1, 3): network.vanished, (2, 9): network.vanished})
+    found, status, proxy = trained(given, 1, 10, counting(mode, 10), plan)
+    assert (found.parameters == 1).all() and proxy.tried == {"vanished": 2}
+    check_account(status, 1, 10)
+
+
+def test_a_push_that_comes_too_slowly_is_sent_again():
+    """A network that was down for longer than the server waits for a body is no refusal."""
+    mode, limits = "synchronous", Limits(body_seconds=0.3)
+    given = made(mode, WORKERS * 10, optimizers.SGD(1.0))
+    plan = network.Once({(1, 3): network.stalled, (2, 9): network.stalled})
+    found, status, proxy = trained(given, 1, 10, counting(mode, 10), plan, limits=limits)
+    assert (found.parameters == 1).all() and proxy.tried == {"stalled": 2}
+    check_account(status, 1, 10)
