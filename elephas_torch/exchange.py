@@ -140,6 +140,8 @@ class Exchange:
     def _push(self, epoch: int, samples: int, last: bool) -> Reply:
         flat = self.flat
         self._finish(epoch, last)
+        if last:
+            self.keep(epoch + 1)
         if not self.plan.gradients:
             torch.sub(self.base, flat.parameters, out=self.update)
         push = Push(self.number, self.attempt, self.seq, self.version, samples, epoch, last)
@@ -167,6 +169,15 @@ class Exchange:
     def kept(self) -> bytes:
         """What nobody else has of what the next epoch begins with."""
         return safetensors.torch.save(state("worker", self.step.optimizer))
+
+    def keep(self, epoch: int) -> None:
+        """Leaves what the worker alone has with the server, to begin that epoch with. Before the
+        last push of the one before: who is lost behind it goes on in the next epoch."""
+        if self.plan.keeps and not self.client.keep(self.number, self.attempt, epoch, self.kept()):
+            logger.warning(
+                "Worker %d: the server has no room for this worker's optimizer: after a fall it "
+                "begins anew.", self.number,
+            )  # fmt: skip
 
     def recall(self, data: bytes) -> None:
         """Takes what `kept` gave."""

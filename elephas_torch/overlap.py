@@ -64,6 +64,8 @@ class Overlapping(Exchange):
             self._take_in(before, self._with_progress(moved))
         if not self.plan.gradients:
             self.base.copy_(self.flat.parameters)
+        if last:
+            self.keep(epoch + 1)
         self._pending = self._courier.send(self._exchange_aside, push, self._whole(epoch, last))
         self.seq += 1
         if not last:

@@ -298,16 +298,6 @@ class _Worker:
                 steps -= (epoch - plan.initial_epoch) * plan.total(rows)
         catch_up(optimizer, steps)
 
-    def _keep(self, exchange: Exchange, epoch: int) -> None:
-        """Leaves what the worker alone has with the server."""
-        if self.job.plan.keeps and not self.client.keep(
-            self.partition, self.attempt, epoch, exchange.kept()
-        ):
-            logger.warning(
-                "Worker %d: the server has no room for this worker's optimizer: after a fall it "
-                "begins anew.", self.partition,
-            )  # fmt: skip
-
     def _epochs(
         self,
         model: Model,
@@ -346,7 +336,8 @@ class _Worker:
                 summary["val"] = step.sums()
                 logs |= {f"val_{name}": value for name, value in step.logs().items()}
             summary["seconds"] = logs["seconds"] = time.perf_counter() - began
-            self._keep(exchange, epoch + 1)
+            if self.job.gang is not None:  # who has stepped as all do: there is no push to be last
+                exchange.keep(epoch + 1)
             for name, value in logs.items():
                 self.history.setdefault(name, []).append(value)
             reply = self.client.report(self.partition, self.attempt, epoch, summary)

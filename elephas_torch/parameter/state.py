@@ -65,7 +65,7 @@ class State:
         self.failures: list[dict[str, Any]] = []
         self.closed_epoch = -1
         self.milestone: Snapshot | None = None
-        self._kept: dict[int, tuple[int, bytes]] = {}
+        self._kept: dict[int, list[tuple[int, bytes]]] = {}
         # Hogwild updates interleave: there a snapshot may have an update that isn't counted yet.
         self._whole: AbstractContextManager[object]
         self._whole = nullcontext() if settings.mode == "hogwild" else threading.Lock()
@@ -192,6 +192,8 @@ class State:
             record = self._seen(worker, attempt)
             fresh = epoch > record.reported
             record.reported = max(epoch, record.reported)
+            if worker in self._kept:
+                self._kept[worker] = [self._kept_for(record)]
             if self.settings.gated and self._gate.shut_for(epoch) and not self.stop:
                 deadline = self.clock() + self.settings.round_timeout
                 future = self._gate.add(worker, epoch, deadline)
@@ -206,6 +208,9 @@ class State:
     def keep(self, worker: int, attempt: int, epoch: int, data: bytes) -> bool:
         """Keeps what a worker will want back if it, or the server, has to begin anew.
 
+        To be called before the last push of the epoch before: until that is applied, who is lost
+        gets back what was kept before this.
+
         Args:
             epoch: that it begins with this.
             data: whatever; it isn't looked at.
@@ -217,19 +222,21 @@ class State:
             Refused, Fenced: as `push`.
         """
         with self._lock:
-            self._seen(worker, attempt)
-            others = sum(len(one) for key, (_, one) in self._kept.items() if key != worker)
-            if others + len(data) > KEPT_BYTES:
-                self._kept.pop(worker, None)
-                return False
-            self._kept[worker] = (epoch, data)
-            return True
+            before = self._kept_for(self._seen(worker, attempt))
+            others = [one for key, found in self._kept.items() if key != worker for one in found]
+            fresh = [(epoch, data)]
+            for mine in ([before, *fresh] if 0 <= before[0] < epoch else fresh, fresh):
+                if sum(len(one) for _, one in [*others, *mine]) <= KEPT_BYTES:
+                    self._kept[worker] = mine
+                    return True
+            self._kept.pop(worker, None)
+            return False
 
     def kept(self, worker: int, attempt: int) -> tuple[int, bytes]:
-        """The epoch and the data that `keep` was given last; -1 and nothing: there is none."""
+        """The epoch and the data that `keep` was given for the epoch that the worker goes on in,
+        or before it; -1 and nothing: there is none."""
         with self._lock:
-            self._seen(worker, attempt)
-            return self._kept.get(worker, (-1, b""))
+            return self._kept_for(self._seen(worker, attempt))
 
     def fail(self, worker: int, attempt: int, error: dict[str, Any]) -> None:
         """Notes a worker's error; the others go on without it. Never refuses."""
@@ -332,7 +339,7 @@ class State:
             pushes, staleness = account.counted(self)
             return Snapshot(
                 **self.weights.remembered(),
-                kept=dict(self._kept),
+                kept={key: self._kept_for(self.ledger.workers[key]) for key in self._kept},
                 workers={key: snapshots.noted(one) for key, one in self.ledger.workers.items()},
                 epoch=epoch,
                 closed_epoch=self.closed_epoch,
@@ -358,7 +365,7 @@ class State:
         now = self.clock()
         self.ledger.workers = {n: snapshots.known(n, w, now) for n, w in found.workers.items()}
         self.ledger.restarted = True
-        self._kept = dict(found.kept)
+        self._kept = {worker: [one] for worker, one in found.kept.items()}
         self.milestone = found
         self.control()
 
@@ -426,6 +433,11 @@ class State:
             self.ledger.enter(record)
             self.events.add("returned", worker=worker, attempt=attempt)
         return record
+
+    def _kept_for(self, record: Worker) -> tuple[int, bytes]:
+        found, epoch = self._kept.get(record.id, [(-1, b"")]), record.position()[1]
+        # By all-reduce there are no pushes, so nobody's epoch is known.
+        return next((one for one in reversed(found) if one[0] <= epoch), found[-1])
 
     def _admit(self, push: Push) -> Worker:
         worker = self.ledger.admit(push)

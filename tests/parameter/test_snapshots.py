@@ -224,6 +224,28 @@ def test_a_worker_may_leave_only_so_much(settings, vectors, monkeypatch):
     assert state.keep(0, 0, 2, b"1234567890"), "its own is replaced"
 
 
+def test_who_is_lost_gets_back_what_it_left_for_the_epoch_it_goes_on_in(settings, vectors):
+    """A worker leaves it before the last push of an epoch, which may or may not be applied."""
+    initial = made(vectors)
+    given = settings("synchronous", initial, workers=2)
+    state = State(given, initial)
+    for worker in range(2):
+        state.join(worker, 0, 3, {})
+    assert state.keep(0, 0, 1, b"after the first")
+    first = [push(state, made(vectors, 1), worker) for worker in range(2)]
+    assert first[0].result(0) and state.kept(0, 0) == (1, b"after the first")
+    assert state.keep(0, 0, 2, b"after the second")
+    assert state.kept(0, 0) == (1, b"after the first"), "its push hasn't come"
+    push(state, made(vectors, 2), 0)
+    assert state.kept(0, 0) == (1, b"after the first"), "its round is open"
+    assert restored(given, initial, state.snapshot())._kept == {0: [(1, b"after the first")]}
+    push(state, made(vectors, 2), 1).result(0)
+    assert state.join(0, 1, 3, {}).epoch == 2
+    assert state.kept(0, 1) == (2, b"after the second")
+    state.report(0, 1, 1, {})
+    assert state._kept == {0: [(2, b"after the second")]}
+
+
 def test_damaged_bytes_are_told(settings, vectors):
     initial = made(vectors)
     state = State(settings("asynchronous", initial), initial)

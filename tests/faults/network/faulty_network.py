@@ -114,6 +114,7 @@ def vanished(passage):
     """The request is answered, and the connection is gone without a word, as of a machine that
     has lost its power. For this the system wants a right (CAP_NET_ADMIN)."""
     passage.ask()
+    time.sleep(0.1)  # what it sent is acknowledged, or it would be sent again, and nobody be there
     passage.near.setsockopt(socket.IPPROTO_TCP, _TCP_REPAIR, 1)
     passage.near.close()
     raise Cut
@@ -158,6 +159,13 @@ def kill_in_batch(passage):
     passage.give(passage.ask())
     time.sleep(0.002)
     passage.kill_worker()
+    raise Cut
+
+
+def kill_and_refuse(passage):
+    """The worker is gone, and so is the way to the server: who comes is turned away for 2 s."""
+    passage.kill_worker()
+    passage.proxy.refuse(2.0)
     raise Cut
 
 
@@ -254,6 +262,7 @@ class _Between:
         self.target, self.kill_server = target, kill_server
         self.tried, self.errors = Counter(), []
         self._lock = threading.Lock()
+        self._refusing = 0.0
         self._through = threading.Event()
         self._through.set()
         self._ended = threading.Event()
@@ -267,6 +276,12 @@ class _Between:
         self._through.clear()
         before = set(self._open)
         self._start(self._heal, seconds, before if forgotten else ())
+
+    def refuse(self, seconds):
+        """Cuts all connections, and each new one for some seconds."""
+        self._refusing = time.monotonic() + seconds
+        for one in set(self._open):
+            _end(one)
 
     def close(self):
         """Ends all connections and threads; raises what went wrong."""
@@ -322,6 +337,8 @@ class _Between:
 
     def _serve(self, near):
         with self._known(near):
+            if time.monotonic() < self._refusing:
+                return
             try:
                 self._through.wait()
                 with self.far() as link:

@@ -82,6 +82,15 @@ def test_workers_that_are_killed(compared, tmp_path, mode, frequency, kill):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("mode", "frequency"), WAYS)
+def test_a_worker_that_is_killed_where_the_network_is_down(compared, mode, frequency):
+    """The next attempt's first words reach nobody."""
+    case = Case(mode, frequency, "sgd")
+    case.once = [(1, middle(case)[1], "kill_and_refuse")]
+    assert compared(case)["tried"] == {"kill_and_refuse": 1}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("mode", "frequency"), WAYS)
 @pytest.mark.parametrize("faults", ["harmless", "cuts", "all"])
 def test_requests_that_are_doubled_delayed_overtaken_and_cut(compared, mode, frequency, faults):
     share = 0.3 if frequency == "epoch" else 0.15
