@@ -51,6 +51,9 @@ from elephas_torch.store import Rows
 
 logger = logging.getLogger(__name__)
 
+#: Seconds that Spark may take to hear of a task's end.
+GIVE_WAY = 2.5
+
 
 @dataclass(frozen=True)
 class Job:
@@ -99,6 +102,7 @@ def train(job: Job, partition: int, rows: Iterable[Any]) -> Iterator[dict[str, A
         yield _Worker(job, partition, attempt, client).run(rows)
     except Fenced:
         # Another attempt of this partition trains on; this one has nothing to say.
+        _give_way(client, partition, attempt)
         yield {"worker": partition, "rows": 0, "history": {}}
     except Parted as error:
         yield {"worker": partition, "rows": 0, "history": {}, "lost": str(error)}
@@ -112,6 +116,34 @@ def train(job: Job, partition: int, rows: Iterable[Any]) -> Iterator[dict[str, A
     finally:
         client.close()
         drain(rows)
+
+
+def _give_way(client: Client | ShardedClient, partition: int, attempt: int) -> None:
+    """Waits until the attempt that has taken over is done, or the run is.
+
+    A task that ended before would do for Spark, which then kills the newer one in the middle of its
+    training. It kills this one in its place, as soon as the newer one has ended.
+
+    Raises:
+        WorkerError: that attempt is lost too, so that the task is to be run again.
+    """
+    logger.info("Worker %d: attempt %d waits for the one that has taken over.", partition, attempt)
+    client.patience = 0.0
+    state = "active"
+    with contextlib.suppress(ElephasError):  # the server is gone, and so is the run
+        while state == "active":
+            time.sleep(GIVE_WAY / 5)
+            found = client.status()
+            state = "left" if found["stop"] else _state(found, partition)
+    if state in ("expired", "away"):  # if it lives after all, it goes on
+        raise WorkerError(
+            f"Attempt {attempt} of worker {partition} was replaced by one that is lost."
+        )
+    time.sleep(GIVE_WAY)  # its result is on the way
+
+
+def _state(status: dict[str, Any], partition: int) -> str:
+    return str(status["workers"].get(str(partition), {}).get("state", "away"))
 
 
 def as_error(where: str, failure: dict[str, Any]) -> ElephasError:
