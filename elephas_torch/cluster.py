@@ -122,6 +122,8 @@ def server_port(sc: SparkContext, port: int | None) -> int:
 def python_error(error: BaseException) -> str:
     """What a failed Spark job's error says: that executors have another Python, or else the
     Python part of it, without Java's; or its first line."""
+    if isinstance(error, ConnectionError) or type(error).__name__ == "Py4JNetworkError":
+        return f"Spark's JVM has ended, or can't be reached ({error})."
     java = getattr(error, "java_exception", None)
     text = (str(java.getMessage()) if java is not None else str(error)).strip()
     missing = re.search(r"^ModuleNotFoundError: No module named '(\w+)'", text, re.MULTILINE)

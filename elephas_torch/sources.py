@@ -117,8 +117,11 @@ class Classic:
         broadcast = self.hold(payload)
         try:
             yield broadcast
-        finally:
-            broadcast.destroy()
+        except BaseException:
+            with contextlib.suppress(Exception):  # Spark may be what has failed
+                broadcast.destroy()
+            raise
+        broadcast.destroy()
 
     def thread(self, target: Callable[..., None], args: tuple[Any, ...]) -> Thread:
         """A thread for a Spark job, with the driver's settings of jobs."""

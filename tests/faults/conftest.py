@@ -9,6 +9,7 @@ TUN devices, as `tc netem` and packet filters aren't in every kernel; what is on
 is the kernel's own network.
 """
 
+import contextlib
 import ctypes
 import fcntl
 import heapq
@@ -26,6 +27,7 @@ import sys
 import threading
 import time
 import zipfile
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -288,13 +290,34 @@ class Cluster:
             assert code == 0, said[-4000:]
         self.assert_nothing_left()
 
-    def assert_nothing_left(self, seconds=20):
+    def abandon(self):
+        """Ends the program in whatever state it is."""
+
+        def all_gone():
+            left = self.processes()
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            return not left
+
+        until(all_gone, 20)
+        if self._program is not None:
+            self._program.wait()
+        self._program = None
+        for one in self.scratch.iterdir():
+            shutil.rmtree(one) if one.is_dir() else one.unlink()
+
+    def assert_nothing_left(self, killed="", seconds=20):
         """No process of a program that has ended, so no port; nor a server that serves, where it
-        goes on; no temporary file, no shared memory."""
+        goes on; no temporary file, no shared memory.
+
+        Args:
+            killed: temporary files that a driver may leave for the next one to take away.
+        """
 
         def what_runs():
             found = self.processes()
-            if self._program is None or self._program.poll() is not None:
+            if self._program is None or self._program.poll() is not None:  # or its JVM
                 return found
             return {n: one for n, one in found.items() if "elephas_torch.par" in one and listens(n)}
 
@@ -305,7 +328,7 @@ class Cluster:
             until(all_ended, seconds)
         except AssertionError:
             pytest.fail(f"still runs: {what_runs()}")
-        assert sorted(one.name for one in self.scratch.iterdir()) == []
+        assert [one.name for one in self.scratch.iterdir() if not fnmatch(one.name, killed)] == []
         assert in_memory() <= self._memory
 
     def said(self):
@@ -319,14 +342,7 @@ class Cluster:
             daemon.kill()
             daemon.wait()
         self._daemons.clear()
-
-        def all_gone():
-            left = self.processes()
-            for pid in left:
-                os.kill(pid, signal.SIGKILL)
-            return not left
-
-        until(all_gone, 20)
+        self.abandon()
 
     def _daemon(self, name, arguments, host, inside):
         log = self.folder / f"{name}-{next(self._started)}.log"
@@ -446,7 +462,4 @@ def cluster(request):
     if networked:
         made.network.free()
     if request.session.testsfailed > failures:  # the next one is to begin with nothing
-        for pid in made.processes():
-            os.kill(pid, signal.SIGKILL)
-        for one in made.scratch.iterdir():
-            shutil.rmtree(one) if one.is_dir() else one.unlink()
+        made.abandon()

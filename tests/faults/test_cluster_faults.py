@@ -31,6 +31,7 @@ class Case:
             where rounds may have had one worker; "learns"; or the error, a regular expression.
         conf: Spark's settings.
         machines: Spark's workers. slots: that the training finds.
+        told: by Spark in its log, where what happens is its own doing.
         resumed: the driver has fallen; it is run again with `resume=True`.
     """
 
@@ -55,6 +56,7 @@ class Case:
     epochs: int = EPOCHS
     seconds: float = 120
     slots: int = 2
+    told: str = ""
 
 
 # What happens
@@ -136,6 +138,13 @@ SPECULATION = {
     "spark.speculation.multiplier": 1.01,
     "spark.speculation.minTaskRuntime": "100ms",
 }
+SPECULATION_OF_ALL = {
+    **SPECULATION,
+    "spark.speculation.task.duration.threshold": "3s",
+    "spark.executor.cores": 2,
+    "spark.cores.max": 4,
+}
+SPECULATED = r"(?s)as speculatable.*Starting task \d\.1 in stage"
 DYNAMIC = {
     "spark.dynamicAllocation.enabled": "true",
     "spark.dynamicAllocation.shuffleTracking.enabled": "true",
@@ -159,7 +168,7 @@ CASES = [
     Case("python", "asynchronous", "batch", kill_python, **COUNTED),
     Case("python", "asynchronous", 3, kill_python, **COUNTED_BY_HTTP),
     Case("python", "hogwild", "batch", kill_python, expect="learns"),
-    Case("executor", frequency=3, fault=kill_executor, checkpoints=True),
+    Case("executor", frequency=3, fault=kill_executor, model="count", expect="counted"),
     Case("executor", "asynchronous", "epoch", kill_executor, **COUNTED),
     Case("executor-allreduce", fault=kill_executor, options={"exchange": "allreduce"}),
     Case("worker-daemon", fault=replace_worker),
@@ -176,17 +185,20 @@ CASES = [
     Case("driver-jvm", frequency="epoch", fault=kill_jvm, checkpoints=True, resumed=True),
     Case("two-fits", fits=2, at=None, conf={"spark.cores.max": 4}),
     Case("two-fits-in-turn", fits=2, at=None),
-    Case("speculation", "asynchronous", "batch", wait_for_the_other, conf=SPECULATION, **COUNTED),
-    Case("speculation", fault=wait_for_the_other, conf=SPECULATION),
-    Case("stage-retry", "asynchronous", "batch", kill_executor, shuffle=True, **COUNTED),
-    Case("stage-retry", fault=kill_executor, shuffle=True, model="count", expect="counted"),
+    Case("speculation", "asynchronous", "batch", wait_for_the_other, told=SPECULATED,
+         conf=SPECULATION, **COUNTED),
+    Case("speculation", fault=wait_for_the_other, told=SPECULATED, conf=SPECULATION_OF_ALL),
+    Case("stage-retry", "asynchronous", "batch", kill_executor, shuffle=True, told="FetchFailed",
+         **COUNTED),
+    Case("stage-retry", fault=kill_executor, shuffle=True, told="FetchFailed", model="count",
+         expect="counted"),
     Case("fewer-slots", "asynchronous", "batch", at=None, conf={"spark.cores.max": 1}, slots=1,
          **COUNTED),
     Case("fewer-slots", at=None, conf={"spark.cores.max": 1}, slots=1,
          expect=r"cluster has 1 slots"),
     Case("dynamic-allocation", conf=DYNAMIC, at=None, slots=0),
     Case("dynamic-allocation", fault=kill_executor, conf=DYNAMIC, slots=0),
-    Case("excluded", fault=kill_python, conf=EXCLUDING, machines=3),
+    Case("excluded", fault=kill_python, told="xcluding executor", conf=EXCLUDING, machines=3),
     Case("cut-off", fault=cut_off(4), **NET),
     Case("cut-off", "asynchronous", "batch", cut_off(4), network=True, **COUNTED_BY_HTTP),
     Case("cut-off-longer", "asynchronous", "batch", cut_off(8), network=True, model="count",
@@ -223,8 +235,12 @@ def _check(cluster, case, folder):
         case.before(cluster)
     told = _run(cluster, case, folder)
     if case.resumed:
-        assert told is None
-        cluster.assert_nothing_left()
+        if case.fault is kill_jvm:
+            assert "Spark's JVM has ended" in told["error"]
+            (folder / "result.json").unlink()
+        else:
+            assert told is None
+        cluster.assert_nothing_left(killed="elephas-checkpoint-*")
         told = _end(cluster, _begin(cluster, case, folder), folder, case.seconds)
     assert told is not None, cluster.said()[-6000:]
     if case.expect not in OUTCOMES:
@@ -235,6 +251,7 @@ def _check(cluster, case, folder):
         for found in told["found"]:
             assert found["epochs"] == [*range(case.epochs)]
             OUTCOMES[case.expect](case, found, told.get("expected"))
+    assert re.search(case.told, cluster.said())
     if case.conf or case is QUICK:
         cluster.quit()
     cluster.assert_nothing_left()

@@ -95,8 +95,7 @@ def network(model, rows, place):
     return made
 
 
-def train(sc, rdd, told, place, **fit):
-    model = network(told["model"], told["rows"], place)
+def train(sc, rdd, told, model, **fit):
     options = {"seed": 1, "num_workers": 2, "batch_size": BATCH, **told["options"]}
     spark_model = SparkModel(sc, model, mode=told["mode"], frequency=told["frequency"], **options)
     history = spark_model.fit(rdd, epochs=told["epochs"], verbose=0, **fit)
@@ -120,14 +119,15 @@ def done(sc, told):
         time.sleep(0.1)
     rdd = rows_of(sc, told)
     place = (told["folder"], told["at"], told["pace"])
+    # Threads would share the random numbers that weights begin with.
+    models = [network(told["model"], told["rows"], place) for _ in range(told["fits"])]
     with ThreadPoolExecutor(told["fits"]) as pool:
-        fits = [
-            pool.submit(train, sc, rdd, told, place, **told["fit"]) for _ in range(told["fits"])
-        ]
+        fits = [pool.submit(train, sc, rdd, told, one, **told["fit"]) for one in models]
         found = [one.result() for one in fits]
     result = {"found": found, "package": elephas_torch.__file__}
     if told["again"]:
-        result["expected"] = train(sc, rdd, told, (None, None, 0.0))
+        undisturbed = network(told["model"], told["rows"], (None, None, 0.0))
+        result["expected"] = train(sc, rdd, told, undisturbed)
     return result
 
 
@@ -146,6 +146,7 @@ def main(inbox):
         except Exception:
             result = {"error": traceback.format_exc()}
         tell(Path(told["folder"]) / "result.json", result)
+        sc._jsc.startTime()  # raises where the JVM is gone
 
 
 if __name__ == "__main__":
