@@ -31,6 +31,7 @@ from elephas_torch.errors import (
     Fenced,
     Refused,
     Restarted,
+    ServerError,
     Unreachable,
     WaitTimeout,
     WorkerError,
@@ -125,25 +126,26 @@ def _give_way(client: Client | ShardedClient, partition: int, attempt: int) -> N
     training. It kills this one in its place, as soon as the newer one has ended.
 
     Raises:
-        WorkerError: that attempt is lost too, so that the task is to be run again.
+        WorkerError: that attempt is lost too, so that the task is to be run again; or it is of a
+            later attempt at the stage, to which Spark doesn't count this one, but which may need
+            its slot.
     """
     logger.info("Worker %d: attempt %d waits for the one that has taken over.", partition, attempt)
     client.patience = 0.0
     state = "active"
-    with contextlib.suppress(ElephasError):  # the server is gone, and so is the run
+    with contextlib.suppress(ServerError):  # it is gone, and so is the run
         while state == "active":
             time.sleep(GIVE_WAY / 5)
             found = client.status()
-            state = "left" if found["stop"] else _state(found, partition)
+            newer = found["workers"].get(str(partition), {"state": "away"})
+            state = "left" if found["stop"] else newer["state"]
+            if newer.get("tries", _tries() + 1) <= _tries():
+                raise WorkerError(f"Attempt {attempt} of worker {partition} was replaced.")
     if state in ("expired", "away"):  # if it lives after all, it goes on
         raise WorkerError(
             f"Attempt {attempt} of worker {partition} was replaced by one that is lost."
         )
     time.sleep(GIVE_WAY)  # its result is on the way
-
-
-def _state(status: dict[str, Any], partition: int) -> str:
-    return str(status["workers"].get(str(partition), {}).get("state", "away"))
 
 
 def as_error(where: str, failure: dict[str, Any]) -> ElephasError:
@@ -168,6 +170,15 @@ def _attempt() -> int:
 
     context = TaskContext.get()
     return context.taskAttemptId() if context is not None else 0
+
+
+def _tries() -> int:
+    """How many attempts Spark has begun of this task before; with each attempt at its stage it
+    begins to count anew."""
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    return context.attemptNumber() if context is not None else 0
 
 
 def described(error: Exception) -> dict[str, Any]:
@@ -278,7 +289,7 @@ class _Worker:
 
     def _join(self, samples: int) -> Joined:
         gang = self.job.gang
-        info = {} if gang is None else {"gang": gang.number}
+        info = {"tries": _tries(), **({} if gang is None else {"gang": gang.number})}
         return self.client.join(self.partition, self.attempt, samples=samples, info=info)
 
     def _loaded(self, model: Model, rows: Iterable[Any]) -> Rows | None:

@@ -62,6 +62,10 @@ def test_a_replaced_attempt_waits_until_the_newer_one_is_done_or_lost(monkeypatc
     client = InMemoryClient(state)
     for attempt in (1, 2):
         client.join(0, attempt, samples=1)
+    client.join(1, 1, samples=1)
+    client.join(1, 2, samples=1, info={"tries": 0})
+    with pytest.raises(WorkerError, match="was replaced"):
+        worker._give_way(client, 1, 1)  # of a stage that is tried again
     with ThreadPoolExecutor() as pool:
         waits = pool.submit(worker._give_way, client, 0, 1)
         with pytest.raises(TimeoutError):
