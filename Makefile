@@ -20,12 +20,13 @@ RUN := OMP_NUM_THREADS=1 $(BIN)/python
 PYTEST := $(RUN) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow audit lint format bench docs parity java clean
+.PHONY: help install demo test test-slow test-long audit lint format bench docs parity java clean
 
 help:
 	@echo "make demo       train the MNIST example on local Spark in all three modes"
 	@echo "make test       lint, then run the tests (all but the slow ones)"
 	@echo "make test-slow  run all tests"
+	@echo "make test-long  let executors, servers, drivers and networks fail: some 20 minutes"
 	@echo "make lint       ruff and mypy"
 	@echo "make audit      ask for known weaknesses of the dependencies"
 	@echo "make format     let ruff lay out the code"
@@ -45,6 +46,10 @@ test: java lint
 
 test-slow: java $(VENV)/.installed-dev
 	@$(PYTEST) $(ARGS)
+
+# One after the other: clusters of their own, and times that are measured.
+test-long: java $(VENV)/.installed-dev
+	@$(RUN) -m pytest tests/faults $(ARGS)
 
 # The tool has many dependencies of its own, so it gets a place of its own. --strict: what it can't
 # look up is an error.

@@ -7,11 +7,15 @@ turn, each first beside its place: so there is always a whole one.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import logging
+import os
+import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 FORMAT = 1
 PLACES = ("a", "b")
+_PREFIX = "elephas-checkpoint-"
 MANIFEST, FIT = "manifest.json", "fit.json"
 
 
@@ -121,13 +126,34 @@ class Checkpoints:
 
     def _write(self, servers: list[bytes], fit: bytes, serial: int) -> None:
         contents = _contents(servers, fit, serial)
-        with tempfile.TemporaryDirectory(prefix="elephas-checkpoint-") as beside:
-            local = {name: Path(beside, name) for name in contents}
+        with _beside() as beside:
+            local = {name: beside / name for name in contents}
             for name, data in contents.items():
                 local[name].write_bytes(data)
             with files.java_told(self.path):
                 self._places[self._turn].put(local)
         self._turn = 1 - self._turn
+
+
+@contextlib.contextmanager
+def _beside() -> Iterator[Path]:
+    """A temporary folder. Takes away those of drivers that were killed: nobody locks them."""
+    for name in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError), _locked(name):
+            if any(name.iterdir()):  # else somebody is about to lock it
+                shutil.rmtree(name)
+    with tempfile.TemporaryDirectory(prefix=_PREFIX) as made, _locked(Path(made)):
+        yield Path(made)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _contents(servers: list[bytes], fit: bytes, serial: int) -> dict[str, bytes]:
@@ -158,14 +184,14 @@ def _mark(data: bytes) -> dict[str, Any]:
 
 
 def _read(place: files.Folder) -> Checkpoint:
-    with tempfile.TemporaryDirectory(prefix="elephas-checkpoint-") as beside:
-        manifest = _json(_content(place, MANIFEST, Path(beside)), MANIFEST)
+    with _beside() as beside:
+        manifest = _json(_content(place, MANIFEST, beside), MANIFEST)
         if manifest.get("format") != FORMAT:
             raise ModelFileError(
                 f"it is of format {manifest.get('format')!r}, and this version reads {FORMAT}"
             )
         marks: Mapping[str, Any] = manifest["files"]
-        contents = {name: _content(place, name, Path(beside)) for name in marks}
+        contents = {name: _content(place, name, beside) for name in marks}
     for name, data in contents.items():
         if _mark(data) != marks[name]:
             raise ModelFileError(f"{name} isn't what was written: {len(data)} bytes")

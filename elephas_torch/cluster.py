@@ -6,11 +6,16 @@ import os
 import re
 import socket
 import sys
+import time
 from typing import Any
 
 from pyspark import SparkContext
 
 _PREFIX = "spark.elephas."
+#: Seconds that executors have to come after a context's start: as Spark's own
+#: spark.scheduler.maxRegisteredResourcesWaitingTime; and those without a new one, after which no
+#: more are waited for where it goes on without.
+START_SECONDS, STILL_SECONDS = 30.0, 3.0
 #: Modules without which no task of this package runs.
 _NEEDED = ("elephas_torch", "numpy", "pandas", "pyarrow", "safetensors", "torch")
 
@@ -31,14 +36,49 @@ def prepare_python(sc: SparkContext) -> None:
         sc.pythonExec = sys.executable
 
 
-def slots(sc: SparkContext) -> int:
-    """How many tasks the cluster runs at once, as it is now."""
+def slots(sc: SparkContext, wanted: int = 1, exactly: bool = False) -> int:
+    """How many tasks the cluster runs at once, as it is now, or soon.
+
+    Executors of a cluster come one after the other: for a context that has just started, those are
+    waited for that are on the way. With dynamic allocation they come when there are tasks: what may
+    come counts as there.
+
+    Args:
+        wanted: so many are enough.
+        exactly: with fewer nothing can be done, so that it is waited for them as long as Spark
+            itself would. Default False: until no more come for some seconds.
+    """
+    found = _slots(sc)
+    if _conf(sc, "spark.dynamicAllocation.enabled") == "true" and found < wanted:
+        return max(found, min(wanted, _most(sc)))
+    if str(sc.master).startswith("local"):
+        return found  # those of local-cluster have come when its context is there
+    still, last = time.monotonic(), time.time() + START_SECONDS
+    last = min(last, int(sc.startTime or 0) / 1000 + START_SECONDS)
+    while found < wanted and time.time() < last:
+        if not exactly and found and time.monotonic() - still > STILL_SECONDS:
+            break
+        time.sleep(0.1)
+        found, before = _slots(sc), found
+        still = still if found == before else time.monotonic()
+    return found
+
+
+def _slots(sc: SparkContext) -> int:
     try:
         scala = sc._jsc.sc()
         profile = scala.resourceProfileManager().defaultResourceProfile()
         return int(scala.maxNumConcurrentTasks(profile))
     except Exception:  # Spark's own, not public API: it may go or change
         return int(sc.defaultParallelism)
+
+
+def _most(sc: SparkContext) -> int:
+    """How many slots dynamic allocation may come to, as far as settings say."""
+    executors = _conf(sc, "spark.dynamicAllocation.maxExecutors")
+    cores = int(_conf(sc, "spark.executor.cores") or 1)
+    cpus = int(_conf(sc, "spark.task.cpus") or 1)
+    return sys.maxsize if executors is None else int(executors) * max(cores // cpus, 1)
 
 
 def setting(sc: SparkContext, name: str, default: str | None = None) -> str | None:
@@ -82,6 +122,8 @@ def server_port(sc: SparkContext, port: int | None) -> int:
 def python_error(error: BaseException) -> str:
     """What a failed Spark job's error says: that executors have another Python, or else the
     Python part of it, without Java's; or its first line."""
+    if isinstance(error, ConnectionError) or type(error).__name__ == "Py4JNetworkError":
+        return f"Spark's JVM has ended, or can't be reached ({error})."
     java = getattr(error, "java_exception", None)
     text = (str(java.getMessage()) if java is not None else str(error)).strip()
     missing = re.search(r"^ModuleNotFoundError: No module named '(\w+)'", text, re.MULTILINE)

@@ -71,7 +71,7 @@ class Connect:
         self.session = session
         self.name = str(session.client.host)
 
-    def slots(self) -> int | None:
+    def slots(self, wanted: int = 1, exactly: bool = False) -> int | None:
         """How many tasks run at once; None where the session can't tell."""
         master = str(self.session.conf.get("spark.master", ""))
         if found := re.fullmatch(r"local\[(\d+)(,\d+)?\]", master):

@@ -359,7 +359,7 @@ def partitioned(
     there = partitions(frame) if isinstance(where, Classic) else None
     if there == 0:
         return frame.repartition(1), 1
-    slots = where.slots()
+    slots = where.slots(there or 1) if workers is None else None
     if workers is None and slots is None:
         raise ValueError(
             "Spark Connect doesn't tell how many tasks the cluster runs at once: set num_workers."

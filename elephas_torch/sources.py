@@ -43,8 +43,8 @@ class Cluster(Protocol):
 
     name: str
 
-    def slots(self) -> int | None:
-        """How many tasks run at once; None where nobody can tell."""
+    def slots(self, wanted: int = 1, exactly: bool = False) -> int | None:
+        """How many tasks run at once; None where nobody can tell. See `cluster.slots`."""
         ...
 
     def server_host(self, host: str | None) -> str:
@@ -91,9 +91,9 @@ class Classic:
         self.sc = sc
         self.name = str(sc.applicationId)
 
-    def slots(self) -> int:
+    def slots(self, wanted: int = 1, exactly: bool = False) -> int:
         """How many tasks run at once."""
-        return cluster.slots(self.sc)
+        return cluster.slots(self.sc, wanted, exactly)
 
     def server_host(self, host: str | None) -> str:
         """The address of the driver that executors can reach."""
@@ -117,8 +117,11 @@ class Classic:
         broadcast = self.hold(payload)
         try:
             yield broadcast
-        finally:
-            broadcast.destroy()
+        except BaseException:
+            with contextlib.suppress(Exception):  # Spark may be what has failed
+                broadcast.destroy()
+            raise
+        broadcast.destroy()
 
     def thread(self, target: Callable[..., None], args: tuple[Any, ...]) -> Thread:
         """A thread for a Spark job, with the driver's settings of jobs."""
@@ -309,7 +312,7 @@ def of_rdd(rdd: RDD[Any], workers: int | None, together: bool = False) -> RddSou
     partitions = source.getNumPartitions()
     if partitions == 0:
         raise ValueError("The RDD is empty: it has no partitions, so nothing to train on.")
-    count = workers or min(partitions, cluster.slots(rdd.context))
+    count = workers or min(partitions, cluster.slots(rdd.context, partitions))
     uneven = -(-partitions // count) > 1.1 * partitions / count
     if blocks is None or uneven:
         return _of_pairs(rdd, count, uneven, together)

@@ -390,8 +390,10 @@ class SparkModel:
             cluster.prepare_python(rows.context)
             source = of_rdd(rows, workers, together)
             self._build(rows)
-        slots = source.cluster.slots()
-        if self.mode == "synchronous" and slots is not None and source.workers > slots:
+        if self.mode != "synchronous":
+            return source
+        slots = source.cluster.slots(source.workers, exactly=True)
+        if slots is not None and source.workers > slots:
             raise ValueError(
                 f"Synchronous training needs all workers at once: {source.workers} were asked "
                 f"for, and the cluster has {slots} slots. Set num_workers={slots}, or give Spark "

@@ -31,6 +31,7 @@ from elephas_torch.errors import (
     Fenced,
     Refused,
     Restarted,
+    ServerError,
     Unreachable,
     WaitTimeout,
     WorkerError,
@@ -50,6 +51,9 @@ from elephas_torch.stepping import OwnFlatStep, step_of
 from elephas_torch.store import Rows
 
 logger = logging.getLogger(__name__)
+
+#: Seconds that Spark may take to hear of a task's end.
+GIVE_WAY = 2.5
 
 
 @dataclass(frozen=True)
@@ -94,12 +98,13 @@ def train(job: Job, partition: int, rows: Iterable[Any]) -> Iterator[dict[str, A
     try:
         # An address that is wrong is told at once, unless the server may just be starting again,
         # or the network is what this task's attempt before was lost with.
-        client.patience = job.plan.patience if job.plan.keeps or _is_again() else 0.0
+        client.patience = job.plan.patience if job.plan.keeps or _tries() else 0.0
         client.health()
         client.patience = job.plan.patience
         yield _Worker(job, partition, attempt, client).run(rows)
     except Fenced:
         # Another attempt of this partition trains on; this one has nothing to say.
+        _give_way(client, partition, attempt)
         yield {"worker": partition, "rows": 0, "history": {}}
     except Parted as error:
         yield {"worker": partition, "rows": 0, "history": {}, "lost": str(error)}
@@ -113,6 +118,35 @@ def train(job: Job, partition: int, rows: Iterable[Any]) -> Iterator[dict[str, A
     finally:
         client.close()
         drain(rows)
+
+
+def _give_way(client: Client | ShardedClient, partition: int, attempt: int) -> None:
+    """Waits until the attempt that has taken over is done, or the run is.
+
+    A task that ended before would do for Spark, which then kills the newer one in the middle of its
+    training. It kills this one in its place, as soon as the newer one has ended.
+
+    Raises:
+        WorkerError: that attempt is lost too, so that the task is to be run again; or it is of a
+            later attempt at the stage, to which Spark doesn't count this one, but which may need
+            its slot.
+    """
+    logger.info("Worker %d: attempt %d waits for the one that has taken over.", partition, attempt)
+    client.patience = 0.0
+    state = "active"
+    with contextlib.suppress(ServerError):  # it is gone, and so is the run
+        while state == "active":
+            time.sleep(GIVE_WAY / 5)
+            found = client.status()
+            newer = found["workers"].get(str(partition), {"state": "away"})
+            state = "left" if found["stop"] else newer["state"]
+            if newer.get("tries", _tries() + 1) <= _tries():
+                raise WorkerError(f"Attempt {attempt} of worker {partition} was replaced.")
+    if state in ("expired", "away"):  # if it lives after all, it goes on
+        raise WorkerError(
+            f"Attempt {attempt} of worker {partition} was replaced by one that is lost."
+        )
+    time.sleep(GIVE_WAY)  # its result is on the way
 
 
 def as_error(where: str, failure: dict[str, Any]) -> ElephasError:
@@ -139,12 +173,13 @@ def _attempt() -> int:
     return context.taskAttemptId() if context is not None else 0
 
 
-def _is_again() -> bool:
-    """Whether Spark has run this task before, and lost it."""
+def _tries() -> int:
+    """How many attempts Spark has begun of this task before; with each attempt at its stage it
+    begins to count anew."""
     from pyspark import TaskContext
 
     context = TaskContext.get()
-    return context is not None and context.attemptNumber() > 0
+    return context.attemptNumber() if context is not None else 0
 
 
 def described(error: Exception) -> dict[str, Any]:
@@ -255,7 +290,7 @@ class _Worker:
 
     def _join(self, samples: int) -> Joined:
         gang = self.job.gang
-        info = {} if gang is None else {"gang": gang.number}
+        info = {"tries": _tries(), **({} if gang is None else {"gang": gang.number})}
         return self.client.join(self.partition, self.attempt, samples=samples, info=info)
 
     def _loaded(self, model: Model, rows: Iterable[Any]) -> Rows | None:

@@ -92,3 +92,8 @@ def test_settings_and_the_drivers_python():
     shutil.rmtree(Path(pyspark.__file__).parent / "work", ignore_errors=True)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.split()[-1]) == 1
+
+
+def test_a_jvm_that_is_gone_is_told():
+    said = cluster.python_error(ConnectionRefusedError(111, "Connection refused"))
+    assert said.startswith("Spark's JVM has ended") and "Connection refused" in said

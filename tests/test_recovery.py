@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from elephas_torch import checkpoints
 from elephas_torch.checkpoints import Checkpoints
 from elephas_torch.errors import ModelFileError, ServerError
 from elephas_torch.keras.callbacks import Callback, LearningRateScheduler
@@ -280,3 +282,15 @@ def test_a_driver_that_was_killed(tmp_path, frequency, every):
     whole, broken = (np.load(tmp_path / f"{name}.npz") for name in ("whole", "broken"))
     for name in ("weights", "loss"):
         assert np.array_equal(whole[name], broken[name]), name
+
+
+def test_what_a_killed_driver_was_writing_is_taken_away(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = tmp_path / "elephas-checkpoint-left"
+    with checkpoints._beside() as mine:
+        (mine / "file").write_text("in use")
+        left.mkdir()
+        (left / "file").write_text("of nobody")
+        with checkpoints._beside():
+            assert (mine / "file").exists() and not left.exists()
+    assert not [*tmp_path.iterdir()]

@@ -198,7 +198,8 @@ class Ledger:
             Refused: this attempt hasn't joined, or has left.
         """
         record = self.workers.get(worker)
-        if self.restarted and (record is None or record.state == "away"):
+        known = record is not None and record.state != "away" and attempt <= record.attempt
+        if self.restarted and not known:
             raise Restarted(
                 f"The parameter server begins from a checkpoint: worker {worker} must join again."
             )

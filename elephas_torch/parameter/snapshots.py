@@ -168,6 +168,7 @@ def known(number: int, noted: dict[str, Any], now: float) -> Worker:
     """A worker as a snapshot has it, which has to join again."""
     waiting = noted.get("waiting")
     position: dict[str, Any] = {name: int(noted[name]) for name in _POSITION}
+    position["attempt"] = 0  # another Spark begins to count anew
     if position["reported"] >= position["epoch"]:  # by all-reduce there are no pushes
         position["epoch"], position["batch"] = position["reported"] + 1, 0
     # Who has no rows has nothing to come back for.

@@ -91,9 +91,13 @@ def test_who_has_not_joined_since_is_told_to(settings, vectors):
     ):
         with pytest.raises(Restarted, match="must join again"):
             call()
-    with pytest.raises(Fenced):
-        other.join(0, 6, 3, {})
+    # Attempts of another Spark, to which a driver comes back, may have small numbers.
+    assert other.join(0, 2, 3, {})[:3] == (1, 1, 0)
+    with pytest.raises(Restarted, match="must join again"):
+        push(other, made(vectors), 0, 7)
     assert other.join(0, 7, 3, {})[:3] == (1, 1, 0)
+    with pytest.raises(Fenced):
+        other.join(0, 2, 3, {})
     first = push(other, made(vectors), 0, 7)
     assert not first.done(), "a round waits for those who are still away"
     assert other.join(1, 8, 3, {})[:3] == (1, 1, 0)
