@@ -8,27 +8,29 @@ turn, each first beside its place: so there is always a whole one.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from elephas_torch import files
-from elephas_torch.errors import ModelFileError
+from elephas_torch.errors import ModelFileError, WaitTimeout
 from elephas_torch.parameter.courier import Courier
 
 logger = logging.getLogger(__name__)
 
 FORMAT = 1
 PLACES = ("a", "b")
+#: Seconds that the end of a fit waits for a checkpoint to be written.
+LONGEST = 600.0
 _PREFIX = "elephas-checkpoint-"
 MANIFEST, FIT = "manifest.json", "fit.json"
 
@@ -61,10 +63,24 @@ class Checkpoints:
 
     def __init__(self, session: Any, path: Any) -> None:
         self.path = str(path)
-        self._places = [files.folder(session, f"{path}/{name}") for name in PLACES]
+        with files.java_told(self.path):
+            files.folder(session, path)  # is it a path at all?
+            self._places = [files.folder(session, f"{path}/{name}") for name in PLACES]
         self._serial, self._turn = 0, 0
         self._courier: Courier | None = None
         self._writing: Future[None] | None = None
+        self._next: tuple[list[bytes], bytes] | None = None
+
+    def check_unused(self) -> None:
+        """Raises ValueError where there are checkpoints already."""
+        with files.java_told(self.path):
+            used = any(place.exists() for place in self._places)
+        if used:
+            raise ValueError(
+                "`checkpoint_dir` has the checkpoints of another fit. Give resume=True to go on "
+                "from the last one, or take another folder, or remove this one. "
+                f"Received: checkpoint_dir={self.path!r}"
+            )
 
     def read(self) -> Checkpoint | None:
         """The last one that is whole; None where there is none at all.
@@ -96,26 +112,49 @@ class Checkpoints:
         return None
 
     def write(self, servers: list[bytes], fit: dict[str, Any]) -> None:
-        """Writes one in the background; waits for the one before. What goes wrong is logged: the
-        training goes on, and the last checkpoint stays."""
-        self.finish()
-        self._courier = self._courier or Courier()
-        self._serial += 1
-        now = json.dumps(fit, default=_plain).encode()  # the history goes on
-        self._writing = self._courier.send(self._write, servers, now, self._serial)
+        """Writes one in the background, when the one before is there; of those that have to wait,
+        the last one. What goes wrong is logged: the training goes on, and the last one stays."""
+        try:
+            # At once: the history goes on.
+            self._next = servers, json.dumps(fit, default=_plain).encode()
+        except (TypeError, ValueError) as error:
+            self._tell(error)
+        self.look()
+
+    def look(self) -> None:
+        """Begins to write what waits, if nothing is being written."""
+        if self._writing is not None and not self._writing.done():
+            return
+        self._conclude()
+        if self._next is not None:
+            (servers, fit), self._next = self._next, None
+            self._courier = self._courier or Courier()
+            self._serial += 1
+            self._writing = self._courier.send(self._write, servers, fit, self._serial)
 
     def finish(self) -> None:
-        """Waits until what is being written is there."""
+        """Waits until all is written, for ten minutes at most."""
+        end = time.monotonic() + LONGEST
+        while self._writing is not None:
+            try:
+                self._writing.exception(max(end - time.monotonic(), 0.0))
+            except TimeoutError:
+                self._tell(WaitTimeout(f"it took longer than {LONGEST:g} s"))
+                self._writing = self._next = None
+                return
+            self.look()
+
+    def _conclude(self) -> None:
         writing, self._writing = self._writing, None
-        if writing is None:
-            return
-        try:
-            writing.result()
-        except Exception as error:
-            logger.warning(
-                "A checkpoint could not be written to %r (%s: %s); the training goes on, and the "
-                "one before stays.", self.path, type(error).__name__, error,
-            )  # fmt: skip
+        error = None if writing is None else writing.exception()
+        if error is not None:
+            self._tell(error)
+
+    def _tell(self, error: BaseException) -> None:
+        logger.warning(
+            "A checkpoint could not be written to %r (%s: %s); the training goes on, and the one "
+            "before stays.", self.path, type(error).__name__, error,
+        )  # fmt: skip
 
     def close(self) -> None:
         """Waits, and ends the thread."""
@@ -148,6 +187,8 @@ def _beside() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
+    import fcntl  # not on Windows
+
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -169,10 +210,9 @@ def _contents(servers: list[bytes], fit: bytes, serial: int) -> dict[str, bytes]
 
 
 def _plain(value: Any) -> Any:
-    """Numbers of NumPy's and torch's as Python has them: in a history of somebody's own metrics."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError(f"A history can't keep {value!r} (of type {type(value).__name__})")
+    """Numbers of NumPy's and torch's as Python has them, in a history of somebody's own metrics;
+    what else callbacks have put there as text."""
+    return value.tolist() if hasattr(value, "tolist") else repr(value)
 
 
 def _server(number: int) -> str:
@@ -186,17 +226,28 @@ def _mark(data: bytes) -> dict[str, Any]:
 def _read(place: files.Folder) -> Checkpoint:
     with _beside() as beside:
         manifest = _json(_content(place, MANIFEST, beside), MANIFEST)
-        if manifest.get("format") != FORMAT:
-            raise ModelFileError(
-                f"it is of format {manifest.get('format')!r}, and this version reads {FORMAT}"
-            )
-        marks: Mapping[str, Any] = manifest["files"]
+        marks, serial = _listed(manifest)
         contents = {name: _content(place, name, beside) for name in marks}
     for name, data in contents.items():
         if _mark(data) != marks[name]:
             raise ModelFileError(f"{name} isn't what was written: {len(data)} bytes")
     servers = [contents[_server(n)] for n in range(len(contents) - 1)]
-    return Checkpoint(servers, _json(contents[FIT], FIT), int(manifest["serial"]))
+    return Checkpoint(servers, _json(contents[FIT], FIT), serial)
+
+
+def _listed(manifest: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    """The files of a checkpoint, and its serial; raises ModelFileError."""
+    if manifest.get("format") != FORMAT:
+        raise ModelFileError(
+            f"it is of format {manifest.get('format')!r}, and this version reads {FORMAT}"
+        )
+    marks, serial = manifest.get("files"), manifest.get("serial")
+    if not isinstance(marks, dict) or not isinstance(serial, int):
+        raise ModelFileError(f"{MANIFEST} is damaged")
+    # Names are looked at, as they become paths.
+    if set(marks) != {FIT, *(_server(number) for number in range(len(marks) - 1))}:
+        raise ModelFileError(f"{MANIFEST} names other files than a checkpoint has")
+    return marks, serial
 
 
 def _content(place: files.Folder, name: str, beside: Path) -> bytes:

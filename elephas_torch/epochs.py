@@ -34,9 +34,13 @@ class Epochs:
         elif kind == "returned":
             self._active.add(number)
 
-    def rewind(self, reported: dict[int, int]) -> None:
-        """Goes back to where each of these workers had reported on that epoch; all join anew."""
-        self._joined.clear()
+    def rewind(self, reported: dict[int, int], settled: set[int]) -> None:
+        """Goes back to where each of these workers had reported on that epoch; all join anew.
+
+        Args:
+            settled: but these.
+        """
+        self._joined = set(settled)
         self._active.clear()
         for epoch, reports in self._reports.items():
             for number in [one for one in reports if reported.get(one, -1) < epoch]:
@@ -53,6 +57,11 @@ class Epochs:
     def take(self, reports: dict[int, dict[int, Any]]) -> None:
         """Takes what `since` gave."""
         self._reports = {epoch: dict(found) for epoch, found in reports.items()}
+
+    @property
+    def all_there(self) -> bool:
+        """Whether all workers have come."""
+        return len(self._joined) == self._expected
 
     @property
     def over(self) -> bool:

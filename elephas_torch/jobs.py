@@ -117,7 +117,7 @@ class TrainingJob:
         if failure is not None:
             error = failure.get("error") or failure["failure"]
             raise worker.as_error(f"Worker {failure['worker']}", error)
-        if self.error is not None:
+        if self.error is not None and not self._again:
             server.check()
             if isinstance(self.error, ElephasError):
                 raise self.error

@@ -11,6 +11,7 @@ import json
 import logging
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -108,6 +109,12 @@ class Held:
         )
 
     @property
+    def settled(self) -> set[int]:
+        """The workers that nobody waits for: they have no rows, or were left out."""
+        workers = self.notes["workers"].items()
+        return {n for n, one in workers if not one["samples"] or one["state"] in snapshots.LEFT_OUT}
+
+    @property
     def empty(self) -> int:
         """How many workers have no rows."""
         return sum(not one["samples"] for one in self.notes["workers"].values())
@@ -185,6 +192,7 @@ class Recovery:
             seen: the number of the last event that the driver has handled.
             known: gives what the driver knows, JSON-able.
         """
+        self.checkpoints.look()
         if self._arriving is None and self._is_due():
             self._arriving = self._fetched(server)
         if self._arriving is not None and seen >= self._arriving.events:
@@ -281,6 +289,7 @@ def can_be_midway(mode: str, plan: Plan, shards: int, optimizer: Optimizer) -> b
 
 def signature(model: Model, optimizer: Optimizer, plan: Plan, **more: Any) -> dict[str, Any]:
     """What must be the same in a fit that goes on from a checkpoint of another, JSON-able."""
+    weights = class_weights(plan.class_weight)
     found = {
         "frequency": "batch" if plan.gradients else plan.every or "epoch",
         "exchange": plan.exchange,
@@ -288,21 +297,63 @@ def signature(model: Model, optimizer: Optimizer, plan: Plan, **more: Any) -> di
         "batch_size": plan.batch_size,
         "validation_split": plan.validation_split,
         "shuffle": plan.shuffle,
-        "class_weight": plan.class_weight,
+        "class_weight": weights,
         "seed": plan.seed,
-        "optimizer": [type(optimizer).__name__, optimizer.get_config()],
+        "overlap": plan.overlap,
+        **_named("server's optimizer", optimizer),
+        **_named("model's optimizer", model.optimizer),
         "weights": [list(weight.shape) for weight in preflight.trained(model)],
+        "layers": _layers(model),
+        "loss": _plain(model.compiled.loss if model.compiled is not None else None),
+        "metrics": [type(one).__name__ for one in model.metrics],
         **more,
     }
-    return dict(json.loads(json.dumps(found)))
+    return dict(json.loads(json.dumps(found, default=repr)))
+
+
+def class_weights(given: Mapping[Any, Any] | None) -> dict[str, float] | None:
+    """The classes' weights as JSON has them."""
+    return None if given is None else {str(int(key)): float(given[key]) for key in given}
+
+
+def _named(owner: str, optimizer: Optimizer) -> dict[str, Any]:
+    """An optimizer's settings; without its learning rate, which goes on from where it was."""
+    config = {"kind": type(optimizer).__name__, **_plain(optimizer.get_config())}
+    if isinstance(config.get("learning_rate"), float):
+        del config["learning_rate"]
+    return {f"{owner}: {name}": value for name, value in config.items()}
+
+
+def _layers(model: Model) -> list[Any]:
+    """What the layers are, as far as they say so: of a torch module the class alone."""
+    found = []
+    for layer in model.layers:
+        try:
+            config = layer.get_config()
+        except (NotImplementedError, TypeError, ValueError):
+            config = {}
+        found.append([type(layer).__name__, _plain(config)])
+    return found
+
+
+def _plain(tree: Any) -> Any:
+    """Without names, of which each new model has others, and objects without a config."""
+    if isinstance(tree, dict):
+        return {str(key): _plain(one) for key, one in tree.items() if key != "name"}
+    if isinstance(tree, list | tuple):
+        return [_plain(one) for one in tree]
+    if isinstance(tree, str | int | float | bool | None):
+        return tree
+    return getattr(tree, "__name__", type(tree).__name__)
 
 
 def check_same(signature: dict[str, Any], saved: dict[str, Any], path: str) -> None:
     """Raises ValueError where a fit can't go on from a checkpoint, and names what differs."""
-    odd = [name for name in signature if signature[name] != saved.get(name)]
+    names = dict.fromkeys([*signature, *saved])
+    odd = [name for name in names if signature.get(name) != saved.get(name)]
     if odd:
         said = "; ".join(
-            f"`{name}` was {_short(saved.get(name))} and is {_short(signature[name])}"
+            f"`{name}` was {_short(saved.get(name))} and is {_short(signature.get(name))}"
             for name in odd
         )
         raise ValueError(

@@ -165,7 +165,8 @@ class Run:
         recovery, history = self.recovery, self.hooks.history
         assert recovery is not None and recovery.held is not None
         history.epoch, history.history = list(known["epochs"]), dict(known["history"])
-        self._next, self._at = known["next"], recovery.held.at
+        self._first = self.options.plan.initial_epoch
+        self._next, self._at = known["next"], max(recovery.held.at, self._first)
         self._rates = {int(epoch): rate for epoch, rate in known["rates"].items()}
         self._rates.pop(self._next, None)  # it is set anew
         self.epochs.take(
@@ -186,7 +187,7 @@ class Run:
             "epochs": history.epoch,
             "history": history.history,
             "rates": self._rates,
-            "reports": self.epochs.since(self._next, recovery.held.reported),
+            "reports": self.epochs.since(recovery.held.at, recovery.held.reported),
             "learning_rate": self._rate,
             "stopped": self.model.stop_training,
         }
@@ -214,7 +215,7 @@ class Run:
         except Unreachable:
             if self.recovery is None or self.recovery.held is None:
                 raise
-            if self.recovery.held.at < self._next:
+            if self.recovery.held.at < self._next and not self.model.stop_training:
                 raise  # workers, who are gone, would have to do the rest again
             self._restart(server, client)
             self._take_weights(client)
@@ -302,11 +303,22 @@ class Run:
         """Starts a server that has ended again; workers find out by themselves."""
         assert self.recovery is not None
         held = self.recovery.restart(server)
-        self._seen, self._at = held.events, held.at
-        self.epochs.rewind(held.reported)
+        self._seen, self._at = held.events, max(held.at, self._first)
+        self.epochs.rewind(held.reported, held.settled)
         self._tell_again(client)
-        if self._gangs is None and self._training.ended() > held.empty:
-            # They have to do again what the server has forgotten.
+
+    def _look_after(self, server: ShardedServer) -> None:
+        """Sees to it that the server lives, and that those come back that others wait for."""
+        if not server.alive:
+            raise Unreachable("A parameter server has ended.")
+        recovery = self.recovery
+        if recovery is None:
+            return
+        recovery.look(server, self._seen, self._known)
+        waited_for = self.options.mode == "synchronous" and not self.epochs.all_there
+        held = recovery.held if recovery.fallen and waited_for and self._gangs is None else None
+        if held is not None and self._training.ended() > held.empty:
+            # Who has ended has to do again what the server has forgotten.
             self._training.cancel(again=True)
 
     def _is_unfinished(self) -> bool:
@@ -350,8 +362,7 @@ class Run:
         while thread.is_alive() and self._failure is None:
             timeout = 0.02 if self.epochs.over else 0.2 if self.progress.verbose == 1 else 0.5
             self._handle(client, client.events(self._seen, timeout))
-            if self.recovery is not None:
-                self.recovery.look(server, self._seen, self._known)
+            self._look_after(server)
             if self.progress.verbose == 1:
                 self._show(client)
         if self._failure is None:
@@ -366,6 +377,11 @@ class Run:
                 self._gangs.joined(event)
             elif event["kind"] == "expired":
                 self._note_silent(event)
+            elif event["kind"] == "join" and event.get("before", 0) not in (0, event["samples"]):
+                logger.warning(
+                    "Worker %s has %d rows, and had %d when the checkpoint was made: these are "
+                    "other data.", event["worker"], event["samples"], event["before"],
+                )  # fmt: skip
             self.epochs.note(event)
             if self.recovery is not None:
                 self.recovery.note(event)

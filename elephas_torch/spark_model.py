@@ -288,10 +288,12 @@ class SparkModel:
         recovery = None
         if checkpoint_dir is not None:
             checkpoints = Checkpoints(self.sc, checkpoint_dir)
+            if not resume:
+                checkpoints.check_unused()
             found = checkpoints.read() if resume else None
             plan = recovering.planned(plan, found, keep_seed=self.seed is not None)
-            facts = {"mode": self.mode, "staleness": self.staleness, "num_shards": self.num_shards,
-                     "num_workers": source.workers}  # fmt: skip
+            names = ("mode", "staleness", "num_shards", "quorum", "staleness_bound", "compression")
+            facts = {**{name: getattr(self, name) for name in names}, "num_workers": source.workers}
             recovery = recovering.Recovery(
                 checkpoints,
                 when,

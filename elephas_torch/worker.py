@@ -29,10 +29,8 @@ from elephas_torch.errors import (
     Diverged,
     ElephasError,
     Fenced,
-    Refused,
     Restarted,
     ServerError,
-    Unreachable,
     WaitTimeout,
     WorkerError,
 )
@@ -262,7 +260,7 @@ class _Worker:
             self.first = max(joined.epoch, self.first)
             while not self._trained(model, training, validation, joined):
                 joined = self._join(len(training))
-                model = self._as_at(model, joined)
+                model = self._as_at(joined)
             return {"worker": self.partition, "rows": len(training), "history": self.history}
 
     def _trained(
@@ -280,12 +278,10 @@ class _Worker:
             logger.warning("Worker %d: %s", self.partition, error)
             return False
 
-    def _as_at(self, model: Model, joined: Joined) -> Model:
+    def _as_at(self, joined: Joined) -> Model:
         """The model to go on with from there; its weights come from the server."""
         for values in self.history.values():
             del values[max(joined.epoch - self.first, 0) :]
-        if joined.seq and not self.job.plan.keeps:
-            return model
         return load_model(self.job.skeleton, self.job.weights.value)
 
     def _join(self, samples: int) -> Joined:
@@ -345,7 +341,8 @@ class _Worker:
         stop = joined.stop
         if joined.epoch > plan.initial_epoch:
             # A lost attempt may have ended that epoch without telling; told twice it counts once.
-            stop = self.client.report(self.partition, self.attempt, joined.epoch - 1, {}).stop
+            reply = self.client.report(self.partition, self.attempt, joined.epoch - 1, {})
+            stop, exchange.rate = reply.stop, reply.learning_rate
         for epoch in range(max(joined.epoch, plan.initial_epoch), plan.epochs):
             if stop:
                 return
@@ -353,6 +350,7 @@ class _Worker:
             began = time.perf_counter()
             model.train()
             step.reset()
+            self._local_rate(model, exchange.rate)
             stop = exchange.epoch(training, epoch)
             self._local_rate(model, exchange.rate)
             summary: dict[str, Any] = {"train": step.sums()}
@@ -404,8 +402,11 @@ class _Heartbeat:
         self._thread.join(timeout=5)
 
     def _run(self) -> None:
-        with contextlib.closing(self._client), contextlib.suppress(Refused):
+        with contextlib.closing(self._client):
             while not self._over.wait(self._every):
-                # The training thread hears the same, and says so.
-                with contextlib.suppress(Unreachable, WaitTimeout):
+                try:
                     self._client.beat(*self._args)
+                except (Fenced, Restarted):
+                    return
+                except (ServerError, WaitTimeout):
+                    pass  # the training thread hears the same, and says so

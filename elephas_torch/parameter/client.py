@@ -274,10 +274,15 @@ class Client:
             data: whatever, of up to 8 times the vectors' bytes and 1 MiB.
 
         Returns:
-            Whether the server had room for it.
+            Whether the server had room for it, and it isn't too long.
         """
         line = f"PUT /workers/{worker}/kept?attempt={attempt}&epoch={epoch}"
-        return bool(self._json(line, pieces=[data])["kept"])
+        try:
+            return bool(self._json(line, pieces=[data])["kept"])
+        except Refused as error:
+            if error.status != 413:
+                raise
+            return False
 
     def kept(self, worker: int, attempt: int) -> tuple[int, bytes]:
         """Gets what `keep` left last: the epoch and the data; -1 and nothing: there is none."""

@@ -14,6 +14,9 @@ from typing import Any
 from elephas_torch.errors import Fenced, Refused, Restarted
 from elephas_torch.parameter.wire import Answer, Push
 
+#: States of workers that have to join again.
+AWAY = ("away", "gone")
+
 
 @dataclass
 class Pending:
@@ -43,8 +46,8 @@ class Worker:
     """What is known of one worker.
 
     Attributes:
-        state: "active", "empty" (no samples), "left", "expired" or "failed"; "away": known from a
-            checkpoint, and not joined since.
+        state: "active", "empty" (no samples), "left", "expired" or "failed"; where a checkpoint
+            knows it, and it hasn't joined since: "away", or "gone", for whom nobody waits.
         seq: the next sequence number; all smaller ones were applied.
         epoch, batch: the epoch to go on in, and how many of its pushes were applied.
         done: the last epoch whose last push was applied, -1 at first.
@@ -198,7 +201,7 @@ class Ledger:
             Refused: this attempt hasn't joined, or has left.
         """
         record = self.workers.get(worker)
-        known = record is not None and record.state != "away" and attempt <= record.attempt
+        known = record is not None and record.state not in AWAY and attempt <= record.attempt
         if self.restarted and not known:
             raise Restarted(
                 f"The parameter server begins from a checkpoint: worker {worker} must join again."

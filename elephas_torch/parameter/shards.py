@@ -127,6 +127,11 @@ class ShardedServer:
             stack.pop_all()
         return self
 
+    @property
+    def alive(self) -> bool:
+        """Whether all of them run."""
+        return all(server.alive for server in self.servers)
+
     def checkpoint(self, fresh: bool = False) -> list[bytes]:
         """A packed snapshot of each; see `Client.checkpoint`."""
         with self.client() as client:

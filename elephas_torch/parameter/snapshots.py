@@ -28,6 +28,8 @@ FORMAT = 1
 _POSITION = ("attempt", "samples", "seq", "epoch", "batch", "done", "reported", "clock")
 #: And of a push of its that was applied, and waits for others.
 _WAITING = ("seq", "base_version", "samples", "epoch")
+#: Whom the others had gone on without.
+LEFT_OUT = ("expired", "failed", "gone")
 
 
 @dataclass
@@ -155,7 +157,7 @@ def as_tensor(data: bytes) -> Tensor:
 def noted(worker: Worker) -> dict[str, Any]:
     """What a snapshot has of a worker."""
     found: dict[str, Any] = {name: getattr(worker, name) for name in _POSITION}
-    found["began"] = worker.began
+    found["began"], found["state"] = worker.began, worker.state
     pending = worker.pending
     if pending is not None and pending.counted:
         push = pending.push
@@ -171,8 +173,8 @@ def known(number: int, noted: dict[str, Any], now: float) -> Worker:
     position["attempt"] = 0  # another Spark begins to count anew
     if position["reported"] >= position["epoch"]:  # by all-reduce there are no pushes
         position["epoch"], position["batch"] = position["reported"] + 1, 0
-    # Who has no rows has nothing to come back for.
-    state = "away" if noted["samples"] else "empty"
+    # Who has no rows has nothing to come back for, and who was left out isn't waited for.
+    state = ("gone" if noted["state"] in LEFT_OUT else "away") if noted["samples"] else "empty"
     made = Worker(number, info={}, last_seen=now, state=state, began=noted["began"], **position)
     if waiting is not None:
         numbers = {name: int(waiting[name]) for name in _WAITING}

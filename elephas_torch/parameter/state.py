@@ -82,6 +82,7 @@ class State:
         with self._lock:
             before = self.ledger.workers.get(worker)
             known = (before.attempt, before.state) if before else None
+            had = before.samples if before and before.state == "away" else 0
             if before is not None:
                 self._take_position(before)
             record = self.ledger.join(worker, attempt, samples, info)
@@ -91,7 +92,10 @@ class State:
             replaced = self._replace(record) if known and known[0] < attempt else []
             joined = Joined(*record.position(), *self.reply())
         if known != (attempt, record.state):
-            self.events.add("join", worker=worker, attempt=attempt, samples=samples, info=info)
+            again = {"before": had} if had else {}
+            self.events.add(
+                "join", worker=worker, attempt=attempt, samples=samples, info=info, **again
+            )
         _fail_all(replaced, Fenced(f"Worker {worker} was replaced by attempt {attempt}."))
         self._settle()
         return joined

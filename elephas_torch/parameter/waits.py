@@ -20,8 +20,10 @@ def ended(
     late: list[tuple[Future[Any], WaitTimeout]] = []
     first = ledger.first_join
     unstarted = settings.mode == "synchronous" and not ledger.complete
-    if unstarted and first is not None and now - first > settings.join_timeout:
-        error = too_few_joined(ledger, settings.join_timeout)
+    # After a fall of the server workers find out when they push: that may take as long as a round.
+    limit = settings.round_timeout if ledger.restarted else settings.join_timeout
+    if unstarted and first is not None and now - first > limit:
+        error = too_few_joined(ledger, limit)
         late += [(f, error) for p in ledger.pending() for f in p.overdue(float("inf"))]
     for worker in ledger.workers.values():
         for future in worker.pending.overdue(now) if worker.pending else []:
