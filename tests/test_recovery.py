@@ -55,6 +55,11 @@ def kill_servers():
         os.kill(pid, signal.SIGKILL)
 
 
+def kill_the_last():
+    """Of the shards the last one, which has no reports."""
+    os.kill(max(servers()), signal.SIGKILL)
+
+
 def network():
     torch.manual_seed(0)
     model = Sequential(
@@ -168,6 +173,24 @@ def test_a_fit_that_was_broken_off_goes_on_and_comes_to_the_same(rdd, tmp_path, 
 
 
 @pytest.mark.spark
+@pytest.mark.slow
+def test_the_fall_of_one_shard_is_noticed(rdd, tmp_path):
+    how = {"how": ("synchronous", "batch"), "num_shards": 2}
+    assert same(fit(rdd, tmp_path, Fall(1, kill_the_last), **how), fit(rdd, **how))
+
+
+@pytest.mark.spark
+def test_training_that_begins_later_goes_on_as_well(rdd, tmp_path):
+    found = fit(rdd, tmp_path, Fall(2), initial_epoch=2, checkpoint_every=3, epochs=4)
+    assert same(found, fit(rdd, initial_epoch=2, epochs=4)) and found[0].epoch == [2, 3]
+
+    with pytest.raises(ValueError, match="has the checkpoints of another fit"):
+        fit(rdd, tmp_path)
+    with pytest.raises(ValueError, match="`initial_epoch` was 2 and is 0"):
+        fit(rdd, tmp_path, resume=True)
+
+
+@pytest.mark.spark
 def test_a_server_that_falls_too_often_ends_the_fit(rdd, tmp_path):
     with pytest.raises(ServerError, match=r"ended 1 times.*server_restarts=0.*resume=True"):
         fit(rdd, tmp_path, Fall(1), server_restarts=0)
@@ -212,6 +235,18 @@ def test_the_last_whole_checkpoint_is_taken(spark_context, tmp_path, caplog):
     again.write([b"server 3"], {"number": 3})
     again.close()
     assert read().fit == {"number": 3}, "the damaged one was written over"
+    again = Checkpoints(spark_context, tmp_path / "kept")
+    with pytest.raises(ValueError, match="of another fit"):
+        again.check_unused()
+    for path in ("", 5, b"x", "nowhere://x"):
+        with pytest.raises((ValueError, TypeError, OSError)):
+            Checkpoints(spark_context, path)
+    manifest = tmp_path / "kept/a/manifest.json"
+    for bad in ("[]", '{"format": 1}', '{"format": 1, "serial": 9, "files": {"../x": {}}}',
+                '{"format": 1, "serial": "9", "files": {"fit.json": {}}}'):  # fmt: skip
+        manifest.write_text(bad)
+        assert read().fit == {"number": 1}
+    assert not (tmp_path / "x").exists()
     for name in "ab":
         (tmp_path / f"kept/{name}/manifest.json").write_text("{")
     with pytest.raises(ModelFileError, match="No checkpoint in"):
