@@ -217,6 +217,7 @@ def test_the_last_whole_checkpoint_is_taken(spark_context, tmp_path, caplog):
     assert first.read() is None
     for number in range(3):
         first.write([b"server %d" % number, b"other"], {"number": number})
+        first.finish()
     first.close()
     names = sorted(str(one.relative_to(tmp_path)) for one in tmp_path.rglob("*.json"))
     assert len(names) == 4 and not [*tmp_path.glob("kept/.[a-z]*")]

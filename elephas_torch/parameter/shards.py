@@ -282,10 +282,11 @@ class ShardedClient:
         return self.head.events(after, timeout)
 
     def control(self, *, release_epoch: int | None = None, **told: Any) -> None:
-        """See `Client.control`: all are told, but reports wait at the first alone."""
-        self._all(
-            lambda one, client: client.control(release_epoch=None if one else release_epoch, **told)
-        )
+        """See `Client.control`: all are told, but reports wait at the first alone; last, as those
+        whom it lets go on go to all."""
+        for client in self.clients[1:]:
+            client.control(**told)
+        self.head.control(release_epoch=release_epoch, **told)
 
     def close(self) -> None:
         """Closes the connections; calling another method makes new ones."""
