@@ -59,9 +59,11 @@ def twice(passage):
 
 
 def again(passage):
-    """The request comes once more, a while after it was answered."""
+    """The request comes once more, a while after it was answered. (A joining doesn't: one that
+    comes when its worker has left enters it anew, until its lease is over.)"""
     passage.give(passage.ask())
-    passage.proxy.later(0.05, passage.request.whole)
+    if passage.request.kind != "join":
+        passage.proxy.later(0.05, passage.request.whole)
 
 
 def delayed(passage):
@@ -163,7 +165,9 @@ def kill_in_batch(passage):
 
 
 def kill_and_refuse(passage):
-    """The worker is gone, and so is the way to the server: who comes is turned away for 2 s."""
+    """The worker is gone, and so is the way to the server: who comes is turned away for 2 s. The
+    others are there: who is turned away at its very first word says that its address is wrong."""
+    passage.proxy.wait_for_others(passage.request.worker, 10)
     passage.kill_worker()
     passage.proxy.refuse(2.0)
     raise Cut
