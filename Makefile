@@ -26,7 +26,7 @@ help:
 	@echo "make demo       train the MNIST example on local Spark in all three modes"
 	@echo "make test       lint, then run the tests (all but the slow ones)"
 	@echo "make test-slow  run all tests"
-	@echo "make test-long  let executors, servers, drivers and networks fail: some 20 minutes"
+	@echo "make test-long  let executors, servers, drivers and networks fail: more than an hour"
 	@echo "make lint       ruff and mypy"
 	@echo "make audit      ask for known weaknesses of the dependencies"
 	@echo "make format     let ruff lay out the code"
@@ -49,7 +49,7 @@ test-slow: java $(VENV)/.installed-dev
 
 # One after the other: clusters of their own, and times that are measured.
 test-long: java $(VENV)/.installed-dev
-	@$(RUN) -m pytest tests/faults $(ARGS)
+	@export ELEPHAS_TORCH_LONG=1; $(RUN) -m pytest tests/faults $(ARGS)
 
 # The tool has many dependencies of its own, so it gets a place of its own. --strict: what it can't
 # look up is an error.
