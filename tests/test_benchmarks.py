@@ -214,7 +214,7 @@ def test_the_barest_exchange_trains():
             return [function(job) for job in jobs]
 
     threads = torch.get_num_threads()
-    found = barest.fit(Here(), loops.Work("MLP", 1280, 3), workers=1)
+    found = barest.fit(Here(), loops.Work("MLP", 1280, 8), workers=1)
     torch.set_num_threads(threads)
     assert found["rate"] > 0 and found["accuracy"] > 0.3
 

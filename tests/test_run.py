@@ -1,5 +1,6 @@
 """One fit from the driver's side: callbacks, failures, and what is left behind."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -66,7 +67,10 @@ def ports(pid):
     """How many sockets of a process listen."""
     lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
     listening = {f"socket:[{fields[9]}]" for fields in map(str.split, lines) if fields[3] == "0A"}
-    links = [os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir()]
+    links = []
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed in between
+            links.append(os.readlink(path))
     return len(listening.intersection(links))
 
 
