@@ -8,6 +8,7 @@ turn, each first beside its place: so there is always a whole one.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import logging
@@ -16,7 +17,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,9 +137,7 @@ class Checkpoints:
         """Waits until all is written, for ten minutes at most."""
         end = time.monotonic() + LONGEST
         while self._writing is not None:
-            try:
-                self._writing.exception(max(end - time.monotonic(), 0.0))
-            except TimeoutError:
+            if not wait([self._writing], max(end - time.monotonic(), 0.0)).done:
                 self._tell(WaitTimeout(f"it took longer than {LONGEST:g} s"))
                 self._writing = self._next = None
                 return
@@ -187,8 +186,6 @@ def _beside() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    import fcntl  # not on Windows
-
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -319,8 +319,6 @@ def class_weights(given: Mapping[Any, Any] | None) -> dict[str, float] | None:
 def _named(owner: str, optimizer: Optimizer) -> dict[str, Any]:
     """An optimizer's settings; without its learning rate, which goes on from where it was."""
     config = {"kind": type(optimizer).__name__, **_plain(optimizer.get_config())}
-    if isinstance(config.get("learning_rate"), float):
-        del config["learning_rate"]
     return {f"{owner}: {name}": value for name, value in config.items()}
 
 
@@ -329,17 +327,22 @@ def _layers(model: Model) -> list[Any]:
     found = []
     for layer in model.layers:
         try:
-            config = layer.get_config()
+            # The config of a model within has its layers' names in other places, too.
+            config = _layers(layer) if isinstance(layer, Model) else _plain(layer.get_config())
         except (NotImplementedError, TypeError, ValueError):
-            config = {}
-        found.append([type(layer).__name__, _plain(config)])
+            config = {}  # a layer of somebody's own, or a torch module: it has none, and need not
+        found.append([type(layer).__name__, config])
     return found
 
 
 def _plain(tree: Any) -> Any:
-    """Without names, of which each new model has others, and objects without a config."""
+    """Without names, of which each new model has others, learning rates, which callbacks change,
+    and objects without a config."""
     if isinstance(tree, dict):
-        return {str(key): _plain(one) for key, one in tree.items() if key != "name"}
+        own = {key: one for key, one in tree.items() if key != "name"}
+        if isinstance(own.get("learning_rate"), float):
+            del own["learning_rate"]
+        return {str(key): _plain(one) for key, one in own.items()}
     if isinstance(tree, list | tuple):
         return [_plain(one) for one in tree]
     if isinstance(tree, str | int | float | bool | None):

@@ -41,6 +41,7 @@ from elephas_torch.keras.step import Step
 from elephas_torch.optimizers import LossScaleOptimizer, Optimizer
 from elephas_torch.overlap import Overlapping
 from elephas_torch.parameter.client import Client
+from elephas_torch.parameter.ledger import AWAY
 from elephas_torch.parameter.shards import Address, ShardedClient, connect
 from elephas_torch.parameter.wire import Joined
 from elephas_torch.plan import Gang, Plan
@@ -140,7 +141,7 @@ def _give_way(client: Client | ShardedClient, partition: int, attempt: int) -> N
             state = "left" if found["stop"] else newer["state"]
             if newer.get("tries", _tries() + 1) <= _tries():
                 raise WorkerError(f"Attempt {attempt} of worker {partition} was replaced.")
-    if state in ("expired", "away"):  # if it lives after all, it goes on
+    if state in ("expired", *AWAY):  # if it lives after all, it goes on
         raise WorkerError(
             f"Attempt {attempt} of worker {partition} was replaced by one that is lost."
         )

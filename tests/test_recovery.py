@@ -18,9 +18,11 @@ from elephas_torch import checkpoints
 from elephas_torch.checkpoints import Checkpoints
 from elephas_torch.errors import ModelFileError, ServerError
 from elephas_torch.keras.callbacks import Callback, LearningRateScheduler
-from elephas_torch.keras.layers import BatchNormalization, Dense, Dropout
-from elephas_torch.keras.models import Sequential
-from elephas_torch.recovery import Every, every
+from elephas_torch.keras.layers import BatchNormalization, Dense, Dropout, Input
+from elephas_torch.keras.models import Model, Sequential
+from elephas_torch.keras.optimizers import SGD, LossScaleOptimizer
+from elephas_torch.plan import Plan
+from elephas_torch.recovery import Every, check_same, every, signature
 from elephas_torch.spark_model import SparkModel
 from elephas_torch.utils.rdd_utils import to_simple_rdd
 
@@ -267,6 +269,25 @@ def test_how_often(given, expected):
 def test_how_often_must_be_epochs_or_a_time(given):
     with pytest.raises((ValueError, TypeError), match=r"`checkpoint_every` must be.*Received"):
         every(given)
+
+
+def test_names_and_rates_may_differ_in_what_is_resumed():
+    plan = Plan(1, True, 2, 0, 8, 0.0, True, {np.int64(1): 2}, 0)
+
+    def signed(units=3, rate=0.1, momentum=0.5):
+        inner = Sequential([Dense(units, input_dim=4)])
+        entered = Input((4,))
+        model = Model(entered, Model(entered, inner(entered))(entered))
+        model.compile(LossScaleOptimizer(SGD(rate, momentum=momentum)), "mse")
+        return signature(model, model.optimizer, plan, mode="synchronous")
+
+    first = signed()
+    assert first == signed() == signed(rate=0.2) == json.loads(json.dumps(first))
+    check_same(first, signed(), "here")
+    with pytest.raises(ValueError, match=r"`layers` was .* and is"):
+        check_same(first, {**signed(units=3), "layers": []}, "here")
+    assert signed(units=5)["layers"] != first["layers"]
+    assert signed(momentum=0.9) != first
 
 
 @pytest.mark.spark
