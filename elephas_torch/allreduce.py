@@ -1,9 +1,9 @@
 """Synchronous updates without the server: workers add them up among themselves.
 
-Each round is one `all_reduce` of gloo over a flat vector: update and state times samples, and the
-samples. Each worker then makes the same step with an optimizer of its own, like the server's; so
-all hold the same weights, bit by bit. The server is where they meet, where the driver hears of
-them, and where the first of them puts the weights that the driver wants.
+Each round is one `all_reduce` of gloo, or of nccl where each has a GPU, over a flat vector: update
+and state times samples, and the samples. Each worker then makes the same step with an optimizer of
+its own, like the server's; so all hold the same weights, bit by bit. The server is where they meet,
+where the driver hears of them, and where the first of them puts the weights that the driver wants.
 
     u = sum(n_i u_i) / sum(n_i)
 """
@@ -11,9 +11,10 @@ them, and where the first of them puts the weights that the driver wants.
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast
@@ -24,8 +25,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from elephas_torch import constraints, exchange, optimizers
+from elephas_torch import constraints, device, exchange, optimizers
 from elephas_torch.cluster import own_address
+from elephas_torch.device import Device
 from elephas_torch.errors import Diverged, Fenced, Refused, WaitTimeout
 from elephas_torch.exchange import Exchange
 from elephas_torch.flat import Vectors
@@ -37,6 +39,8 @@ from elephas_torch.plan import Gang, Plan
 from elephas_torch.store import Rows
 
 POLL_SECONDS = 0.02
+#: A sum of nccl is looked at all the time for so long: most don't take longer.
+SPIN_SECONDS = 0.001
 
 
 class Parted(Exception):
@@ -57,7 +61,8 @@ class AllReduce(Exchange):
         settings, flat = gang.settings, self.flat
         self.optimizer = optimizers.get(settings.optimizer, importing=True)
         self.optimizer.build(flat.parameters)
-        self.buffer = torch.zeros(flat.parameters.numel() + flat.state.numel() + 1)
+        size = flat.parameters.numel() + flat.state.numel() + 1
+        self.buffer = flat.parameters.new_zeros(size)
         self.sums = self.buffer.split([flat.parameters.numel(), flat.state.numel(), 1])
         self.rounds, self.round, self.leads, self.unit = 0, 0, False, 1.0
         self.team: Team | None = None
@@ -95,6 +100,8 @@ class AllReduce(Exchange):
         if self.optimizer.use_ema:
             self.optimizer.finalize_variable_values(self.flat.parameters)
         self._put(self.plan.epochs - 1)
+        if self.team is not None:
+            self.team.concluded = True
 
     def kept(self) -> bytes:
         """What nobody else has of what the next epoch begins with."""
@@ -114,7 +121,7 @@ class AllReduce(Exchange):
 
     def _meet(self) -> None:
         """Finds the others with rows, and joins hands with them."""
-        meeting = Meeting(self._server, self.number, self.attempt, self.gang)
+        meeting = Meeting(self._server, self.number, self.attempt, self.gang, self.where)
         samples = meeting.samples()
         if self.number not in samples:
             return  # all its rows are to validate with
@@ -206,12 +213,14 @@ class Meeting:
         client: the server's.
         number, attempt: this worker's.
         gang: which others are meant, and how long they are waited for.
+        where: this worker's device.
     """
 
     client: Client
     number: int
     attempt: int
     gang: Gang
+    where: Device = device.CPU
 
     def samples(self) -> dict[int, int]:
         """Waits until all have joined; worker -> samples of those that have some.
@@ -251,16 +260,18 @@ class Meeting:
         wait = timedelta(seconds=settings.join_timeout)
         if self.number == members[0]:
             store, port = opened(address, wait)
-            info = {"gang": self.gang.number, "meet": [address, port]}
+            info = {"gang": self.gang.number, **self.where.info, "meet": [address, port]}
             self.client.join(self.number, self.attempt, samples=samples[self.number], info=info)
         else:
             store = self._found(members[0], address, wait)
+        infos = self._workers()
+        kind = backend({key: infos[key] for key in members if key in infos})
         began = time.monotonic()
         try:
-            return Team(
+            return TEAMS[kind](
                 dist.PrefixStore(f"gang-{self.gang.number}", store),
                 members.index(self.number), len(members), address,
-                settings.join_timeout, settings.round_timeout,
+                settings.join_timeout, settings.round_timeout, self.where,
             )  # fmt: skip
         except RuntimeError as error:
             if time.monotonic() - began >= 0.99 * settings.join_timeout:
@@ -325,6 +336,19 @@ def opened(address: str, wait: timedelta) -> tuple[Any, int]:
     return store, port
 
 
+def backend(workers: Mapping[int, Mapping[str, Any]]) -> str:
+    """By what these workers add up: 'nccl' where each has a GPU to itself and can, else 'gloo'.
+
+    All of them are told the same of each other, so that all choose the same.
+
+    Args:
+        workers: what they told the server when they joined; see `Device.info`.
+    """
+    gpus = [one.get("gpu") for one in workers.values() if one.get("nccl")]
+    alone = None not in gpus and len(set(gpus)) == len(workers)
+    return "nccl" if workers and alone else "gloo"
+
+
 class Team:
     """Workers that add up vectors, by gloo, in a process group of their own.
 
@@ -337,20 +361,35 @@ class Team:
         address: where this one listens.
         meeting: seconds until all must be there.
         timeout: seconds that a sum may take.
+        where: the device that vectors are on. From a GPU they go through the host's memory here.
+
+    Attributes:
+        concluded: whether all sums were made, and no member waits for one.
 
     Raises:
         RuntimeError: not all came.
     """
 
     def __init__(
-        self, store: Any, rank: int, size: int, address: str, meeting: float, timeout: float
+        self,
+        store: Any,
+        rank: int,
+        size: int,
+        address: str,
+        meeting: float,
+        timeout: float,
+        where: Device = device.CPU,
     ) -> None:
+        self.timeout, self._where, self.concluded = timeout, where, False
+        self._rooms: dict[tuple[int, torch.dtype], Tensor] = {}
+        self._group = self._made(store, rank, size, address, timedelta(seconds=meeting))
+
+    def _made(self, store: Any, rank: int, size: int, address: str, wait: timedelta) -> Any:
         group: Any = dist.ProcessGroupGloo
         options = group._Options()
         options._devices = [group.create_device(hostname=address)]
-        options._timeout = timedelta(seconds=meeting)
-        self.timeout = timeout
-        self._group = group(store, rank, size, options)
+        options._timeout = wait
+        return group(store, rank, size, options)
 
     def add(self, vector: Tensor) -> None:
         """Replaces a vector by the sum of all members' vectors; the same bits at each.
@@ -366,6 +405,21 @@ class Team:
         self._reduce(vector, dist.ReduceOp.MAX)
 
     def _reduce(self, vector: Tensor, operation: Any) -> None:
+        if self._where.is_host:
+            self._summed(vector, operation)
+            return
+        room = self._room(vector)
+        room.copy_(vector)
+        self._summed(room, operation)
+        vector.copy_(room, non_blocking=True)
+
+    def _room(self, vector: Tensor) -> Tensor:
+        key = vector.numel(), vector.dtype
+        if key not in self._rooms:
+            self._rooms[key] = self._where.host_like(vector)
+        return self._rooms[key]
+
+    def _summed(self, vector: Tensor, operation: Any) -> None:
         options = dist.AllreduceOptions()
         options.reduceOp = operation
         options.timeout = timedelta(seconds=self.timeout)
@@ -375,13 +429,108 @@ class Team:
             self._group.allreduce([vector], options).wait()
         except RuntimeError as error:
             if time.monotonic() - began >= 0.99 * self.timeout:
-                raise WaitTimeout(
-                    f"Waited {self.timeout:g} s for the other workers' updates. See their logs, "
-                    "or raise `round_timeout` if their batches take that long."
-                ) from None
+                raise _waited(self.timeout) from None
             raise Parted(str(error)) from None
 
     def close(self) -> None:
         """Closes the connections; to be called before the tensors that were added go."""
         with contextlib.suppress(AttributeError):
             del self._group
+
+
+def _waited(seconds: float) -> WaitTimeout:
+    return WaitTimeout(
+        f"Waited {seconds:g} s for the other workers' updates. See their logs, or raise "
+        "`round_timeout` if their batches take that long."
+    )
+
+
+class GpuTeam(Team):
+    """The same by nccl, from GPU to GPU.
+
+    Args and errors are `Team`'s. A sum is waited for by looking at it: nccl's own `wait` would let
+    the device wait alone, and nobody would hear of a member that is gone.
+    """
+
+    def _made(self, store: Any, rank: int, size: int, address: str, wait: timedelta) -> Any:
+        options = dist.ProcessGroupNCCL.Options()
+        options._timeout = wait
+        with _told(NCCL):
+            group = dist.ProcessGroupNCCL(store, rank, size, options)
+        self._group = group
+        # Connections are made with the first sum, for which members may take as long as to come.
+        try:
+            self._waited_for(torch.zeros(1, device=self._where.where), dist.ReduceOp.SUM, wait)
+        except WaitTimeout as error:
+            raise RuntimeError(str(error)) from None
+        return group
+
+    def _reduce(self, vector: Tensor, operation: Any) -> None:
+        try:
+            self._waited_for(vector, operation, timedelta(seconds=self.timeout))
+        except RuntimeError as error:
+            _end(self._group, "abort")
+            raise Parted(str(error)) from None
+
+    def _waited_for(self, vector: Tensor, operation: Any, limit: timedelta) -> None:
+        options = dist.AllreduceOptions()
+        options.reduceOp = operation
+        options.timeout = limit
+        work = self._group.allreduce([vector], options)
+        wait_until(work.is_completed, limit.total_seconds(), self._given_up)
+        work.wait()  # it is over: raises its error, and lets this thread's stream go on behind it
+
+    def _given_up(self, seconds: float) -> WaitTimeout:
+        # What hangs on the device ends by this; else nothing there would ever go on.
+        _end(self._group, "abort")
+        return _waited(seconds)
+
+    def close(self) -> None:
+        """Closes the connections: in the end with the others, who send theirs until then; else at
+        once, as they wait for a sum that isn't made."""
+        group, self._group = getattr(self, "_group", None), None
+        if group is not None:
+            with contextlib.suppress(RuntimeError):  # those of a member that is gone
+                _end(group, "shutdown" if self.concluded else "abort")
+
+
+def _end(group: Any, how: str) -> None:
+    """Ends a group of nccl's by "abort" or "shutdown"; torch before 2.6 has one name for both."""
+    (getattr(group, how, None) or group._shutdown)()
+
+
+#: With these torch's nccl makes no thread that ends the process when a sum fails or takes long.
+NCCL = {"TORCH_NCCL_BLOCKING_WAIT": "1", "TORCH_NCCL_ENABLE_MONITORING": "0"}
+TEAMS: dict[str, type[Team]] = {"gloo": Team, "nccl": GpuTeam}
+
+
+@contextlib.contextmanager
+def _told(variables: Mapping[str, str]) -> Iterator[None]:
+    """A scope with these environment variables, which torch reads as it makes a group."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def wait_until(
+    done: Callable[[], bool], seconds: float, given_up: Callable[[float], Exception]
+) -> None:
+    """Looks until something is done: at once and often first, then less often.
+
+    Raises:
+        Exception: what `given_up` makes of the seconds, when they are over.
+    """
+    began = time.monotonic()
+    while not done():
+        waited = time.monotonic() - began
+        if waited > seconds:
+            raise given_up(seconds)
+        if waited > SPIN_SECONDS:
+            time.sleep(min(waited / 20, POLL_SECONDS))

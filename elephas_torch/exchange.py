@@ -9,9 +9,10 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from elephas_torch import device
 from elephas_torch.errors import Diverged, ElephasError, Refused
 from elephas_torch.flat import Vectors
-from elephas_torch.keras import batches
+from elephas_torch.keras import batches, random
 from elephas_torch.keras.batches import Samples
 from elephas_torch.keras.step import Step
 from elephas_torch.optimizers import Optimizer
@@ -20,6 +21,7 @@ from elephas_torch.parameter.local import Link
 from elephas_torch.parameter.shards import ShardedClient
 from elephas_torch.parameter.wire import Joined, Push, Reply
 from elephas_torch.plan import Plan
+from elephas_torch.staging import Staged
 from elephas_torch.stepping import OwnFlatStep
 from elephas_torch.store import Rows
 
@@ -35,7 +37,7 @@ class Exchange:
     Args:
         plan: when to exchange, and what.
         step: what computes on one batch; its flat vectors get the server's weights.
-        client: the server's.
+        client: the server's; a `Staged` one for vectors on a device.
         worker: its number and attempt.
         joined: what the server answered to its joining.
         progress: where it is, for others to read: epoch, batch, rows.
@@ -48,7 +50,7 @@ class Exchange:
         self,
         plan: Plan,
         step: Step | OwnFlatStep,
-        client: Client | ShardedClient,
+        client: Client | ShardedClient | Staged,
         worker: tuple[int, int],
         joined: Joined,
         progress: dict[str, int],
@@ -56,6 +58,8 @@ class Exchange:
         self.plan, self.client, self.progress = plan, client, progress
         self.number, self.attempt = worker
         self.step, self.flat = step, step.flat
+        self.where = client.device if isinstance(client, Staged) else device.CPU
+        self._seed_device = self.where.seeded()
         self.link = self._linked()
         self.seq, self.version = joined.seq, self._first()
         self.done = joined.batch
@@ -109,7 +113,7 @@ class Exchange:
         start, self.done = min(self.done * every, total - 1), 0
         progress.update(epoch=epoch, batch=start, rows=0)
         seen = 0
-        _reseed(seed, start)
+        self._reseed(seed, start)
         found = rows.epoch(plan.batch_size, plan.shuffle, key, start)
         for number, batch in enumerate(found, start):
             (self._gradients if plan.gradients else self.step.train)(batch)
@@ -121,8 +125,18 @@ class Exchange:
                 if self._push(epoch, seen, last).stop:
                     return True
                 seen = 0
-                _reseed(seed, number + 1)
+                self._reseed(seed, number + 1)
         return False
+
+    def _reseed(self, seed: int, batch: int) -> None:
+        """Lets what is random from a batch on depend on nothing before it: who goes on from there
+        in another process goes on in the same way. torch.manual_seed takes a hundred times as
+        long."""
+        number = (seed + batch) % 2**63
+        torch.default_generator.manual_seed(number)
+        random.at(number)
+        if self._seed_device is not None:
+            self._seed_device(number)
 
     def _gradients(self, batch: Samples) -> None:
         """Computes gradients for the server, which steps with them as they are: not scaled."""
@@ -201,12 +215,6 @@ class Exchange:
         if found.data_ptr() != flat.parameters.data_ptr():
             flat.move(parameters=found)
         return reply
-
-
-def _reseed(seed: int, batch: int) -> None:
-    """Lets what is random from a batch on depend on nothing before it: who goes on from there in
-    another process goes on in the same way. torch.manual_seed takes a hundred times as long."""
-    torch.default_generator.manual_seed((seed + batch) % 2**63)
 
 
 def state(owner: str, optimizer: Optimizer) -> dict[str, Tensor]:

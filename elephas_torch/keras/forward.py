@@ -38,6 +38,8 @@ class Forward:
     def _by_compiler(self, x: Any) -> Any:
         try:
             return self._compiled(x)
+        except torch.cuda.OutOfMemoryError:
+            raise
         except Exception as error:
             if not str(type(error).__module__).startswith("torch."):
                 raise
