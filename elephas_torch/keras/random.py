@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from elephas_torch.keras import naming
+from elephas_torch.keras import batches, naming
 from elephas_torch.keras.dtypes import tensor, torch_dtype
 from elephas_torch.keras.ops.axes import one_axis
 
@@ -25,6 +25,20 @@ __all__ = [
 ]  # fmt: skip
 
 _SEEDS = 2**32
+_moment: int | None = None
+
+
+def moment() -> int | None:
+    """What `at` was told last."""
+    return _moment
+
+
+def at(moment: int | None) -> None:
+    """From here on, what has a seed of its own draws from that seed and this number: who goes on
+    from there in another process draws the same. None: it goes on with its numbers, as it does by
+    itself."""
+    global _moment
+    _moment = moment
 
 
 class SeedGenerator:
@@ -51,6 +65,7 @@ class SeedGenerator:
         self.name = name or naming.auto_name("seed_generator")
         self.seed = int(torch.randint(2**31, ()).item()) if seed is None else seed
         self.count = 0
+        self._moment: int | None = None
 
     def next(self, ordered: bool = True) -> Tensor:
         """Returns the seed and how many were given before: int64 (2,).
@@ -58,7 +73,12 @@ class SeedGenerator:
         Args:
             ordered: taken, and of no use here.
         """
-        state = torch.tensor([self.seed, self.count])
+        seed = self.seed
+        if _moment is not None:
+            # Mixed: of neighbours one moment's second draw would be the next one's first.
+            seed = batches.mix(seed, _moment) % _SEEDS
+            self.count, self._moment = self.count if _moment == self._moment else 0, _moment
+        state = torch.tensor([seed, self.count])
         self.count += 1
         return state
 

@@ -165,6 +165,8 @@ def find_class(
         if found is not None:
             return found
     plain = name.rpartition(">")[2]
+    if plain not in _OWN:
+        import elephas_torch.keras.models  # noqa: F401  which may not have been asked for yet
     if plain in _OWN and (module or "keras").partition(".")[0] in _ROOMS:
         return _OWN[plain]
     raise ValueError(

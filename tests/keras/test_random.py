@@ -4,7 +4,7 @@ import keras
 import pytest
 import torch
 
-from elephas_torch.keras import random
+from elephas_torch.keras import layers, random
 from elephas_torch.keras.utils import set_random_seed
 
 SAME = [
@@ -56,6 +56,31 @@ def test_seed_generators_give_keras_s_numbers():
     again = random.SeedGenerator.from_config({"seed": 42, "name": "s"})
     assert again.next().tolist() == [42, 0] and again.next().tolist() == [42, 1]
     assert random.SeedGenerator().get_config()["seed"] is None
+
+
+@pytest.fixture
+def at():
+    yield random.at
+    random.at(None)
+
+
+def test_what_has_a_seed_draws_the_same_from_the_same_moment_on(at):
+    layer, seeds = layers.Dropout(0.5, seed=3), random.SeedGenerator(3)
+
+    def draws(layer, seeds):
+        ones = torch.ones(50)
+        return [*(layer(ones, training=True) for _ in range(2)),
+                *(random.normal((50,), seed=seeds) for _ in range(2))]  # fmt: skip
+
+    draws(layer, seeds)
+    found = []
+    for moment in (7, 8):
+        at(moment)
+        found += draws(layer, seeds)
+    assert not any(torch.equal(a, b) for n, a in enumerate(found) for b in found[:n])
+    other, more = layers.Dropout(0.5, seed=3), random.SeedGenerator(3)
+    at(8)
+    assert all(map(torch.equal, draws(other, more), found[4:]))
 
 
 def test_truncated_normals_stay_within_two_deviations():

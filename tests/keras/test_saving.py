@@ -1,5 +1,7 @@
 import json
 import os
+import subprocess
+import sys
 import threading
 import zipfile
 from pathlib import Path
@@ -630,3 +632,16 @@ def test_what_is_no_path_is_refused(bad):
     for method in (models.load_model, model.save, model.load_weights, model.save_weights):
         with pytest.raises(TypeError, match=r"`filepath` must be the path of a file.*filepath="):
             method(bad)
+
+
+def test_a_process_that_asks_for_nothing_else_can_load(tmp_path):
+    compiled().save(tmp_path / "model.keras")
+    code = (
+        "import sys; from elephas_torch.keras.saving import load_model;"
+        "print(type(load_model(sys.argv[1])).__name__)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "model.keras"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout == "Sequential\n", done.stderr

@@ -1,5 +1,6 @@
 """Files that somebody made to do harm: they are refused, and nothing of them runs."""
 
+import faulthandler
 import io
 import json
 import random
@@ -12,6 +13,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+import torch
 
 from elephas_torch.errors import ModelFileError
 from elephas_torch.keras import Sequential
@@ -168,6 +170,52 @@ def test_a_bomb_among_arrays_that_a_layer_reads_itself():
         hdf5.Stored(file)["x"]
 
 
+HEAPS = {
+    "of size 0": lambda data, at: data.__setitem__(slice(at + 16, at + 32), bytes(16)),
+    "beyond all numbers": lambda data, at: data.__setitem__(
+        slice(at + 24, at + 32), struct.pack("<Q", 2**64 - 16)
+    ),
+    "beyond its heap": lambda data, at: data.__setitem__(
+        slice(at + 24, at + 32), struct.pack("<Q", 5000)
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", HEAPS)
+def test_heaps_that_the_library_would_never_come_to_the_end_of(kind):
+    content = hdf5.written(lambda file: file.attrs.update({"a": "text"}))
+    with hdf5.opened(content, "x") as file:
+        assert file.attrs["a"] == "text"
+    damaged = bytearray(content)
+    HEAPS[kind](damaged, content.index(b"GCOL"))
+    with pytest.raises(ModelFileError, match="heap at byte"), hdf5.opened(bytes(damaged), "x"):
+        pass
+
+
+def test_names_that_are_neither_text_nor_numbers():
+    """A text whose type was changed to a list crashes the library as it is read."""
+    kind = h5py.vlen_dtype("uint8")
+    lists = np.empty(1, object)
+    lists[0] = np.arange(3, dtype="uint8")
+    content = hdf5.written(lambda file: file.attrs.create("names", lists, dtype=kind))
+    with (
+        pytest.raises(ModelFileError, match="'names' of '/' is neither text nor numbers"),
+        hdf5.opened(content, "x") as file,
+    ):
+        hdf5.names(file, "names")
+
+
+def test_heaps_in_heaps_take_no_time():
+    """Each of them is whole, and as long as half of the file."""
+    count = 2**15
+    heap = b"GCOL\x01\0\0\0" + struct.pack("<QQQ", 16 + 32 * (count // 2), 1, 16)
+    content = hdf5.written(lambda file: file.create_group("g")) + heap * count
+    began = time.perf_counter()
+    with pytest.raises(ModelFileError, match="heap at byte"), hdf5.opened(content, "x"):
+        pass
+    assert time.perf_counter() - began < 5
+
+
 def lambdas(path):
     """A Keras file with a lambda in it that writes a file."""
     inputs = keras.Input((4,))
@@ -261,7 +309,9 @@ def mangled(draw, data):
 @pytest.mark.filterwarnings("ignore")
 def test_any_bytes_are_a_model_or_are_refused(number, saved, tmp_path):
     """The archive itself, the files in it (with right checksums), and the older form."""
-    model().save(tmp_path / "m.h5")
+    torch.manual_seed(5)
+    for name in ("m.h5", saved.name):
+        model().save(tmp_path / name)
     whole, old = saved.read_bytes(), (tmp_path / "m.h5").read_bytes()
     draw, outcomes, longest = random.Random(5), {}, 0.0
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -273,11 +323,14 @@ def test_any_bytes_are_a_model_or_are_refused(number, saved, tmp_path):
             name = ("config.json", "model.weights.h5")[one % 4 - 1]
             rewritten(path, lambda files, at=name: files.update({at: mangled(draw, files[at])}))
         began = time.perf_counter()
+        # In the HDF5 library no signal ends a loop, and no exception a crash.
+        faulthandler.dump_traceback_later(120, exit=True)
         try:
             load_model(path)
             found = "a model"
         except (ValueError, TypeError) as error:  # documented; ModelFileError is a ValueError
             found = type(error).__name__
+        faulthandler.cancel_dump_traceback_later()
         longest = max(longest, time.perf_counter() - began)
         outcomes[found] = outcomes.get(found, 0) + 1
     assert longest < 20 and outcomes["ModelFileError"] > number / 2

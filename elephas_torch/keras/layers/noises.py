@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from elephas_torch.keras import batches, random
 from elephas_torch.keras.layers import arguments
 from elephas_torch.keras.layers.builtin import BuiltIn
 
@@ -26,6 +27,7 @@ class Noise:
     def __init__(self, seed: int | None) -> None:
         self.seed = seed
         self._generator: torch.Generator | None = None
+        self._moment: int | None = None
 
     def mask(self, like: Tensor, shape: Sequence[int], rate: float) -> Tensor:
         """0 with probability `rate`, otherwise 1 / (1 - rate), on the device and of the dtype
@@ -51,8 +53,13 @@ class Noise:
     def _own(self, like: Tensor) -> torch.Generator | None:
         if self.seed is None:
             return None
-        if self._generator is None or self._generator.device != like.device:
-            self._generator = torch.Generator(like.device).manual_seed(self.seed)
+        moment = random.moment()
+        found = self._generator
+        if found is not None and found.device == like.device and moment in (None, self._moment):
+            return found
+        self._moment = moment
+        number = self.seed if moment is None else batches.mix(self.seed, moment)
+        self._generator = torch.Generator(like.device).manual_seed(number)
         return self._generator
 
 

@@ -2,8 +2,10 @@
 
 A file may point to other files, and may declare arrays that are far larger than itself. Links
 and external or virtual arrays are refused, and an array's size is looked at before it is read.
+So are texts' heaps that the library would go round in without end, and texts made lists.
 The HDF5 library itself is in C and isn't hardened: bytes that were changed on purpose can crash
-the process. From strangers rather take safetensors.
+the process, or let it take gigabytes for a text that says it is so long. From strangers rather
+take safetensors.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ SMALL = 64 * 2**20
 EXPANSION = 1000
 #: HDF5 keeps no longer attributes beside a group.
 _LONGEST_ATTRIBUTE = 64_000
+#: What a heap of attributes' texts begins with: its mark, and version 1.
+_HEAP = b"GCOL\x01"
 
 
 def written(write: Callable[[Any], Any]) -> bytes:
@@ -48,6 +52,7 @@ def opened(content: bytes, path: Any) -> Iterator[Any]:
 
     try:
         with h5py.File(io.BytesIO(content), "r") as file:
+            _refuse_endless_heaps(content, file.id.get_create_plist().get_sizes()[1])
             yield file
     except ModelFileError:
         raise
@@ -55,6 +60,37 @@ def opened(content: bytes, path: Any) -> Iterator[Any]:
         raise ModelFileError(
             f"{str(path)!r} is no HDF5 file, or is cut off or damaged ({error})."
         ) from None
+
+
+def _refuse_endless_heaps(content: bytes, width: int) -> None:
+    """Looks through the heaps that attributes' texts lie in, as the library does.
+
+    It (2.0 and before) goes on from an object by the size that this declares, be it 0: round and
+    round, in C, where no signal ends it.
+
+    Args:
+        width: the bytes of a size in this file.
+
+    Raises:
+        ValueError: one is damaged, or heaps lie in each other.
+    """
+    head, steps = _aligned(8 + width), len(content) // 8
+    at = content.find(_HEAP)
+    while at >= 0:
+        end = at + int.from_bytes(content[at + 8 : at + 8 + width], "little")
+        place = at + head if end <= len(content) else end  # that the library refuses
+        while place + head <= end:
+            size = int.from_bytes(content[place + 8 : place + 8 + width], "little")
+            free = content[place : place + 2] == b"\x00\x00"
+            needed, steps = size if free else head + _aligned(size), steps - 1
+            if not 0 < needed <= end - place or not steps:
+                raise ValueError(f"the heap at byte {at} is damaged")
+            place += needed
+        at = content.find(_HEAP, at + 1)
+
+
+def _aligned(size: int) -> int:
+    return -(-size // 8) * 8
 
 
 def group(parent: Any, path: str) -> Any:
@@ -117,7 +153,8 @@ def values(found: Any) -> np.ndarray:
     array = np.asarray(found[()])
     if array.dtype.kind != "V":
         return array
-    if found.attrs.get("dtype") != "bfloat16" or array.dtype.itemsize != 2:
+    named = "dtype" in found.attrs and attribute(found, "dtype") == "bfloat16"
+    if not named or array.dtype.itemsize != 2:
         raise ModelFileError(f"{found.name!r} holds no numbers: {array.dtype}")
     return (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
 
@@ -153,15 +190,43 @@ def text(value: Any) -> str:
     return value.decode("utf-8") if isinstance(value, bytes) else str(value)
 
 
-def names(holder: Any, attribute: str) -> list[str]:
+def attribute(holder: Any, name: str) -> Any:
+    """An attribute: text or numbers.
+
+    Raises:
+        ValueError: it is made of something else, at which the library may crash.
+    """
+    dtype = holder.attrs.get_id(name).dtype
+    if not _is_text(dtype) and dtype.kind not in "fiub":
+        raise ValueError(f"the attribute {name!r} of {holder.name!r} is neither text nor numbers")
+    return holder.attrs[name]
+
+
+def texts(holder: Any) -> dict[str, str]:
+    """All attributes that are one text each, by name."""
+    found = {
+        name: holder.attrs[name]
+        for name in holder.attrs
+        if _is_text(holder.attrs.get_id(name).dtype)
+    }
+    return {name: text(one) for name, one in found.items() if isinstance(one, str | bytes)}
+
+
+def _is_text(dtype: Any) -> bool:
+    import h5py
+
+    return h5py.check_string_dtype(dtype) is not None
+
+
+def names(holder: Any, prefix: str) -> list[str]:
     """A list of names kept as an attribute, or as several: name0, name1 …"""
-    if attribute in holder.attrs:
-        return [text(one) for one in holder.attrs[attribute]]
+    if prefix in holder.attrs:
+        return [text(one) for one in attribute(holder, prefix)]
     found: list[str] = []
     for number in itertools.count():
-        if f"{attribute}{number}" not in holder.attrs:
+        if f"{prefix}{number}" not in holder.attrs:
             return found
-        found += [text(one) for one in holder.attrs[f"{attribute}{number}"]]
+        found += [text(one) for one in attribute(holder, f"{prefix}{number}")]
     return found
 
 

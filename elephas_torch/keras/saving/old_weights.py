@@ -22,7 +22,8 @@ _GATES = {"LSTM": (0, 6, 3, 9), "GRU": (0, 3, 6)}
 
 def version(group: Any) -> str:
     """The version of the Keras that wrote a group: "1" where it doesn't say."""
-    return hdf5.text(group.attrs.get("keras_version", b"1"))
+    known = "keras_version" in group.attrs
+    return hdf5.text(hdf5.attribute(group, "keras_version")) if known else "1"
 
 
 def read(values: Any) -> np.ndarray:

@@ -88,12 +88,7 @@ def read(filepath: Any) -> Whole:
                 f"{str(path)!r} holds no model: it has no {_CONFIG}. If it holds weights, make "
                 "the model and call model.load_weights(path)."
             )
-        texts = {
-            name: hdf5.text(value)
-            for name, value in file.attrs.items()
-            if isinstance(value, str | bytes)
-        }
-        return Whole(texts, old_weights.version(file), content)
+        return Whole(hdf5.texts(file), old_weights.version(file), content)
 
 
 def config(whole: Whole, name: str, path: Any) -> Any:
