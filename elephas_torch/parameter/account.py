@@ -21,10 +21,10 @@ def described(state: State, uptime: float) -> dict[str, Any]:
         "protocol": wire.PROTOCOL,
         "mode": state.settings.mode,
         "version": state.weights.version,
-        "epoch": state.closed_epoch + 1,
+        "epoch": state.updates.closed_epoch + 1,
         "started": state.ledger.complete,
-        "stop": state.stop,
-        "learning_rate": state.learning_rate,
+        "stop": state.orders.stop,
+        "learning_rate": state.orders.learning_rate,
         "optimizer": {"learning_rate": state.weights.optimizer.learning_rate},
         "expected": state.ledger.expected,
         "workers": {str(key): one.described(now) for key, one in workers.items()},
@@ -47,7 +47,7 @@ def _missing(state: State) -> list[int]:
 
 def counted(state: State) -> tuple[int, Counter[int]]:
     """Updates, and how stale they were: the server's, and those of workers that step."""
-    board = state.weights.board
+    board, pushes, staleness = state.weights.board, state.counts["pushes"], state.updates.staleness
     if board is None:
-        return state.counts["pushes"], state.staleness
-    return state.counts["pushes"] + board.pushes(), state.staleness + Counter(board.staleness())
+        return pushes, staleness
+    return pushes + board.pushes(), staleness + Counter(board.staleness())

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
-import random
 import socket
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -14,29 +11,17 @@ from urllib.parse import urlsplit
 
 from torch import Tensor
 
-from elephas_torch.errors import (
-    ElephasError,
-    Fenced,
-    Refused,
-    Restarted,
-    ServerError,
-    Unreachable,
-    WaitTimeout,
-)
+from elephas_torch.errors import ElephasError, Refused, ServerError, Unreachable
 from elephas_torch.flat import Vectors
-from elephas_torch.parameter import local, packing, wire
+from elephas_torch.parameter import answers, local, packing, wire
+from elephas_torch.parameter.checked import Checked
 from elephas_torch.parameter.connection import Connection, Head
 from elephas_torch.parameter.local import Link
-from elephas_torch.parameter.tls import Trust
+from elephas_torch.parameter.patience import patiently
+from elephas_torch.parameter.trust import Trust
 from elephas_torch.parameter.wire import Joined, Push, Reply
 
 T = TypeVar("T")
-#: Seconds before the second try to reach a server, and at most between two of them.
-FIRST_WAIT, LONGEST_WAIT = 0.05, 2.0
-#: What a server says to a request that didn't come through in time, and where connections that
-#: the network has lost are still open on its side: both pass.
-_NETWORK = (408, 503)
-_jitter = random.SystemRandom()  # processes that are forks of one share another's state
 
 
 class Client:
@@ -100,7 +85,7 @@ class Client:
         self._reply = bytearray(wire.REPLY_BYTES)
         self._packer: packing.Packer | None = None
         self._me = (0, 0)
-        self._checked = _Checked()
+        self._checked = Checked()
 
     def twin(self) -> Client:
         """Returns another client of the same server, for another thread."""
@@ -206,10 +191,7 @@ class Client:
             TypeError, ValueError: vectors of a wrong type or layout, or of unequal lengths.
         """
         known = self._checked
-        if not known.are(update, into):
-            wire.check_vectors(update, None, "update")
-            wire.check_vectors(into, update.sizes, "into")
-            known.note(update, into)
+        known.check(update, into)
         if self._packer is None:
             body = [wire.pack_push(push, known.sizes), *known.pieces]
         else:
@@ -351,22 +333,7 @@ class Client:
 
         A server that can't be reached is tried again for as long as there is patience.
         """
-        try:
-            return take(self._connection.request(line, headers, body))
-        except Unreachable as error:
-            if not self.patience:
-                raise
-            last = error
-        end, wait = time.monotonic() + self.patience, FIRST_WAIT
-        while (left := end - time.monotonic()) > 0:
-            # Not all at the same moments: they lost it at the same one.
-            time.sleep(min(wait * _jitter.uniform(0.5, 1.0), left))
-            wait = min(2 * wait, LONGEST_WAIT)
-            try:
-                return take(self._connection.request(line, headers, body))
-            except Unreachable as error:
-                last = error
-        raise Unreachable(f"{last} It was tried for {self.patience:g} s.") from last
+        return patiently(lambda: take(self._connection.request(line, headers, body)), self.patience)
 
     def _json(
         self,
@@ -376,7 +343,7 @@ class Client:
     ) -> dict[str, Any]:
         headers = "content-type: application/json\r\n" if body is not None else ""
         sent = [wire.dumps(body)] if body else list(pieces)
-        return _parsed(self._asked(self._body, line, headers, sent), self.url)
+        return answers.parsed(self._asked(self._body, line, headers, sent), self.url)
 
     def _body(self, head: Head) -> bytes:
         if head.status >= 400:
@@ -415,67 +382,12 @@ class Client:
         self._packer.unpack(into.parameters, version)
 
     def _error(self, head: Head) -> ElephasError:
-        found = _parsed(self._connection.read(head.length), self.url)
-        reason = str(found.get("reason", found))
-        if found.get("error") == "fenced":
-            return Fenced(reason, head.status)
-        if found.get("error") == "restarted":
-            return Restarted(reason, head.status)
-        if found.get("error") == "timeout":
-            return WaitTimeout(reason)
-        if head.status in _NETWORK:
+        found = answers.as_error(head.status, self._connection.read(head.length), self.url)
+        if isinstance(found, Unreachable):
             self._connection.close()
-            return Unreachable(reason)
-        return Refused(reason, head.status) if head.status < 500 else ServerError(reason)
-
-
-class _Checked:
-    """The vectors of the last exchange, which are mostly those of the next: what is known of
-    them, so that it needn't be looked at again."""
-
-    def __init__(self) -> None:
-        self._places: tuple[tuple[int, int], ...] = ()
-        self._tensors: tuple[Tensor, ...] = ()
-        self.sizes: wire.Sizes = (0, 0, 0)
-        self.pieces: list[memoryview | bytes] = []
-        self.targets: list[memoryview] = []
-
-    def are(self, update: Vectors, into: Vectors) -> bool:
-        """Whether these are the same tensors, in the same memory."""
-        given = (*update, *into)
-        if len(self._tensors) != len(given):
-            return False
-        same = all(a is b for a, b in zip(given, self._tensors, strict=True))
-        return same and _places(given) == self._places
-
-    def note(self, update: Vectors, into: Vectors) -> None:
-        """Takes vectors that were checked."""
-        self._tensors = (*update, *into)
-        self._places, self.sizes = _places(self._tensors), update.sizes
-        self.pieces, self.targets = [*wire.buffers(update)], wire.buffers(into)
-
-
-def _places(tensors: Sequence[Tensor]) -> tuple[tuple[int, int], ...]:
-    return tuple((one.data_ptr(), one.numel()) for one in tensors)
+        return found
 
 
 def described(info: dict[str, Any] | None) -> dict[str, Any]:
     """Returns what `status()` shows of a worker."""
     return {"host": socket.gethostname(), "pid": os.getpid(), **(info or {})}
-
-
-def _parsed(data: bytes, url: str) -> dict[str, Any]:
-    try:
-        found = json.loads(data) if data else {}
-    except ValueError:
-        raise ServerError(f"{url} answered with something unreadable: {data[:200]!r}") from None
-    return found if isinstance(found, dict) else {"reason": found}
-
-
-def pieces(
-    packer: packing.Packer | None, push: Push, update: Vectors, whole: bool
-) -> list[memoryview | bytes]:
-    """Returns a push as it is sent."""
-    if packer is not None:
-        return packer.pieces(push, update, whole)
-    return [wire.pack_push(push, update.sizes), *wire.buffers(update)]

@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from elephas_torch.errors import ServerError, Unreachable, WaitTimeout
-from elephas_torch.parameter.tls import Secured, Trust
+from elephas_torch.parameter.secured import Secured
+from elephas_torch.parameter.trust import Trust
 
 #: What bytes go through: `Secured` has the methods of a plain socket.
 Channel = socket.socket | Secured
@@ -122,7 +123,9 @@ class Connection:
                 raise self._cut(error) from error
             if not got:
                 self.close()
-                raise Unreachable(f"{self.address} went away in the middle of an answer.")
+                raise Unreachable(
+                    f"{self.address} went away in the middle of an answer.", reached=True
+                )
             have += got
 
     def close(self) -> None:
@@ -218,7 +221,8 @@ class Connection:
         return Unreachable(
             f"The parameter server at {self.address} cut the connection ({error}), from host "
             f"{socket.gethostname()}. It was stopped, or it crashed, or the network between is "
-            "down: the driver's output says more."
+            "down: the driver's output says more.",
+            reached=True,
         )
 
     def _gave_up(self, what: str) -> WaitTimeout:

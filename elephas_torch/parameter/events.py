@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections import deque
@@ -9,7 +10,8 @@ from concurrent.futures import Future, InvalidStateError
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-KEPT = 10_000
+#: Events that are kept in any case, and given out at once; and at most, until somebody had them.
+KEPT, MOST = 10_000, 200_000
 
 
 def settle(future: Future[T], result: T | BaseException) -> None:
@@ -31,7 +33,8 @@ def settled(result: T) -> Future[T]:
 
 
 class EventLog:
-    """The last 10,000 events, numbered from 1.
+    """The last 10,000 events, numbered from 1; up to 200,000 where nobody has asked for what comes
+    behind them.
 
     Attributes:
         number: that of the last one.
@@ -39,8 +42,9 @@ class EventLog:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._events: deque[dict[str, Any]] = deque(maxlen=KEPT)
+        self._events: deque[dict[str, Any]] = deque()
         self.number = 0
+        self._had = 0
         self._waiting: list[tuple[int, Future[list[dict[str, Any]]]]] = []
 
     def add(self, kind: str, **fields: Any) -> None:
@@ -50,12 +54,14 @@ class EventLog:
             self._events.append(
                 {"number": self.number, "time": time.time(), "kind": kind, **fields}
             )
+            while len(self._events) > KEPT and self._may_go():
+                self._events.popleft()
             waiting, self._waiting = self._waiting, []
         for after, future in waiting:
             settle(future, self.after(after))
 
     def after(self, number: int) -> list[dict[str, Any]]:
-        """Returns the events with larger numbers that are still kept."""
+        """Returns the first 10,000 of the events with larger numbers that are still kept."""
         with self._lock:
             return self._after(number)
 
@@ -72,5 +78,10 @@ class EventLog:
             return future
 
     def _after(self, number: int) -> list[dict[str, Any]]:
-        missing = min(self.number - number, len(self._events))
-        return [] if missing <= 0 else list(self._events)[-missing:]
+        self._had = max(self._had, min(number, self.number))
+        gone = self.number - len(self._events)
+        first = min(max(number - gone, 0), len(self._events))
+        return list(itertools.islice(self._events, first, first + KEPT))
+
+    def _may_go(self) -> bool:
+        return self._events[0]["number"] <= self._had or len(self._events) > MOST

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from elephas_torch.errors import WaitTimeout
 from elephas_torch.flat import Vectors
 from elephas_torch.parameter import packing, wire
-from elephas_torch.parameter.client import described, pieces
+from elephas_torch.parameter.client import described
 from elephas_torch.parameter.mirrors import Outgoing, plain
 from elephas_torch.parameter.receiving import Buffers
 from elephas_torch.parameter.state import State
@@ -55,7 +55,8 @@ class InMemoryClient:
     def exchange(self, push: Push, update: Vectors, into: Vectors, *, whole: bool = False) -> Reply:
         wire.check_vectors(update, None, "update")
         wire.check_vectors(into, update.sizes, "into")
-        layout, data = self.state.layout, b"".join(pieces(self._packer, push, update, whole))
+        layout = self.state.layout
+        data = b"".join(packing.pieces(self._packer, push, update, whole))
         layout.check_length(len(data))
         body = Buffers(layout).take(len(data))
         body.buffer[:] = data

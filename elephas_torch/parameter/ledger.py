@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from elephas_torch.errors import Fenced, Refused, Restarted
+from elephas_torch.parameter.board import Board
+from elephas_torch.parameter.events import EventLog
 from elephas_torch.parameter.wire import Answer, Push
 
 #: States of workers that have to join again.
@@ -126,10 +128,20 @@ class Ledger:
         expected: how many are expected to join.
         lease: seconds of silence after which a worker is left out.
         clock: gives seconds.
+        events: is told of workers that come back.
+        board: knows where workers are that step by themselves; None: there are none.
     """
 
-    def __init__(self, expected: int, lease: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        expected: int,
+        lease: float,
+        clock: Callable[[], float],
+        events: EventLog,
+        board: Board | None = None,
+    ) -> None:
         self.expected, self.lease, self.clock = expected, lease, clock
+        self._events, self._board = events, board
         self.workers: dict[int, Worker] = {}
         self.first_join: float | None = None
         self.restarted = False
@@ -213,6 +225,27 @@ class Ledger:
             raise Refused(f"Worker {worker} has {record.state}: join again first.")
         record.last_seen = self.clock()
         return record
+
+    def heard(self, worker: int, attempt: int) -> Worker:
+        """As `seen`; the worker is known where it is, and takes part again if it was left out."""
+        record = self.seen(worker, attempt)
+        self.locate(record)
+        if record.state == "expired":
+            self.enter(record)
+            self._events.add("returned", worker=worker, attempt=attempt)
+        return record
+
+    def locate(self, record: Worker) -> None:
+        """Looks where a worker is that steps by itself."""
+        if self._board is not None:
+            position = self._board.position(record.id, record.attempt)
+            if position is not None:
+                record.seq, record.epoch, record.batch, record.done = position
+
+    def look(self) -> None:
+        """Looks where all are that step by themselves."""
+        for record in self.workers.values():
+            self.locate(record)
 
     def admit(self, push: Push) -> Worker:
         """Returns the worker of a push that may be applied, or was applied already.

@@ -293,6 +293,15 @@ def packer(found: dict[str, Any] | None) -> Packer | None:
     return made if made.codec is not None or made.layout.rows is not None else None
 
 
+def pieces(
+    used: Packer | None, push: Push, update: Vectors, whole: bool
+) -> list[memoryview | bytes]:
+    """A push as it is sent, packed or plain."""
+    if used is not None:
+        return used.pieces(push, update, whole)
+    return [wire.pack_push(push, update.sizes), *wire.buffers(update)]
+
+
 def _numbered(numbers: Sequence[Tensor]) -> memoryview:
     counts = torch.tensor([len(one) for one in numbers], dtype=torch.int32)
     return _memory(torch.cat([counts, *(one.int() for one in numbers)]))

@@ -123,14 +123,18 @@ class ServerProcess:
         self._vectors = self._checkpoint = b""
         return self
 
+    def kill(self) -> None:
+        """Ends the child at once, as if it had fallen; see `restart`."""
+        self._started().kill()
+
     def restart(self, checkpoint: bytes) -> ServerProcess:
-        """Starts a new child in place of one that has ended, at the same address with the same
-        token; returns at once.
+        """Starts a new child in place of one that has ended, or hangs, at the same address with the
+        same token; returns at once.
 
         Args:
             checkpoint: a packed `Snapshot`, which it begins from: workers have to join again.
         """
-        self._started().kill()
+        self.kill()
         with listen(self.host, self.address[1]) as listener:
             self._child = Kept().take(listener, self._message(checkpoint))
         return self

@@ -14,45 +14,16 @@ import hmac
 import re
 import threading
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Protocol
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
-
-from elephas_torch.parameter import wire
-from elephas_torch.parameter.guard import Guard, Limits
+from elephas_torch.parameter.guard import Guard
+from elephas_torch.parameter.http import Http, Response, refusal
 from elephas_torch.parameter.wire import Body
 
 _START = b"POST /update HTTP/1.1\r\n"
 _HEAD_BYTES = 4096
-#: Bytes that are encrypted and sent at once.
-_BIT = 131_072
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(rb"[\t -~]*")
-
-
-class Response(NamedTuple):
-    """An answer: the pieces of its body are written as they are."""
-
-    status: int
-    headers: list[tuple[bytes, bytes]]
-    body: list[bytes | memoryview]
-
-    def pieces(self, close: bool = False) -> list[bytes | memoryview]:
-        """Returns what is sent, the same bytes that uvicorn would make of it."""
-        headers = [*self.headers, (b"connection", b"close")] if close else self.headers
-        lines = b"".join(b"%b: %b\r\n" % pair for pair in headers)
-        return [STATUS_LINE[self.status] + lines + b"\r\n", *self.body]
-
-
-def refusal(status: int, reason: str) -> Response:
-    """Returns an answer that ends the connection."""
-    body = wire.dumps({"error": "refused", "reason": reason})
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-        (b"connection", b"close"),
-    ]
-    return Response(status, headers, [body])
 
 
 class Pushes(Protocol):
@@ -73,179 +44,6 @@ class Pushes(Protocol):
 
     def push(self, body: Body, tell: Callable[[Response], None]) -> None:
         """Takes a push that came whole; calls `tell` with the answer, later, from any thread."""
-
-
-class Corked:
-    """A transport that sends the pieces of an answer in one write.
-
-    uvloop sends each piece at once, and each wakes the client up. What isn't flushed when the
-    loop goes round next, is flushed then.
-    """
-
-    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport, self._loop = transport, loop
-        self._pieces: list[Any] = []
-
-    def write(self, data: Any) -> None:
-        if not self._pieces:
-            self._loop.call_soon(self.flush)
-        self._pieces.append(data)
-
-    def flush(self) -> None:
-        pieces, self._pieces = self._pieces, []
-        if pieces and not self._transport.is_closing():
-            self._transport.writelines(pieces)
-
-    def writelines(self, pieces: list[Any]) -> None:
-        self._pieces += pieces
-        self.flush()
-
-    def close(self) -> None:
-        self.flush()
-        self._transport.close()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-
-class Encrypted(Corked):
-    """The same, with TLS: uvloop encrypts all of a write before it sends any of it, so large pieces
-    go bit by bit, and are sent and decrypted while the next is encrypted."""
-
-    def flush(self) -> None:
-        pieces, self._pieces = self._pieces, []
-        if self._transport.is_closing():
-            return
-        small = []
-        for piece in pieces:
-            if len(piece) <= _BIT:
-                small.append(piece)
-                continue
-            view = memoryview(piece)
-            for start in range(0, len(view), _BIT):
-                self._transport.writelines([*small, view[start : start + _BIT]])
-                small = []
-        if small:
-            self._transport.writelines(small)
-
-
-class Http(HttpToolsProtocol):
-    """uvicorn's protocol, that knows whether it is inside a request, and sends whole answers.
-
-    Attributes:
-        waiting: for the answer to a push that went beside it.
-        used: such a push came since the keep-alive timer was set.
-        ending: the connection is to end with that answer.
-        inside: the first bytes of a request are there, and not yet its last.
-        headed: its head is whole.
-        trusted: a request of this connection has brought the token.
-        number: of requests that began.
-        received: bytes since the last of them.
-    """
-
-    inside = headed = waiting = ending = used = trusted = False
-    number = received = 0
-    limits = Limits()
-    trusts: Callable[[bytes], bool]
-    _excess = ""
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing is being received, answered or sent."""
-        answered = self.cycle is None or self.cycle.response_complete
-        return answered and not (self.inside or self.waiting or self.flow.write_paused)
-
-    def wait(self) -> None:
-        """A push has come, that is answered beside this protocol."""
-        self.waiting = self.used = True
-
-    def answer(self, response: Response) -> None:
-        """Sends the answer to such a push."""
-        self.waiting = False
-        self.server_state.total_requests += 1
-        self.transport.writelines(response.pieces(close=self.ending))
-        if self.ending:
-            self.transport.close()
-        if not self.transport.is_closing():
-            self.flow.resume_reading()
-
-    def timeout_keep_alive_handler(self) -> None:
-        # Pushes leave the timer alone: setting it anew each time would take as long as a step.
-        if self.waiting or self.used:
-            self.used = False
-            self._arm()
-        else:
-            super().timeout_keep_alive_handler()
-
-    def _arm(self) -> None:
-        self.timeout_keep_alive_task = self.loop.call_later(
-            self.timeout_keep_alive, self.timeout_keep_alive_handler
-        )
-
-    def shutdown(self) -> None:
-        if self.waiting:
-            self.ending = True
-        else:
-            super().shutdown()
-
-    def connection_made(self, transport: Any) -> None:
-        cork = Corked if transport.get_extra_info("sslcontext") is None else Encrypted
-        super().connection_made(cork(transport, self.loop))  # type: ignore[arg-type]
-        self._arm()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self._unset_keepalive_if_required()
-
-    def on_response_complete(self) -> None:
-        self.transport.flush()  # type: ignore[attr-defined]
-        super().on_response_complete()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        self.received += len(data)
-        if self.inside and not self.headed and self.received > self.limits.head_bytes:
-            most = self.limits.head_bytes
-            self.refuse(431, f"A request's line and headers have at most {most} bytes.")
-
-    def refuse(self, status: int, reason: str) -> None:
-        """Ends the connection; says why, unless an answer is on its way."""
-        if self.transport.is_closing():
-            return
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
-            self.transport.writelines(refusal(status, reason).pieces())
-        self.transport.close()
-
-    def _unsupported_upgrade_warning(self) -> None:
-        # Its parser takes the request for whole without its body, and reads no other after it.
-        self.refuse(400, "This server goes on with no other protocol: send no Upgrade.")
-
-    def send_400_response(self, msg: str) -> None:
-        if self._excess:
-            self.refuse(431, self._excess)
-        else:
-            self.refuse(400, msg)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        super().on_header(name, value)
-        if len(self.headers) > self.limits.headers:
-            self._excess = f"A request has at most {self.limits.headers} headers."
-            raise ValueError(self._excess)
-        if name.lower() == b"authorization" and self.trusts(value):
-            self.trusted = True
-
-    def on_headers_complete(self) -> None:
-        self.headed = True
-        super().on_headers_complete()
-
-    def on_message_begin(self) -> None:
-        self.inside, self.headed, self.received = True, False, 0
-        self.number += 1
-        super().on_message_begin()
-
-    def on_message_complete(self) -> None:
-        self.inside = False
-        super().on_message_complete()
 
 
 class Receiver(asyncio.BufferedProtocol):

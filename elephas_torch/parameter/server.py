@@ -26,8 +26,9 @@ from elephas_torch.parameter import wire
 from elephas_torch.parameter.door import Door
 from elephas_torch.parameter.events import settle
 from elephas_torch.parameter.guard import Guard, Limits, Seldom
+from elephas_torch.parameter.http import Http, Response
 from elephas_torch.parameter.mirrors import Outgoing, plain
-from elephas_torch.parameter.protocol import Http, Receiver, Response, plain_fields
+from elephas_torch.parameter.protocol import Receiver, plain_fields
 from elephas_torch.parameter.receiving import Buffers
 from elephas_torch.parameter.routes import as_json, control_app, error_body
 from elephas_torch.parameter.state import State

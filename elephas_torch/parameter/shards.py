@@ -132,10 +132,10 @@ class ShardedServer:
         """Whether all of them run."""
         return all(server.alive for server in self.servers)
 
-    def checkpoint(self, fresh: bool = False) -> list[bytes]:
-        """A packed snapshot of each; see `Client.checkpoint`."""
-        with self.client() as client:
-            return [one.checkpoint(fresh) for one in client.clients]
+    def kill(self) -> None:
+        """Ends all processes at once, as if they had fallen; see `restart`."""
+        for server in self.servers:
+            server.kill()
 
     def restart(self, checkpoint: Sequence[bytes]) -> None:
         """Starts all anew, from what `checkpoint` gave; see `ServerProcess.restart`."""
@@ -254,6 +254,10 @@ class ShardedClient:
     def kept(self, worker: int, attempt: int) -> tuple[int, bytes]:
         """See `Client.kept`."""
         return self.head.kept(worker, attempt)
+
+    def checkpoints(self, fresh: bool = False) -> list[bytes]:
+        """A packed snapshot of each; see `Client.checkpoint`."""
+        return self._all(lambda one, client: client.checkpoint(fresh))
 
     def beat(self, worker: int, attempt: int, progress: dict[str, Any] | None = None) -> Reply:
         """See `Client.beat`."""

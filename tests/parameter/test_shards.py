@@ -121,7 +121,7 @@ def test_the_first_server_knows_all_that_isn_t_numbers(sharded, vectors, togethe
     client.fail(0, 0, {"message": "lost"})
     assert [state.ledger.workers[0].state for state in states] == ["failed", "failed"]
     client.control(stop=True)
-    assert all(state.stop for state in states)
+    assert all(state.reply().stop for state in states)
     client.close()
 
 
@@ -170,7 +170,7 @@ def test_a_worker_that_overlaps_may_be_further_behind_than_a_server_has_versions
     reply = client.exchange(Push(0, 0, 1, first + 1, 4, 0, False), vectors([1.0] * 4), into)
     assert reply.version == 5 and [state.weights.version for state in states] == [5, 2]
     assert into.parameters.tolist() == [-0.5, -0.5, -1.5, -1.5]
-    assert [dict(state.staleness) for state in states] == [
+    assert [dict(state.updates.staleness) for state in states] == [
         {0: 1, 1: 1, 2: 1, 3: 2},
         {0: 1, 1: 1},
     ]

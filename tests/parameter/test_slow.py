@@ -137,7 +137,7 @@ def test_the_end_of_an_epoch_does_not_wait_for_the_slowest(make):
     assert send(state, 1, 0, 0, [1.0, 1.0], last=True).done() and first.done()
     for worker in (0, 1):
         answer = send(state, worker, 1, 1, [1.0, 1.0], epoch=1, last=True)
-    assert answer.done() and state.closed_epoch == -1
+    assert answer.done() and state.updates.closed_epoch == -1
     assert not send(state, 2, 0, 0, [1.0, 1.0], last=True).done()  # alone, it is no quorum
     state.leave(0, 0)
     assert state.status()["missing"] == [1]

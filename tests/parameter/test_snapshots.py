@@ -11,7 +11,7 @@ from elephas_torch import optimizers
 from elephas_torch.errors import Fenced, ModelFileError, Restarted, Unreachable
 from elephas_torch.parameter import Push, ServerProcess
 from elephas_torch.parameter.snapshots import FORMAT, Snapshot, notes
-from elephas_torch.parameter.state import KEPT_BYTES, State
+from elephas_torch.parameter.state import State
 
 MODES = ("synchronous", "asynchronous", "hogwild")
 
@@ -218,8 +218,7 @@ def test_a_milestone_is_where_all_have_done_an_epoch(settings, vectors):
 def test_a_worker_may_leave_only_so_much(settings, vectors, monkeypatch):
     initial = made(vectors)
     state = State(settings("asynchronous", initial, workers=2), initial)
-    assert KEPT_BYTES == 4 << 30
-    monkeypatch.setattr("elephas_torch.parameter.state.KEPT_BYTES", 10)
+    monkeypatch.setattr("elephas_torch.parameter.kept.MOST", 10)
     for worker in range(2):
         state.join(worker, 0, 3, {})
     assert state.keep(0, 0, 1, b"123456")
@@ -242,12 +241,12 @@ def test_who_is_lost_gets_back_what_it_left_for_the_epoch_it_goes_on_in(settings
     assert state.kept(0, 0) == (1, b"after the first"), "its push hasn't come"
     push(state, made(vectors, 2), 0)
     assert state.kept(0, 0) == (1, b"after the first"), "its round is open"
-    assert restored(given, initial, state.snapshot())._kept == {0: [(1, b"after the first")]}
+    assert restored(given, initial, state.snapshot())._kept.left == {0: [(1, b"after the first")]}
     push(state, made(vectors, 2), 1).result(0)
     assert state.join(0, 1, 3, {}).epoch == 2
     assert state.kept(0, 1) == (2, b"after the second")
     state.report(0, 1, 1, {})
-    assert state._kept == {0: [(2, b"after the second")]}
+    assert state._kept.left == {0: [(2, b"after the second")]}
 
 
 def test_damaged_bytes_are_told(settings, vectors):

@@ -546,7 +546,7 @@ def test_a_retry_in_an_older_epoch_catches_up(make, clock):
     behind = send(state, push(0, 2, attempt=1, epoch=1), [1.0])
     assert behind.done() and not ahead.done()
     assert send(state, push(0, 3, attempt=1, epoch=1, last=True), [1.0]).done()
-    assert ahead.done() and state.closed_epoch == 1
+    assert ahead.done() and state.updates.closed_epoch == 1
 
 
 def test_every_history_applies_each_update_once(make):
@@ -652,8 +652,9 @@ def test_events_are_numbered_and_only_the_last_are_kept(make):
     for epoch in range(10_005):
         state.events.add("epoch", epoch=epoch)
     assert [e["number"] for e in state.events.after(10_003)] == [10_004, 10_005]
-    assert state.events.after(0)[0]["number"] == 6 and state.events.after(99_999) == []
-    waiting = state.events.wait(10_005)
+    state.events.add("epoch", epoch=10_005)
+    assert state.events.after(0)[0]["number"] == 7 and state.events.after(99_999) == []
+    waiting = state.events.wait(10_006)
     assert not waiting.done()
     state.events.add("leave", worker=1)
     assert [e["kind"] for e in waiting.result(0)] == ["leave"]

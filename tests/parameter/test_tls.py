@@ -322,8 +322,6 @@ def test_clients_trust_in_one_way():
         Client("https://x:1", "t", ssl_certificate=own, ssl_cafile="x.pem")
     with pytest.raises(ValueError, match=r"goes with 'https://…'"):
         Client("http://x:1", "t", ssl_certificate=own)
-    with pytest.raises(ValueError, match="must be a certificate in PEM"):
-        Client("https://x:1", "t", ssl_certificate="server.pem")
     with listen("127.0.0.1", 0) as listener:
         url = f"https://127.0.0.1:{listener.getsockname()[1]}"
         client = Client(url, "t", ssl_cafile="none.pem")
@@ -370,14 +368,3 @@ def test_a_certificate_of_the_run_needs_a_package(monkeypatch, tmp_path):
     with pytest.raises(ImportError, match=r"pip install 'elephas-torch\[tls\]'"):
         tls.Wanted(True).check()
     assert tls.Wanted(False, *files.values()).identity([]).certificate
-
-
-def test_openssl_reads_files_that_are_gone_at_once(monkeypatch, tmp_path):
-    monkeypatch.delattr(os, "memfd_create")
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with tls._as_file("secret") as path:
-        assert Path(path).read_text() == "secret"
-        assert os.stat(path).st_mode & 0o777 == 0o600
-        assert os.stat(os.path.dirname(path)).st_mode & 0o777 == 0o700
-    tls.server_context(tls.made(["x"]))
-    assert not list(tmp_path.iterdir())
