@@ -3,12 +3,12 @@
 Names: `start` (imports, and building a deep model), `facade` (fit, evaluate and predict of an MLP,
 a CNN and an LSTM against a hand-written loop and Keras 3 on torch and TensorFlow, one thread),
 `data` (rows of Spark into a worker's tensors by each route, `transform`, and the memory that a
-worker needs), `again` (persisted pairs once more), `spark` (SparkModel in each mode and
-frequency against hand-written loops, torch's hogwild and DDP, elephas and sparktorch), `exchange`
-(pulls and pushes against raw TCP and memcpy), `clients` (the server's CPU time as workers grow),
-`star` (the same as updates grow), `rows` (time and memory as data grow) and `profile` (a fit's wall
-time taken apart). Without names: all. What counts is the ratio within a round, of which the median
-is given with the smallest and the largest.
+worker needs), `again` (persisted pairs once more), `spark` (SparkModel in each mode,
+frequency and way to exchange against hand-written loops, torch's hogwild and DDP, elephas and
+sparktorch), `exchange` (pulls and pushes against raw TCP and memcpy), `clients` (the server's CPU
+time as workers grow), `star` (the same as updates grow), `rows` (time and memory as data grow) and
+`profile` (a fit's wall time taken apart). Without names: all. What counts is the ratio within a
+round, of which the median is given with the smallest and the largest.
 docs/performance.md says what each figure means.
 """
 

@@ -13,6 +13,11 @@ from benchmarks.loops import WORKERS, Work
 
 MODES = ("synchronous", "asynchronous", "hogwild")
 FREQUENCIES = ("epoch", 8, "batch")
+#: What an exchange over HTTP is changed by, each beside the asynchronous mode without it.
+CHANGES: dict[str, dict[str, Any]] = {
+    "overlap": {"overlap": True},
+    "2 shards": {"num_shards": 2},
+} | {codec: {"compression": codec} for codec in ("bf16", "int8", "topk")}
 #: What is measured of SparkModel, by name: its arguments. More ways to exchange are added here.
 OURS: dict[str, dict[str, Any]] = {
     f"{mode} {frequency}": {"mode": mode, "frequency": frequency}
@@ -21,6 +26,11 @@ OURS: dict[str, dict[str, Any]] = {
 } | {
     f"{mode} batch, HTTP": {"mode": mode, "frequency": "batch", "shared_memory": False}
     for mode in MODES
+} | {
+    f"asynchronous batch, HTTP, {name}": {
+        "mode": "asynchronous", "frequency": "batch", "shared_memory": False, **change,
+    }
+    for name, change in CHANGES.items()
 } | {
     "synchronous batch, all-reduce": {
         "mode": "synchronous", "frequency": "batch", "exchange": "allreduce",
@@ -66,11 +76,15 @@ def suite(arguments: Any, others: peers.Peers) -> Iterator[Group]:
             libraries = _libraries(others, short, arguments.only)
             group.left_out |= others.missing(ELEPHAS, SPARKTORCH)
             yield group
-            plain = [one for one in wanted if not one.endswith((" 8", "HTTP", "all-reduce"))]
+            plain = [one for one in wanted if OURS[one] in _as_elephas_has_them()]
             ours = _ours(rdd, short, plain)
             if libraries and ours:
                 measures = ours | libraries
                 yield take("other libraries", next(iter(ours)), measures, elephas_goals())
+
+
+def _as_elephas_has_them() -> list[dict[str, Any]]:
+    return [{"mode": mode, "frequency": often} for mode in MODES for often in ("epoch", "batch")]
 
 
 def _taken(

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from pyspark import RDD, SparkContext
 
-from elephas_torch import cluster, frames, optimizers
+from elephas_torch import cluster, device, frames, optimizers
 from elephas_torch.connect import context_of, is_connect, is_session
 from elephas_torch.errors import unknown, unknown_arguments
 from elephas_torch.keras.models import Model
@@ -45,6 +45,8 @@ _DEFAULTS: dict[str, Any] = {
     "server_restarts": 3,
     "quorum": 1.0,
     "staleness_bound": None,
+    "device": "auto",
+    "gpus_per_task": None,
     "ssl": False,
     "ssl_certfile": None,
     "ssl_keyfile": None,
@@ -185,6 +187,17 @@ def tls_of(wanted: Wanted, setting: Callable[[str], str | None], exchange: str) 
             "set. Use exchange='server'; or, in a network that nobody else can read, leave ssl out."
         )
     return wanted
+
+
+def checked_devices(wanted: Any, share: Any) -> tuple[str, float | None]:
+    """`device` and `gpus_per_task`; raises ValueError where they can't be, or not together."""
+    wanted, share = device.checked(wanted), device.checked_share(share)
+    if share is not None and wanted in ("cpu", "mps"):
+        raise ValueError(
+            "gpus_per_task asks Spark for GPUs, which go unused with this `device`. "
+            f"Received: gpus_per_task={share!r}, device={wanted!r}"
+        )
+    return wanted, share
 
 
 def checked_frequency(frequency: Any) -> str | int:

@@ -30,8 +30,6 @@ logger = logging.getLogger(__name__)
 
 FORMAT = 1
 PLACES = ("a", "b")
-#: Seconds that the end of a fit waits for a checkpoint to be written.
-LONGEST = 600.0
 _PREFIX = "elephas-checkpoint-"
 MANIFEST, FIT = "manifest.json", "fit.json"
 
@@ -57,17 +55,22 @@ class Checkpoints:
     Args:
         session: a Spark session or context; its Hadoop knows the path.
         path: local, or of any file system that Spark knows; made if it isn't there.
+        longest: seconds that the end of a fit waits for one to be written. Default 600.
 
     Raises:
         TypeError, ValueError: `path` is no path.
     """
 
-    def __init__(self, session: Any, path: Any) -> None:
-        self.path = str(path)
+    def __init__(self, session: Any, path: Any, longest: float = 600.0) -> None:
+        if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+            raise (ValueError if path == "" else TypeError)(
+                f"`checkpoint_dir` must name a folder. Received: checkpoint_dir={path!r}"
+            )
+        self.path, self._longest = str(path), longest
         with files.java_told(self.path):
-            files.folder(session, path)  # is it a path at all?
-            self._places = [files.folder(session, f"{path}/{name}") for name in PLACES]
-        self._serial, self._turn = 0, 0
+            self._whole = files.folder(session, path)
+            self._places = [files.folder(session, f"{path}/{name}", sole=True) for name in PLACES]
+        self._serial, self._turn, self._written = 0, 0, False
         self._courier: Courier | None = None
         self._writing: Future[None] | None = None
         self._next: tuple[list[bytes], bytes] | None = None
@@ -82,6 +85,17 @@ class Checkpoints:
                 "from the last one, or take another folder, or remove this one. "
                 f"Received: checkpoint_dir={self.path!r}"
             )
+
+    def prepare(self) -> None:
+        """Makes the folder; raises OSError where it can't be."""
+        try:
+            with files.java_told(self.path):
+                self._whole.make()
+        except OSError as error:
+            raise OSError(
+                f"`checkpoint_dir` can't be made or isn't a folder ({error}): give another one. "
+                f"Received: checkpoint_dir={self.path!r}"
+            ) from None
 
     def read(self) -> Checkpoint | None:
         """The last one that is whole; None where there is none at all.
@@ -103,7 +117,7 @@ class Checkpoints:
             logger.warning("A checkpoint is damaged, and isn't used. %s", why)
         if found:
             turn, last = max(found, key=lambda one: one[1].serial)
-            self._serial, self._turn = last.serial, 1 - turn
+            self._serial, self._turn, self._written = last.serial, 1 - turn, True
             return last
         if damaged:
             raise ModelFileError(
@@ -134,11 +148,11 @@ class Checkpoints:
             self._writing = self._courier.send(self._write, servers, fit, self._serial)
 
     def finish(self) -> None:
-        """Waits until all is written, for ten minutes at most."""
-        end = time.monotonic() + LONGEST
+        """Waits until all is written, for `longest` seconds at most."""
+        end = time.monotonic() + self._longest
         while self._writing is not None:
             if not wait([self._writing], max(end - time.monotonic(), 0.0)).done:
-                self._tell(WaitTimeout(f"it took longer than {LONGEST:g} s"))
+                self._tell(WaitTimeout(f"it took longer than {self._longest:g} s"))
                 self._writing = self._next = None
                 return
             self.look()
@@ -151,8 +165,9 @@ class Checkpoints:
 
     def _tell(self, error: BaseException) -> None:
         logger.warning(
-            "A checkpoint could not be written to %r (%s: %s); the training goes on, and the one "
-            "before stays.", self.path, type(error).__name__, error,
+            "A checkpoint could not be written to %r (%s: %s); the training goes on, and %s.",
+            self.path, type(error).__name__, error,
+            "the one before stays" if self._written else "there is none yet",
         )  # fmt: skip
 
     def close(self) -> None:
@@ -170,7 +185,7 @@ class Checkpoints:
                 local[name].write_bytes(data)
             with files.java_told(self.path):
                 self._places[self._turn].put(local)
-        self._turn = 1 - self._turn
+        self._turn, self._written = 1 - self._turn, True
 
 
 @contextlib.contextmanager

@@ -36,7 +36,9 @@ def prepare_python(sc: SparkContext) -> None:
         sc.pythonExec = sys.executable
 
 
-def slots(sc: SparkContext, wanted: int = 1, exactly: bool = False) -> int:
+def slots(
+    sc: SparkContext, wanted: int = 1, exactly: bool = False, gpus: float | None = None
+) -> int:
     """How many tasks the cluster runs at once, as it is now, or soon.
 
     Executors of a cluster come one after the other: for a context that has just started, those are
@@ -47,8 +49,9 @@ def slots(sc: SparkContext, wanted: int = 1, exactly: bool = False) -> int:
         wanted: so many are enough.
         exactly: with fewer nothing can be done, so that it is waited for them as long as Spark
             itself would. Default False: until no more come for some seconds.
+        gpus: how many of them each task needs; None: as Spark's settings say.
     """
-    found = _slots(sc)
+    found = _slots(sc, gpus)
     if _conf(sc, "spark.dynamicAllocation.enabled") == "true" and found < wanted:
         return max(found, min(wanted, _most(sc)))
     if str(sc.master).startswith("local"):
@@ -59,15 +62,18 @@ def slots(sc: SparkContext, wanted: int = 1, exactly: bool = False) -> int:
         if not exactly and found and time.monotonic() - still > STILL_SECONDS:
             break
         time.sleep(0.1)
-        found, before = _slots(sc), found
+        found, before = _slots(sc, gpus), found
         still = still if found == before else time.monotonic()
     return found
 
 
-def _slots(sc: SparkContext) -> int:
+def _slots(sc: SparkContext, gpus: float | None = None) -> int:
     try:
         scala = sc._jsc.sc()
-        profile = scala.resourceProfileManager().defaultResourceProfile()
+        if gpus is None:
+            profile = scala.resourceProfileManager().defaultResourceProfile()
+        else:
+            profile = gpu_profile(sc, gpus)._java_resource_profile
         return int(scala.maxNumConcurrentTasks(profile))
     except Exception:  # Spark's own, not public API: it may go or change
         return int(sc.defaultParallelism)
@@ -81,9 +87,64 @@ def _most(sc: SparkContext) -> int:
     return sys.maxsize if executors is None else int(executors) * max(cores // cpus, 1)
 
 
+#: Resource profiles that were made: Spark numbers them, and a stage's executors know the number.
+_profiles: dict[tuple[str, float], Any] = {}
+
+
+def gpu_profile(sc: SparkContext, gpus: float) -> Any:
+    """Spark's resource profile of tasks that need so many GPUs, on executors as they are."""
+    from pyspark.resource import ResourceProfileBuilder, TaskResourceRequests
+
+    key = str(sc.applicationId), gpus
+    if key not in _profiles:
+        cpus = int(_conf(sc, "spark.task.cpus") or 1)
+        wanted = TaskResourceRequests().cpus(cpus).resource("gpu", gpus)
+        profile = ResourceProfileBuilder().require(wanted).build
+        sc._jsc.sc().resourceProfileManager().addResourceProfile(profile._java_resource_profile)
+        _profiles[key] = profile
+    return _profiles[key]
+
+
+def check_gpus(sc: SparkContext, gpus: float | None) -> None:
+    """Raises ValueError where Spark can't give each task of a stage so many GPUs.
+
+    Args:
+        gpus: None asks for nothing.
+    """
+    from py4j.protocol import Py4JJavaError
+
+    if gpus is None:
+        return
+    if re.match(r"local(\[|$)", str(sc.master)):
+        raise ValueError(
+            "gpus_per_task asks the cluster manager for GPUs, and in local mode there is none: "
+            "leave it out, and each task takes a GPU by its number. "
+            f"Received: gpus_per_task={gpus!r}, with Spark's master {sc.master!r}"
+        )
+    there = _conf(sc, "spark.executor.resource.gpu.amount")
+    if there is None or float(there) < gpus:
+        raise ValueError(
+            f"gpus_per_task={gpus!r} needs executors with GPUs that Spark knows of: set "
+            "spark.executor.resource.gpu.amount, and a discovery script, before the session is "
+            f"made; see docs/gpu.md. Received: spark.executor.resource.gpu.amount={there}"
+        )
+    try:
+        gpu_profile(sc, gpus)
+    except Py4JJavaError as error:
+        raise ValueError(
+            f"gpus_per_task={gpus!r}: this Spark can't give GPUs to a stage alone "
+            f"({python_error(error)}). Leave it out, and set spark.task.resource.gpu.amount."
+        ) from None
+
+
 def setting(sc: SparkContext, name: str, default: str | None = None) -> str | None:
     """The Spark setting `spark.elephas.<name>`."""
     return _conf(sc, _PREFIX + name) or default
+
+
+def encrypts_files(sc: SparkContext) -> bool:
+    """Whether what Spark writes to the executors' disks is to be read by nobody else."""
+    return (_conf(sc, "spark.io.encryption.enabled") or "").lower() == "true"
 
 
 def _conf(sc: SparkContext, name: str) -> str | None:

@@ -37,6 +37,11 @@ def free(place: str) -> int:
     return shutil.disk_usage(place).free
 
 
+def size(place: str) -> int:
+    """Bytes of a folder's disk, in use or free."""
+    return shutil.disk_usage(place).total
+
+
 def _is_usable(place: str) -> bool:
     return os.path.isdir(place) and os.access(place, os.W_OK | os.X_OK)
 

@@ -58,6 +58,11 @@ class Epochs:
         """Takes what `since` gave."""
         self._reports = {epoch: dict(found) for epoch, found in reports.items()}
 
+    def forget(self, epoch: int) -> None:
+        """Forgets the reports on earlier epochs."""
+        for number in [one for one in self._reports if one < epoch]:
+            del self._reports[number]
+
     @property
     def all_there(self) -> bool:
         """Whether all workers have come."""

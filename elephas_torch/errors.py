@@ -55,7 +55,16 @@ class ServerError(ElephasError, RuntimeError):
 
 
 class Unreachable(ServerError):
-    """There is no connection to the parameter server, or it was cut."""
+    """There is no connection to the parameter server, or it was cut.
+
+    Args:
+        reason: what happened.
+        reached: whether there was a connection.
+    """
+
+    def __init__(self, reason: str, reached: bool = False) -> None:
+        super().__init__(reason)
+        self.reached = reached
 
 
 class Refused(ServerError):

@@ -29,6 +29,10 @@ class Folder(Protocol):
         """Whether there is something at the path."""
         ...
 
+    def make(self) -> None:
+        """Makes an empty folder, unless it is there; raises OSError where it can't."""
+        ...
+
     def put(self, files: Mapping[str, Path]) -> None:
         """Makes the folder, with copies of these local files by name, in place of what is there."""
         ...
@@ -38,8 +42,12 @@ class Folder(Protocol):
         ...
 
 
-def folder(session: Any, path: Any) -> Folder:
+def folder(session: Any, path: Any, sole: bool = False) -> Folder:
     """The folder of a path, as a Spark session sees it.
+
+    Args:
+        sole: nobody else writes it at the same time: what a writer that was killed has left beside
+            it is taken away by the next one. Default False.
 
     Raises:
         TypeError: `path` is no path.
@@ -50,9 +58,9 @@ def folder(session: Any, path: Any) -> Folder:
     if not path:
         raise ValueError("`path` must name a folder. Received: path=''")
     if not is_connect(session):
-        return HadoopFolder(session, path)
+        return HadoopFolder(session, path, sole)
     local = _shared(session, path)
-    return LocalFolder(local) if local is not None else RemoteFolder(session, path)
+    return LocalFolder(local, sole) if local is not None else RemoteFolder(session, path)
 
 
 @contextlib.contextmanager
@@ -71,8 +79,8 @@ def java_told(path: Any) -> Iterator[None]:
 class HadoopFolder:
     """A folder of any file system that the JVM's Hadoop knows."""
 
-    def __init__(self, session: Any, path: str) -> None:
-        self._jvm = session._jvm
+    def __init__(self, session: Any, path: str, sole: bool = False) -> None:
+        self._jvm, self._sole = session._jvm, sole
         hadoop = self._jvm.org.apache.hadoop.fs
         plain = hadoop.Path(path)
         self._fs = plain.getFileSystem(session._jsc.hadoopConfiguration())
@@ -82,9 +90,17 @@ class HadoopFolder:
         """Whether there is something at the path."""
         return bool(self._fs.exists(self._path))
 
+    def make(self) -> None:
+        """Makes an empty folder, unless it is there; raises OSError where it can't."""
+        if not self._fs.mkdirs(self._path):
+            raise OSError(f"Can't make {self._path.toString()}.")
+
     def put(self, files: Mapping[str, Path]) -> None:
         """Writes beside the path, then moves what is there away and this there."""
         beside, old = self._beside("new"), self._beside("old")
+        if self._sole:
+            self._fs.delete(beside, True)
+            self._fs.delete(old, True)
         try:
             self._write(files, beside)
             there = self.exists()
@@ -107,7 +123,7 @@ class HadoopFolder:
             self._fs.copyFromLocalFile(False, True, path(f"file:{local}"), path(where, name))
 
     def _beside(self, what: str) -> Any:
-        name = f".{self._path.getName()}.{uuid.uuid4().hex[:12]}.{what}"
+        name = _beside(self._path.getName(), what, self._sole)
         return self._jvm.org.apache.hadoop.fs.Path(self._path.getParent(), name)
 
     def _move(self, source: Any, target: Any) -> None:
@@ -131,6 +147,11 @@ class HadoopFolder:
         return True
 
 
+def _beside(name: str, what: str, sole: bool) -> str:
+    middle = "" if sole else f".{uuid.uuid4().hex[:12]}"
+    return f".{name}{middle}.{what}"
+
+
 def _is_part(name: str) -> bool:
     return name.startswith("part-")
 
@@ -138,16 +159,23 @@ def _is_part(name: str) -> bool:
 class LocalFolder:
     """A folder that this process itself can reach."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, sole: bool = False) -> None:
+        self._path, self._sole = path, sole
 
     def exists(self) -> bool:
         """Whether there is something at the path."""
         return self._path.exists()
 
+    def make(self) -> None:
+        """Makes an empty folder, unless it is there; raises OSError where it can't."""
+        self._path.mkdir(parents=True, exist_ok=True)
+
     def put(self, files: Mapping[str, Path]) -> None:
         """Writes beside the path, then moves what is there away and this there."""
         beside, old = self._beside("new"), self._beside("old")
+        if self._sole:
+            _remove(beside)
+            _remove(old)
         try:
             for name, local in files.items():
                 place = beside / name
@@ -168,7 +196,7 @@ class LocalFolder:
             raise
 
     def _beside(self, what: str) -> Path:
-        return self._path.with_name(f".{self._path.name}.{uuid.uuid4().hex[:12]}.{what}")
+        return self._path.with_name(_beside(self._path.name, what, self._sole))
 
     def get(self, name: str, place: Path) -> bool:
         """Copies a file, or a folder's first part, to a local place; False where there is none."""
@@ -211,6 +239,9 @@ class RemoteFolder:
                 return False
             raise
         return True
+
+    def make(self) -> None:
+        """Nothing: Spark Connect makes folders with the files in them."""
 
     def put(self, files: Mapping[str, Path]) -> None:
         """Uploads the files, the last one last."""

@@ -72,8 +72,9 @@ class Flat:
         self.sizes = [p.numel() for p in self._parameters]
         self.parameters = _flatten(self._parameters, torch.float32)
         self.gradients = torch.zeros_like(self.parameters)
-        self.state = _flatten(self._floats, torch.float32)
-        self.counters = _flatten(self._counts, torch.int64)
+        where = self.parameters.device  # of vectors without elements too
+        self.state = _flatten(self._floats, torch.float32, where)
+        self.counters = _flatten(self._counts, torch.int64, where)
         self._gradient_views = list(_views(self.gradients, self._parameters))
         self.attach_gradients()
 
@@ -154,8 +155,10 @@ def _lie_under(flat: Tensor, known: list[Tensor], found: list[Tensor]) -> bool:
     return address == flat.data_ptr() + width * flat.numel()
 
 
-def _flatten(tensors: list[Tensor], dtype: torch.dtype) -> Tensor:
-    device = tensors[0].device if tensors else torch.device("cpu")
+def _flatten(
+    tensors: list[Tensor], dtype: torch.dtype, where: torch.device | None = None
+) -> Tensor:
+    device = tensors[0].device if tensors else where
     flat = torch.empty(sum(t.numel() for t in tensors), dtype=dtype, device=device)
     for tensor, view in zip(tensors, _views(flat, tensors), strict=True):
         view.copy_(tensor.detach())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import inspect
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from elephas_torch.connect import Connect, is_connect
 from elephas_torch.errors import DataError, WorkerError, nearest
 from elephas_torch.keras.models import Model
 from elephas_torch.keras.structure import Structure
+from elephas_torch.partitions import partitioned
 from elephas_torch.sources import Classic, Cluster, FrameSource
 
 if TYPE_CHECKING:  # importing Spark SQL takes a while, and RDDs don't need it
@@ -276,6 +277,7 @@ def source(
     model: Model,
     workers: int | None = None,
     together: bool = False,
+    gpus: float | None = None,
 ) -> FrameSource:
     """A DataFrame with a partition a worker, as a compiled model takes it.
 
@@ -283,11 +285,18 @@ def source(
         workers: how many; None: as many as there are partitions, at most the slots.
         together: they are to run in a barrier stage: rows are dealt out anew where that wouldn't
             take them.
+        gpus: how many of them Spark is asked for, for each task; None: as its settings say.
 
     Raises:
-        ValueError: see `layout`.
+        ValueError: see `layout`; or there are no such GPUs.
     """
-    where = cluster_of(frame.sparkSession)
+    where = cluster_of(frame.sparkSession, gpus)
+    if gpus is not None and "profile" not in inspect.signature(frame.mapInArrow).parameters:
+        raise ValueError(
+            "gpus_per_task on a DataFrame needs Spark 4.0 or later. Set "
+            "spark.task.resource.gpu.amount, or train on an RDD. "
+            f"Received: gpus_per_task={gpus!r}"
+        )
     if not model.built and model.has_call:
         build(model, frame, columns, where)
     found = layout(frame.schema, columns, model)
@@ -340,66 +349,22 @@ class _Shape:
                 yield {"shape": list(block.features[0].shape[1:])}
 
 
-def partitioned(
-    frame: DataFrame,
-    workers: int | None,
-    where: Cluster,
-    mixed: bool = False,
-    together: bool = False,
-) -> tuple[DataFrame, int]:
-    """The DataFrame with as many partitions as there are to be workers.
-
-    Rows stay where they are if the number fits, are joined without a shuffle if there are more
-    partitions, and are dealt out anew if there are fewer, or if only a shuffle would tell.
+def cluster_of(session: SparkSession, gpus: float | None = None) -> Cluster:
+    """Where a session's DataFrames are.
 
     Args:
-        mixed: they are dealt out anew in any case.
-        together: they are dealt out anew where a barrier stage wouldn't take them.
+        gpus: how many of them Spark is asked for, for each task.
+
+    Raises:
+        ValueError: it can't be asked so.
     """
-    there = partitions(frame) if isinstance(where, Classic) else None
-    if there == 0:
-        return frame.repartition(1), 1
-    slots = where.slots(there or 1) if workers is None else None
-    if workers is None and slots is None:
-        raise ValueError(
-            "Spark Connect doesn't tell how many tasks the cluster runs at once: set num_workers."
-        )
-    count = workers or min(number for number in (there, slots) if number)
-    if mixed or there is None or there < count or -(-there // count) > 1.1 * there / count:
-        return frame.repartition(count), count
-    if together and not (there == count and cluster.fits_barrier(_rdd(frame))):
-        return frame.repartition(count), count
-    return (frame if there == count else frame.coalesce(count)), count
-
-
-def partitions(frame: DataFrame) -> int | None:
-    """How many partitions a classic DataFrame has; None where only running it would tell."""
-    if _shuffles(frame._jdf.queryExecution().executedPlan().toString()):
-        return None
-    return int(_rdd(frame).getNumPartitions())
-
-
-def _rdd(frame: DataFrame) -> Any:
-    """The JVM's RDD of a classic DataFrame without exchanges."""
-    return frame._jdf.queryExecution().executedPlan().execute()
-
-
-def _shuffles(plan: str) -> bool:
-    """Whether a physical plan has an exchange, other than what is cached already."""
-    cached: int | None = None
-    for line in plan.splitlines():
-        depth = len(line) - len(line.lstrip(" :+-"))
-        if cached is not None and depth > cached:
-            continue
-        cached = depth if "InMemoryTableScan" in line else None
-        if re.search(r"Exchange|Join", line.split("[", 1)[0]):
-            return True
-    return False
-
-
-def cluster_of(session: SparkSession) -> Cluster:
-    """Where a session's DataFrames are."""
     if is_connect(session):
+        if gpus is not None:
+            raise ValueError(
+                "gpus_per_task is for classic Spark. With Spark Connect set "
+                "spark.task.resource.gpu.amount where the server is started."
+            )
         return Connect(session)
     cluster.prepare_python(session.sparkContext)
-    return Classic(session.sparkContext)
+    cluster.check_gpus(session.sparkContext, gpus)
+    return Classic(session.sparkContext, gpus)

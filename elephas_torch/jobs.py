@@ -103,11 +103,12 @@ class TrainingJob:
         """Forgets how it ended, before it is run again."""
         self.error, self._again = None, False
 
-    def check(self, server: ShardedServer, told: dict[str, Any] | None) -> None:
+    def check(self, server: ShardedServer, told: dict[str, Any] | None, over: bool) -> None:
         """Raises what went wrong, as whoever called `fit` is to see it.
 
         Args:
             told: a worker's failure, as the server has told it.
+            over: all epochs are done, or the training was stopped.
 
         Raises:
             DataError, WorkerError: a worker's failure, or Spark's; or there were no rows.
@@ -117,7 +118,7 @@ class TrainingJob:
         if failure is not None:
             error = failure.get("error") or failure["failure"]
             raise worker.as_error(f"Worker {failure['worker']}", error)
-        if self.error is not None and not self._again:
+        if self.error is not None and not (self._again and over):
             server.check()
             if isinstance(self.error, ElephasError):
                 raise self.error

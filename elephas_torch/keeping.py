@@ -7,11 +7,14 @@ and written as streams of bytes, not mapped: pages of a mapped file count as the
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import logging
+import math
 import os
 import tempfile
+import time
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
@@ -29,8 +32,15 @@ logger = logging.getLogger(__name__)
 _PREFIX = "elephas-kept-"
 #: Rises with each change of what is in a file.
 _VERSION = 1
-#: Forms of the same rows that are kept; the oldest goes first.
-_FORMS = 4
+#: Ways in which an RDD's rows are kept: joined to so many partitions, and of some form. What was
+#: used longest ago goes first.
+_WAYS = 4
+#: Bytes that are written at once; then others' writing is looked at.
+_PIECE = 64 << 20
+#: Bytes that stay free, but no more than a twentieth of the disk: Spark needs some, too.
+_SPARE = 8 << 30
+#: Seconds without writing after which a file that isn't whole has lost its writer.
+_LOST = 600.0
 
 
 @dataclass(frozen=True)
@@ -87,8 +97,17 @@ def tidy(keep: Keep | None) -> None:
     for place in disk.folders():
         with contextlib.suppress(OSError):
             for name in os.listdir(place):
-                if name.startswith(_PREFIX) and not _is_current(name, keep):
-                    _remove(os.path.join(place, name))
+                path = os.path.join(place, name)
+                if name.startswith(_PREFIX) and not (_is_current(name, keep) and _has_end(path)):
+                    _remove(path)
+
+
+def _has_end(path: str) -> bool:
+    """Whether a file is whole, or somebody may be writing it: who was killed has left it."""
+    try:
+        return "." not in os.path.basename(path) or time.time() - os.path.getmtime(path) < _LOST
+    except OSError:  # it is gone, or whole, by now
+        return True
 
 
 def _is_current(name: str, keep: Keep) -> bool:
@@ -115,7 +134,7 @@ class Kept:
     """
 
     def __init__(self, rows: str, form: str) -> None:
-        self._rows, self.name = rows, rows + form
+        self.name = rows + form
 
     def read(self, budget: Budget) -> Block | None:
         """All rows; None where there is no file, or they don't fit in memory.
@@ -126,10 +145,12 @@ class Kept:
             path = os.path.join(place, self.name)
             try:
                 with open(path, "rb") as file:
-                    return _read(file, budget)
+                    found = _read(file, budget)
+                os.utime(path)
+                return found
             except FileNotFoundError:
                 continue
-            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            except Exception as error:  # there is hardly one that damaged bytes don't raise
                 logger.debug("Tensors can't be read from %s: %s", path, error)
                 _remove(path)
         return None
@@ -143,24 +164,27 @@ class Kept:
         columns = [*block.features, *block.labels, block.weight]
         if not all(one is None or isinstance(one, Tensor) for one in columns):
             return  # sparse rows
+        size = sum(map(disk.nbytes, columns))
         try:
             self._make_room()
             place = max(disk.folders(), key=disk.free, default=None)
-            if place is None or disk.free(place) < 2 * sum(map(disk.nbytes, columns)):
+            if place is None or disk.free(place) < size + max(size, _spare(place)):
                 return
             self._write(place, columns, {"inputs": len(block.features), "taken": taken})
         except OSError as error:
             logger.debug("Tensors aren't kept for the next fit: %s", error)
 
     def _make_room(self) -> None:
-        others = [
-            os.path.join(place, name)
-            for place in disk.folders()
-            for name in os.listdir(place)
-            if name.startswith(self._rows)
-        ]
-        for path in sorted(others, key=os.path.getmtime)[: 1 - _FORMS]:
-            _remove(path)
+        """Removes what was kept of this RDD in other ways, but for the last few."""
+        ways: dict[tuple[str, str], list[str]] = {}
+        for place in disk.folders():
+            for name in os.listdir(place):
+                if name.startswith(_rdd(self.name)) and "." not in name:
+                    ways.setdefault(_way(name), []).append(os.path.join(place, name))
+        ways.pop(_way(self.name), None)
+        for way in sorted(ways, key=lambda one: max(map(_used, ways[one])))[: 1 - _WAYS]:
+            for path in ways[way]:
+                _remove(path)
 
     def _write(self, place: str, columns: list[Tensor | None], about: dict[str, int]) -> None:
         handle, path = tempfile.mkstemp(dir=place, prefix=self.name + ".")
@@ -170,11 +194,40 @@ class Kept:
                 file.write(json.dumps({**about, "columns": form}).encode() + b"\n")
                 for one in columns:
                     if one is not None:
-                        file.write(disk.as_bytes(one.contiguous()))
+                        _write_out(disk.as_bytes(one.contiguous()), file, place)
             os.replace(path, os.path.join(place, self.name))
         except BaseException:
             _remove(path)
             raise
+
+
+def _rdd(name: str) -> str:
+    """What the names of all files of an RDD begin with, from that of one."""
+    return "-".join(name.split("-", 4)[:4]) + "-"
+
+
+def _way(name: str) -> tuple[str, str]:
+    """The RDD that tasks ran on, and the rows' form, from a file's name."""
+    *_, source, _, form = name.split("-", 6)
+    return source, form
+
+
+def _used(path: str) -> float:
+    try:
+        return os.path.getmtime(path)
+    except OSError:  # another task was quicker
+        return 0.0
+
+
+def _write_out(view: memoryview, file: BinaryIO, place: str) -> None:
+    for start in range(0, len(view), _PIECE):
+        if disk.free(place) < _spare(place):  # other tasks write at the same time
+            raise OSError(errno.ENOSPC, "nearly full", place)
+        file.write(view[start : start + _PIECE])
+
+
+def _spare(place: str) -> int:
+    return min(_SPARE, disk.size(place) // 20)
 
 
 def _form(column: Tensor) -> list[Any]:
@@ -184,12 +237,13 @@ def _form(column: Tensor) -> list[Any]:
 def _read(file: BinaryIO, budget: Budget) -> Block | None:
     about = json.loads(file.readline())
     forms = [one and (getattr(torch, one[0]), one[1]) for one in about["columns"]]
-    if not budget.has_room(about["taken"]):
+    inputs, taken = about["inputs"], about["taken"]
+    size = sum(dtype.itemsize * math.prod(shape) for dtype, shape in filter(None, forms))
+    if file.tell() + size != os.fstat(file.fileno()).st_size:
+        raise ValueError("it is too short or too long")
+    if not budget.has_room(taken):
         return None
     columns = [one and _column(file, *one) for one in forms]
-    if file.read(1):
-        raise ValueError("it is too long")
-    inputs = about["inputs"]
     return Block(columns[:inputs], columns[inputs:-1], columns[-1])
 
 

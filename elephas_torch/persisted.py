@@ -8,11 +8,15 @@ from typing import Any
 
 from pyspark import RDD, SparkContext
 
+from elephas_torch import cluster
 from elephas_torch.keeping import Keep
 from elephas_torch.skipping import Skippable, is_framed
 
 #: How an RDD's partitions are joined: to how many, and whether for a barrier stage.
 Joining = tuple[int, bool]
+
+#: Joinings of one RDD that are held on to, with Spark's shuffles for them.
+_JOININGS = 4
 
 
 class Persisted(int):
@@ -39,6 +43,13 @@ class Persisted(int):
     def __repr__(self) -> str:
         return "True"
 
+    def hold(self, joining: Joining, rdd: RDD[Any], numbered: bool) -> None:
+        """Holds on to a joined RDD; lets go of that which was used longest ago."""
+        self.joined.pop(joining, None)
+        self.joined[joining] = rdd, numbered
+        for one in list(self.joined)[:-_JOININGS]:
+            self.joined.pop(one, None)
+
 
 def ids(sc: SparkContext) -> frozenset[int]:
     """Of all RDDs that are persisted."""
@@ -62,6 +73,18 @@ def since(rdd: RDD[Any], known: frozenset[int]) -> Persisted | None:
         now = Persisted()
         rdd.is_cached = now
     return now
+
+
+def may_keep(sc: SparkContext) -> bool:
+    """Whether tensors may lie in files: not where Spark encrypts its own ones.
+
+    Raises:
+        ValueError: `spark.elephas.keep` is neither true nor false.
+    """
+    asked = (cluster.setting(sc, "keep") or "true").lower()
+    if asked not in ("true", "false"):
+        raise ValueError(f"spark.elephas.keep must be true or false. Received: {asked!r}")
+    return asked == "true" and not cluster.encrypts_files(sc)
 
 
 def skippable(rdd: RDD[Any], values: bool) -> RDD[Any] | None:

@@ -24,6 +24,8 @@ class Plan:
         exchange: 'server', or 'allreduce': workers exchange among themselves.
         keeps: workers leave what is theirs alone with the server at each end of an epoch.
         patience: seconds for which a worker tries to reach a server that is gone.
+        device: what workers compute on; see `device.checked`.
+        backends: torch's settings for GPUs, as the driver has them; see `device.backends`.
     """
 
     every: int | None
@@ -41,6 +43,8 @@ class Plan:
     exchange: str = "server"
     keeps: bool = False
     patience: float = 120.0
+    device: str = "auto"
+    backends: dict[str, Any] = field(default_factory=dict)
 
     def total(self, rows: int) -> int:
         """Batches of an epoch of so many rows."""

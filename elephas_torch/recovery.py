@@ -7,26 +7,24 @@ one that is held, and workers join again: what they did since then is done again
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import safetensors.torch
 import torch
 
-from elephas_torch import preflight
+from elephas_torch import signature
 from elephas_torch.checkpoints import Checkpoint, Checkpoints
-from elephas_torch.errors import ServerError
+from elephas_torch.errors import ElephasError, ServerError
 from elephas_torch.flat import Vectors
 from elephas_torch.keras.arguments import check_flag
 from elephas_torch.keras.models import Model
 from elephas_torch.optimizers import Optimizer
 from elephas_torch.parameter import snapshots
-from elephas_torch.parameter.shards import ShardedServer
+from elephas_torch.parameter.shards import ShardedClient, ShardedServer
 from elephas_torch.parameter.snapshots import Snapshot
 from elephas_torch.plan import Plan
 
@@ -133,7 +131,7 @@ class Recovery:
         every: how often.
         midway: whether a moment in the middle of an epoch will do.
         restarts: how often the server may fall.
-        signature: what must be the same in a fit that goes on from there.
+        signed: what must be the same in a fit that goes on from there.
         found: the checkpoint that this fit goes on from.
 
     Attributes:
@@ -150,14 +148,14 @@ class Recovery:
         every: Every,
         midway: bool,
         restarts: int,
-        signature: dict[str, Any],
+        signed: dict[str, Any],
         found: Checkpoint | None,
     ) -> None:
         self.checkpoints, self.every, self.restarts = checkpoints, every, restarts
         self._fresh = midway and bool(every.seconds)
-        self.signature, self.found = signature, found
+        self.signed, self.found = signed, found
         if found is not None:
-            check_same(signature, found.fit["signature"], checkpoints.path)
+            signature.check_same(signed, found.fit["signature"], checkpoints.path)
         self.held: Held | None = None if found is None else Held.of(found.servers)
         self._arriving: Held | None = None
         self._due = False
@@ -174,17 +172,22 @@ class Recovery:
         """After so many epochs the server is to make a snapshot; 0: not by itself."""
         return 0 if self._fresh else self.every.epochs or 1
 
-    def begin(self, server: ShardedServer) -> None:
+    @property
+    def earliest(self) -> int:
+        """The first epoch that could have to be done again."""
+        return 0 if self.held is None else self.held.at
+
+    def begin(self, client: ShardedClient) -> None:
         """Takes a first snapshot, before anything is trained."""
         if self.held is None:
-            self.held = Held.of(server.checkpoint(fresh=True))
+            self.held = Held.of(client.checkpoints(fresh=True))
         self._last = time.monotonic()
 
     def note(self, event: dict[str, Any]) -> None:
         """Takes an event of the server's."""
         self._due = self._due or event["kind"] == "milestone"
 
-    def look(self, server: ShardedServer, seen: int, known: Any) -> None:
+    def look(self, client: ShardedClient, seen: int, known: Any) -> None:
         """Fetches a snapshot where there is a new one, and has it written once the driver knows
         all that was told until then.
 
@@ -194,20 +197,20 @@ class Recovery:
         """
         self.checkpoints.look()
         if self._arriving is None and self._is_due():
-            self._arriving = self._fetched(server)
+            self._arriving = self._fetched(client)
         if self._arriving is not None and seen >= self._arriving.events:
             self.held, self._arriving = self._arriving, None
             self.write(known())
 
-    def end(self, server: ShardedServer, known: dict[str, Any]) -> None:
+    def end(self, client: ShardedClient, known: dict[str, Any]) -> None:
         """Takes the last snapshot, and has it written."""
-        self.held = Held.of(server.checkpoint(fresh=True))
+        self.held = Held.of(client.checkpoints(fresh=True))
         self.write(known)
 
     def write(self, known: dict[str, Any]) -> None:
         """Has what is held written, and what the driver knows."""
         assert self.held is not None
-        self.checkpoints.write(self.held.packed, {"signature": self.signature, **known})
+        self.checkpoints.write(self.held.packed, {"signature": self.signed, **known})
 
     def _is_due(self) -> bool:
         if self.every.seconds and time.monotonic() - self._last < self.every.seconds:
@@ -217,39 +220,45 @@ class Recovery:
         self._due, self._last = False, time.monotonic()
         return True
 
-    def _fetched(self, server: ShardedServer) -> Held | None:
+    def _fetched(self, client: ShardedClient) -> Held | None:
         if self._fresh:
-            return Held.of(server.checkpoint(fresh=True))
+            return Held.of(client.checkpoints(fresh=True))
+        found = [b""] * len(client.clients)
         for _ in range(TRIES):
-            found = server.checkpoint()
-            if all(found) and len({snapshots.notes(one)["epoch"] for one in found}) == 1:
+            found = [
+                one or shard.checkpoint() for one, shard in zip(found, client.clients, strict=True)
+            ]
+            epochs = [_epoch(one) for one in found]
+            found = [
+                one if epoch == max(epochs) else b""
+                for one, epoch in zip(found, epochs, strict=True)
+            ]
+            if all(found):
                 return Held.of(found)
             time.sleep(WAIT)
         logger.debug("The shards have no snapshot of one moment; the next one is waited for.")
         return None
 
-    def restart(self, server: ShardedServer) -> Held:
-        """Starts the server again that has ended.
+    def restart(self, server: ShardedServer, why: ElephasError) -> Held:
+        """Starts the server again that has ended, or doesn't answer.
+
+        Args:
+            why: how that was noticed.
 
         Raises:
-            ServerError: it has fallen too often, or it runs.
+            ServerError: it has fallen too often.
         """
-        try:
-            server.check(grace=2.0)
-        except ServerError as error:
-            fall = error
-        else:
-            raise ServerError("The parameter server runs, but can't be reached.")
+        fall = _fall(server, why)
         self.fallen += 1
         if self.fallen > self.restarts or self.held is None:
             raise ServerError(
-                f"The parameter server has ended {self.fallen} times, and isn't started again "
-                f"(server_restarts={self.restarts}). The last checkpoint is in "
-                f"{self.checkpoints.path!r}: fit(checkpoint_dir=…, resume=True) goes on from "
-                f"there. {fall}"
-            ) from None
+                f"The parameter server has fallen (so often: {self.fallen}), and isn't started "
+                f"again (server_restarts={self.restarts}). fit(checkpoint_dir=…, resume=True) "
+                f"goes on from the last checkpoint in {self.checkpoints.path!r}, if there is one. "
+                f"{fall}"
+            )
         logger.warning(
-            "The parameter server has ended; it begins again from the snapshot at epoch %d "
+            "The parameter server has fallen; it begins again from the snapshot at epoch %d "
             "(%d of %d times). %s", self.held.at + 1, self.fallen, self.restarts, fall,
         )  # fmt: skip
         self._arriving, self._due = None, False
@@ -257,8 +266,28 @@ class Recovery:
         return self.held
 
 
-def check_resume(resume: Any, checkpoint_dir: Any) -> None:
-    """Raises ValueError where there is nothing to resume from."""
+def _fall(server: ShardedServer, why: ElephasError) -> ElephasError:
+    """What is known of how a server has fallen."""
+    try:
+        server.check(grace=2.0)
+    except ServerError as error:
+        return error
+    return why
+
+
+def _epoch(packed: bytes) -> int:
+    """The epoch that a snapshot was made at the end of; -1: at that of none, or there is none."""
+    found = snapshots.notes(packed)["epoch"] if packed else None
+    return -1 if found is None else int(found)
+
+
+def check_resume(resume: Any, checkpoint_dir: Any, every: Every) -> None:
+    """Raises ValueError where there is nothing to resume from, or no place for checkpoints."""
+    if checkpoint_dir is None and every != Every(1):
+        raise ValueError(
+            "`checkpoint_every` is how often to write to `checkpoint_dir`: give that, too. "
+            "Received: checkpoint_dir=None"
+        )
     check_flag("resume", resume)
     if resume and checkpoint_dir is None:
         raise ValueError(
@@ -267,104 +296,47 @@ def check_resume(resume: Any, checkpoint_dir: Any) -> None:
         )
 
 
-def planned(plan: Plan, found: Checkpoint | None, keep_seed: bool) -> Plan:
-    """The plan of a fit with checkpoints.
+def prepared(
+    checkpoints: Checkpoints,
+    every: Every,
+    resume: bool,
+    restarts: int,
+    plan: Plan,
+    model: Model,
+    optimizer: Optimizer,
+    *,
+    seeded: bool,
+    mode: str,
+    num_shards: int,
+    **facts: Any,
+) -> tuple[Plan, Recovery]:
+    """A fit's plan with checkpoints, and its recovery.
 
     Args:
-        found: one to go on from; its seed is taken.
-        keep_seed: the seed was given, and isn't to be changed.
+        checkpoints: of a folder of its own, or where it is resumed.
+        optimizer: the server's.
+        seeded: the plan's seed was given, and isn't to be changed.
+        facts: what else must be the same in a fit that goes on from there, JSON-able.
+
+    Raises:
+        ValueError: there are checkpoints of another fit.
+        ModelFileError: there are some, and none is whole.
     """
-    if found is not None and not keep_seed:
+    if not resume:
+        checkpoints.check_unused()
+    checkpoints.prepare()
+    found = checkpoints.read() if resume else None
+    if found is not None and not seeded:
         plan = replace(plan, seed=int(found.fit["signature"]["seed"]))
-    return replace(plan, keeps=True)
+    plan = replace(plan, keeps=True)
+    signed = signature.of(model, optimizer, plan, mode=mode, num_shards=num_shards, **facts)
+    midway = _can_be_midway(mode, plan, num_shards, model.optimizer)
+    return plan, Recovery(checkpoints, every, midway, restarts, signed, found)
 
 
-def can_be_midway(mode: str, plan: Plan, shards: int, optimizer: Optimizer) -> bool:
+def _can_be_midway(mode: str, plan: Plan, shards: int, optimizer: Optimizer) -> bool:
     """Whether a snapshot in the middle of an epoch has all that there is: in synchronous mode
     workers must have nothing of their own, so that what comes after is the same to the bit."""
     if shards > 1 or plan.exchange != "server":
         return False
     return mode != "synchronous" or (plan.gradients and not optimizer.scales_loss)
-
-
-def signature(model: Model, optimizer: Optimizer, plan: Plan, **more: Any) -> dict[str, Any]:
-    """What must be the same in a fit that goes on from a checkpoint of another, JSON-able."""
-    weights = class_weights(plan.class_weight)
-    found = {
-        "frequency": "batch" if plan.gradients else plan.every or "epoch",
-        "exchange": plan.exchange,
-        "initial_epoch": plan.initial_epoch,
-        "batch_size": plan.batch_size,
-        "validation_split": plan.validation_split,
-        "shuffle": plan.shuffle,
-        "class_weight": weights,
-        "seed": plan.seed,
-        "overlap": plan.overlap,
-        **_named("server's optimizer", optimizer),
-        **_named("model's optimizer", model.optimizer),
-        "weights": [list(weight.shape) for weight in preflight.trained(model)],
-        "layers": _layers(model),
-        "loss": _plain(model.compiled.loss if model.compiled is not None else None),
-        "metrics": [type(one).__name__ for one in model.metrics],
-        **more,
-    }
-    return dict(json.loads(json.dumps(found, default=repr)))
-
-
-def class_weights(given: Mapping[Any, Any] | None) -> dict[str, float] | None:
-    """The classes' weights as JSON has them."""
-    return None if given is None else {str(int(key)): float(given[key]) for key in given}
-
-
-def _named(owner: str, optimizer: Optimizer) -> dict[str, Any]:
-    """An optimizer's settings; without its learning rate, which goes on from where it was."""
-    config = {"kind": type(optimizer).__name__, **_plain(optimizer.get_config())}
-    return {f"{owner}: {name}": value for name, value in config.items()}
-
-
-def _layers(model: Model) -> list[Any]:
-    """What the layers are, as far as they say so: of a torch module the class alone."""
-    found = []
-    for layer in model.layers:
-        try:
-            # The config of a model within has its layers' names in other places, too.
-            config = _layers(layer) if isinstance(layer, Model) else _plain(layer.get_config())
-        except (NotImplementedError, TypeError, ValueError):
-            config = {}  # a layer of somebody's own, or a torch module: it has none, and need not
-        found.append([type(layer).__name__, config])
-    return found
-
-
-def _plain(tree: Any) -> Any:
-    """Without names, of which each new model has others, learning rates, which callbacks change,
-    and objects without a config."""
-    if isinstance(tree, dict):
-        own = {key: one for key, one in tree.items() if key != "name"}
-        if isinstance(own.get("learning_rate"), float):
-            del own["learning_rate"]
-        return {str(key): _plain(one) for key, one in own.items()}
-    if isinstance(tree, list | tuple):
-        return [_plain(one) for one in tree]
-    if isinstance(tree, str | int | float | bool | None):
-        return tree
-    return getattr(tree, "__name__", type(tree).__name__)
-
-
-def check_same(signature: dict[str, Any], saved: dict[str, Any], path: str) -> None:
-    """Raises ValueError where a fit can't go on from a checkpoint, and names what differs."""
-    names = dict.fromkeys([*signature, *saved])
-    odd = [name for name in names if signature.get(name) != saved.get(name)]
-    if odd:
-        said = "; ".join(
-            f"`{name}` was {_short(saved.get(name))} and is {_short(signature.get(name))}"
-            for name in odd
-        )
-        raise ValueError(
-            f"The checkpoint in {path!r} is of another fit: {said}. Give the same arguments to "
-            "go on from it, or another checkpoint_dir."
-        )
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -5,65 +5,37 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from threading import Thread
-from typing import Any
+from typing import Any, NoReturn
 
-from elephas_torch import preflight, slots, worker
+from elephas_torch import slots, worker
+from elephas_torch.device import Sharing
 from elephas_torch.epochs import Epochs
-from elephas_torch.errors import Unreachable
+from elephas_torch.errors import ElephasError, ServerError, Unreachable, WaitTimeout
 from elephas_torch.flat import Vectors
 from elephas_torch.gangs import Gangs
 from elephas_torch.jobs import TrainingJob
 from elephas_torch.keras.callbacks import CallbackList, TerminateOnNaN
 from elephas_torch.keras.models import Model
 from elephas_torch.keras.progress import Progress
-from elephas_torch.optimizers import Optimizer
-from elephas_torch.parameter import codec
+from elephas_torch.options import Options
 from elephas_torch.parameter.shards import ShardedClient, ShardedServer
-from elephas_torch.parameter.tls import Wanted
-from elephas_torch.parameter.wire import Settings
-from elephas_torch.plan import Gang, Plan
-from elephas_torch.recovery import Recovery
+from elephas_torch.plan import Gang
+from elephas_torch.rates import Rates
 from elephas_torch.sources import Source
 from elephas_torch.stepping import step_of
 from elephas_torch.worker import Job
 
 logger = logging.getLogger(__name__)
 
+#: How the driver notices that its server has fallen.
+FALLEN = (Unreachable, WaitTimeout)
+RESUME = " fit(checkpoint_dir=…, resume=True) goes on from the last checkpoint, if there is one."
 HINT = " With fit(checkpoint_dir=…) it would have been started again, and the fit gone on."
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a fit is to be done; checked by whoever makes it.
-
-    Attributes:
-        plan: what workers are told.
-        optimizer: what the server steps with.
-        own_optimizer: it is the compiled one, so learning rates that callbacks set are its.
-        recovery: what the fit begins from again when its server falls; None: nothing.
-    """
-
-    mode: str
-    plan: Plan
-    optimizer: Optimizer
-    own_optimizer: bool
-    staleness: str | None
-    workers: int
-    host: str | None
-    port: int | None
-    join_timeout: float
-    round_timeout: float
-    lease: float
-    shards: int
-    compression: codec.Spec = None
-    recovery: Recovery | None = None
-    quorum: float = 1.0
-    staleness_bound: int | None = None
-    tls: Wanted = field(default_factory=Wanted)
 
 
 class Run:
@@ -91,12 +63,10 @@ class Run:
         # The first epoch that isn't over, and the one that workers are in: after a fall of the
         # server they may have some to do again.
         self._next = self._at = options.plan.initial_epoch
-        # The learning rate from an epoch on, as callbacks set it; and what it was when the last
-        # epoch had ended, before callbacks at the beginning of the next one.
-        self._rates: dict[int, float] = {}
-        self._rate: float | None = None
+        self.rates = Rates(model)
         self._last: dict[str, Any] = {}
-        self._seen = 0
+        self._seen, self._asked = 0, 0.0
+        self._sharing = Sharing()
         self._failure: dict[str, Any] | None = None
         self._gangs = None
         if options.plan.exchange == "allreduce":
@@ -128,7 +98,7 @@ class Run:
             self._train()
         elif self.recovery is not None and self.options.optimizer.use_ema:
             self.step = step_of(self.model)
-            with self._server() as server, server.client() as client:
+            with self._server() as server, self._client(server) as client:
                 self._take_weights(client)
         self.hooks.on_train_end(self._last)
         ordered = sorted(self._training.results, key=lambda one: one["worker"])
@@ -136,15 +106,15 @@ class Run:
 
     def _train(self) -> None:
         # Before anything is sent: callbacks may change weights and rates here.
-        self._rate = self._now()
+        self.rates.last = self.rates.now()
         if self._next < self.options.plan.epochs:
             self.hooks.on_epoch_begin(self._next)
-        self._note_rate()
+        self.rates.begin(self._next)
         self.step = step_of(self.model)
         with (
             slots.taken(self.cluster.name, self.options.workers, self.cluster.slots()),
             self._server() as server,
-            server.client() as client,
+            self._client(server) as client,
             self._recovering(server, client),
             self.cluster.share(worker.packed(self.model)) as weights,
         ):
@@ -157,7 +127,7 @@ class Run:
                 if not self._is_unfinished():
                     break
             if not self._ended_by_nan():
-                self._training.check(server, self._failure)
+                self._training.check(server, self._failure, self._is_over)
             self._end(server, client)
 
     def _take_up(self, known: dict[str, Any]) -> None:
@@ -167,14 +137,11 @@ class Run:
         history.epoch, history.history = list(known["epochs"]), dict(known["history"])
         self._first = self.options.plan.initial_epoch
         self._next, self._at = known["next"], max(recovery.held.at, self._first)
-        self._rates = {int(epoch): rate for epoch, rate in known["rates"].items()}
-        self._rates.pop(self._next, None)  # it is set anew
+        self.rates.take(known, self._next)
         self.epochs.take(
             {int(epoch): {int(one): told for one, told in found.items()}
              for epoch, found in known["reports"].items()}
         )  # fmt: skip
-        if known["learning_rate"] is not None:
-            self.model.optimizer.learning_rate = known["learning_rate"]
         self.model.stop_training = known["stopped"]
         step_of(self.model).flat.vectors.copy_(recovery.held.vectors())
 
@@ -186,9 +153,8 @@ class Run:
             "next": self._next,
             "epochs": history.epoch,
             "history": history.history,
-            "rates": self._rates,
+            **self.rates.known(),
             "reports": self.epochs.since(recovery.held.at, recovery.held.reported),
-            "learning_rate": self._rate,
             "stopped": self.model.stop_training,
         }
 
@@ -200,9 +166,13 @@ class Run:
             yield
             return
         with contextlib.closing(recovery.checkpoints):
-            if recovery.found is not None:
-                self._tell_again(client)
-            recovery.begin(server)
+            try:
+                _await_start(server, self.options.join_timeout)
+                if recovery.found is not None:
+                    self._tell_again(client)
+                recovery.begin(client)
+            except FALLEN as error:
+                self._tell_fall(server, error)
             self._seen = recovery.held.events if recovery.held is not None else 0
             yield
 
@@ -210,14 +180,14 @@ class Run:
         """Takes the last weights, and has them kept."""
         try:
             if self.recovery is not None:
-                self.recovery.end(server, self._known())
+                self.recovery.end(client, self._known())
             self._take_weights(client)
-        except Unreachable:
-            if self.recovery is None or self.recovery.held is None:
-                raise
-            if self.recovery.held.at < self._next and not self.model.stop_training:
-                raise  # workers, who are gone, would have to do the rest again
-            self._restart(server, client)
+        except FALLEN as error:
+            held = None if self.recovery is None else self.recovery.held
+            if held is None or (held.at < self._next and not self.model.stop_training):
+                # Workers, who are gone, would have to do the rest again.
+                self._tell_fall(server, error)
+            self._restart(server, client, error)
             self._take_weights(client)
 
     def _take_weights(self, client: ShardedClient) -> None:
@@ -236,25 +206,7 @@ class Run:
 
     def _new_server(self) -> ShardedServer:
         options, flat = self.options, self.step.flat
-        settings = Settings(
-            mode=options.mode,
-            sizes=flat.vectors.sizes,
-            optimizer=preflight.for_server(options.optimizer, self.model, flat.names),
-            weight_sizes=flat.sizes,
-            workers=options.workers,
-            staleness=options.staleness,
-            join_timeout=options.join_timeout,
-            round_timeout=options.round_timeout,
-            lease=options.lease,
-            gated=options.mode == "synchronous" and options.quorum == 1 and bool(self._callbacks),
-            server_rate=options.own_optimizer,
-            constraints=preflight.constraint_specs(self.model),
-            compression=options.compression,
-            embeddings=preflight.embeddings(self.model) if options.plan.gradients else [],
-            checkpoint_every=0 if self.recovery is None else self.recovery.milestones,
-            quorum=options.quorum,
-            staleness_bound=options.staleness_bound,
-        )
+        settings = options.settings(self.model, flat, bool(self._callbacks))
         host = self.cluster.server_host(options.host)
         port, tls = self.cluster.server_port(options.port), options.tls
         return ShardedServer(
@@ -285,49 +237,75 @@ class Run:
             keep=self.source.keep,
         )
 
+    def _client(self, server: ShardedServer) -> ShardedClient:
+        """The driver's: a server that is silent for too long counts as fallen."""
+        return server.client(self.options.silence)
+
     def _watch(self, server: ShardedServer, client: ShardedClient, thread: Thread) -> None:
-        fallen = False
+        fallen: ElephasError | None = None
         while True:
             try:
-                if fallen:
-                    self._restart(server, client)
+                if fallen is not None:
+                    self._restart(server, client, fallen)
+                else:
+                    _await_start(server, self.options.join_timeout)
                 self._watch_events(server, client, thread)
                 return
-            except Unreachable:
-                fallen = True
+            except FALLEN as error:
+                fallen = error
                 if self.recovery is None:
-                    server.check(grace=2.0, hint=HINT)  # says more, if its process has ended
-                    raise
+                    self._tell_fall(server, error)
 
-    def _restart(self, server: ShardedServer, client: ShardedClient) -> None:
-        """Starts a server that has ended again; workers find out by themselves."""
+    def _tell_fall(self, server: ShardedServer, error: ElephasError) -> NoReturn:
+        """Raises what is known of a server that has fallen, and of what would have helped."""
+        hint = HINT if self.recovery is None else RESUME
+        server.check(grace=2.0, hint=hint)  # says more, if its process has ended
+        if not isinstance(error, WaitTimeout):
+            raise error
+        server.kill()  # nobody would be told that all is over
+        raise ServerError(f"The parameter server's process runs, but is silent. {error}{hint}")
+
+    def _restart(self, server: ShardedServer, client: ShardedClient, why: ElephasError) -> None:
+        """Starts a server that has fallen again; workers find out by themselves."""
         assert self.recovery is not None
-        held = self.recovery.restart(server)
+        client.close()
+        held = self.recovery.restart(server, why)
         self._seen, self._at = held.events, max(held.at, self._first)
         self.epochs.rewind(held.reported, held.settled)
+        _await_start(server, self.options.join_timeout)
         self._tell_again(client)
 
-    def _look_after(self, server: ShardedServer) -> None:
+    def _ask_all(self, client: ShardedClient) -> None:
+        """Asks all shards now and then whether they answer: events are the first one's alone."""
+        now = time.monotonic()
+        if len(client.clients) > 1 and now - self._asked > self.options.silence / 4:
+            client.health()
+            self._asked = time.monotonic()
+
+    def _look_after(self, server: ShardedServer, client: ShardedClient) -> None:
         """Sees to it that the server lives, and that those come back that others wait for."""
         if not server.alive:
             raise Unreachable("A parameter server has ended.")
         recovery = self.recovery
         if recovery is None:
             return
-        recovery.look(server, self._seen, self._known)
+        recovery.look(client, self._seen, self._known)
         waited_for = self.options.mode == "synchronous" and not self.epochs.all_there
         held = recovery.held if recovery.fallen and waited_for and self._gangs is None else None
         if held is not None and self._training.ended() > held.empty:
             # Who has ended has to do again what the server has forgotten.
             self._training.cancel(again=True)
 
+    @property
+    def _is_over(self) -> bool:
+        return self._at >= self.options.plan.epochs or self.model.stop_training
+
     def _is_unfinished(self) -> bool:
         """Whether workers that had done all are to do some of it again."""
         recovery = self.recovery
         if recovery is None or self._runs > recovery.fallen or self._gangs is not None:
             return False
-        over = self._at >= self.options.plan.epochs or self.model.stop_training
-        if over or self._failure is not None or self._training.has_failed:
+        if self._is_over or self._failure is not None or self._training.has_failed:
             return False
         logger.warning("Workers that had ended have to do again what the server has forgotten.")
         self._runs += 1
@@ -351,9 +329,7 @@ class Run:
     def _tell_again(self, client: ShardedClient) -> None:
         """Tells a server that begins from a snapshot what the driver had told the one before."""
         if self._callbacks:
-            known = max((epoch for epoch in self._rates if epoch <= self._at), default=None)
-            rate = None if known is None else self._rates[known]
-            client.control(learning_rate=rate, release_epoch=self._at - 1)
+            client.control(learning_rate=self.rates.of(self._at), release_epoch=self._at - 1)
         if self.model.stop_training:
             client.control(stop=True)
 
@@ -362,15 +338,24 @@ class Run:
         while thread.is_alive() and self._failure is None:
             timeout = 0.02 if self.epochs.over else 0.2 if self.progress.verbose == 1 else 0.5
             self._handle(client, client.events(self._seen, timeout))
-            self._look_after(server)
+            self._ask_all(client)
+            self._look_after(server, client)
             if self.progress.verbose == 1:
                 self._show(client)
-        if self._failure is None:
-            self._handle(client, client.events(self._seen, 0.0))
+        while self._failure is None and (events := client.events(self._seen, 0.0)):
+            self._handle(client, events)  # so many come at once, and there may be more
 
     def _handle(self, client: ShardedClient, events: list[dict[str, Any]]) -> None:
+        if events and events[0]["number"] > self._seen + 1:
+            raise ServerError(
+                f"The driver has missed {events[0]['number'] - self._seen - 1} events of the "
+                "workers: they report faster than it listens. Callbacks may take too long; let "
+                "epochs be longer, or callbacks shorter."
+            )
         for event in events:
             self._seen = event["number"]
+            if event["kind"] == "join":
+                self._sharing.joined(event["worker"], event.get("info", {}))
             if event["kind"] == "failure":
                 self._failure = self._failure or event
             elif event["kind"] == "join" and self._gangs is not None:
@@ -389,9 +374,10 @@ class Run:
             if self._at == self._next:
                 self._end_epoch(client)
             elif self._callbacks:  # was done before
-                rate = self._rates.get(self._at + 1)
+                rate = self.rates.set_at(self._at + 1)
                 client.control(learning_rate=rate, release_epoch=self._at)
             self._at += 1
+            self.epochs.forget(self._at if self.recovery is None else self.recovery.earliest)
 
     def _note_silent(self, event: dict[str, Any]) -> None:
         gangs, outcome = self._gangs, "the others go on without it"
@@ -414,13 +400,11 @@ class Run:
         rate = model.optimizer.learning_rate
         self.hooks.on_epoch_end(epoch, logs)
         self._next += 1
-        self._rate = self._now()
+        self.rates.last = self.rates.now()
         if not model.stop_training and self._next < self.options.plan.epochs:
             self.hooks.on_epoch_begin(self._next)
             self.progress.begin(self._next)
-        changed = _changed(model.optimizer, rate)
-        if changed is not None:
-            self._rates[self._next] = changed
+        changed = self.rates.changed(rate, self._next)
         if self._gangs is not None:
             self._gangs.note_rate(self.options.plan.initial_epoch, rate, self._next, changed)
         if model.stop_training:
@@ -428,17 +412,6 @@ class Run:
             self._next = self._at = self.options.plan.epochs
         elif self._callbacks:
             client.control(learning_rate=changed, release_epoch=epoch)
-
-    def _now(self) -> float | None:
-        """The compiled optimizer's rate; None where a schedule decides."""
-        optimizer = self.model.optimizer
-        return None if preflight.is_scheduled(optimizer) else optimizer.learning_rate
-
-    def _note_rate(self) -> None:
-        """Notes the rate of the first epoch, for those who do it again."""
-        rate = self._now()
-        if rate is not None and (not self._rates or rate != self._rate):
-            self._rates[self._next] = rate
 
     def _ended_by_nan(self) -> bool:
         """Whether a worker's loss is no number, and a `TerminateOnNaN` ends the training so."""
@@ -466,17 +439,14 @@ class Run:
             self.progress.show(_batches_done(workers, self._next), _batches(workers, self.options))
 
 
-def _changed(optimizer: Optimizer, before: float) -> float | None:
-    """The rate that a callback has set, if one has."""
-    rate = optimizer.learning_rate
-    if rate == before:
-        return None
-    if preflight.is_scheduled(optimizer):
-        raise ValueError(
-            "A callback gave the optimizer another schedule of learning rates, which can't reach "
-            "the workers while they train. Give it to the optimizer in compile(), or set numbers."
-        )
-    return rate
+def _await_start(server: ShardedServer, seconds: float) -> None:
+    """Waits until a server answers that may only just have been started.
+
+    Raises:
+        WaitTimeout, Unreachable: it doesn't.
+    """
+    with server.client(seconds) as client:
+        client.health()
 
 
 def _batches_done(workers: Any, epoch: int) -> int:

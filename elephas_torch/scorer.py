@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from elephas_torch import arrow, cluster, worker
+from elephas_torch.arrow import filled
 from elephas_torch.arrow.columns import decoded, shaped
 from elephas_torch.arrow.field import Odd
 from elephas_torch.arrow.nulls import kind_of, mask, null_rows
@@ -282,12 +283,12 @@ class _Scorer:
         self, kind: int | str, values: np.ndarray, rows: int, valid: np.ndarray | None
     ) -> pa.Array:
         if kind == "double":
-            return _doubles(values, valid)
+            return filled.doubles(values, valid)
         if kind == "vector" and self.plan.vectors:
-            return _vectors(values, rows, valid)
+            return filled.vectors(values, rows, valid)
         if kind == "labels":
-            return _labels(values, rows, valid)
-        return _lists(values, rows, valid)
+            return filled.labels(*numbers(values), rows, valid)
+        return filled.lists(values, rows, valid)
 
 
 def _as_inputs(group: Sequence[pa.Array], inputs: int) -> list[pa.Array]:
@@ -358,55 +359,3 @@ def _any_nan(tensors: Sequence[Tensor]) -> Tensor:
     for tensor in tensors:
         found |= torch.isnan(tensor).reshape(len(tensor), -1).any(1).cpu()
     return found
-
-
-def _doubles(values: np.ndarray, valid: np.ndarray | None) -> pa.Array:
-    import pyarrow as pa
-
-    if valid is None:
-        return pa.array(values)
-    whole = np.zeros(len(valid))
-    whole[valid] = values
-    return pa.array(whole, mask=~valid)
-
-
-def _lists(values: np.ndarray, rows: int, valid: np.ndarray | None) -> pa.Array:
-    """An array of lists, as deep as the values have axes; null rows take no room in it."""
-    import pyarrow as pa
-
-    found = pa.array(values.reshape(-1))
-    for axis in range(values.ndim - 1, 1, -1):
-        length = values.shape[axis]
-        offsets = np.arange(int(np.prod(values.shape[:axis])) + 1, dtype=np.int32) * length
-        found = pa.ListArray.from_arrays(pa.array(offsets), found)
-    lengths = np.full(rows, values.shape[1]) if valid is None else values.shape[1] * valid
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    missing = None if valid is None else mask(~valid)
-    return pa.ListArray.from_arrays(pa.array(offsets), found, mask=missing)
-
-
-def _labels(values: np.ndarray, rows: int, valid: np.ndarray | None) -> pa.Array:
-    """An array of lists of the numbers of the labels that hold."""
-    import pyarrow as pa
-
-    found, counts = numbers(values)
-    lengths = np.zeros(rows, np.int64)
-    lengths[slice(None) if valid is None else valid] = counts
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    missing = None if valid is None else mask(~valid)
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(found), mask=missing)
-
-
-def _vectors(values: np.ndarray, rows: int, valid: np.ndarray | None) -> pa.Array:
-    """Dense vectors as the struct that Spark keeps them in."""
-    import pyarrow as pa
-
-    parts = [
-        pa.array(np.ones(rows, np.int8)),
-        pa.nulls(rows, pa.int32()),
-        pa.nulls(rows, pa.list_(pa.int32())),
-        _lists(values, rows, valid),
-    ]
-    names = ["type", "size", "indices", "values"]
-    missing = None if valid is None else mask(~valid)
-    return pa.StructArray.from_arrays(parts, names=names, mask=missing)

@@ -36,7 +36,8 @@ def is_framed(deserializer: Any) -> bool:
     """
     if isinstance(deserializer, BatchedSerializer):
         plain = _inherits(deserializer, BatchedSerializer, "_load_stream_without_unbatching")
-        return plain and is_framed(deserializer.serializer)
+        inner = deserializer.serializer  # in which rows are batched once more, if anybody does so
+        return plain and not isinstance(inner, BatchedSerializer) and is_framed(inner)
     if not isinstance(deserializer, FramedSerializer):
         return False
     return _inherits(deserializer, FramedSerializer, "_read_with_length")

@@ -22,7 +22,8 @@ _used: Counter[str] = Counter()
 def taken(application: str, workers: int, total: int | None) -> Iterator[None]:
     """Waits for slots, and holds them.
 
-    A fit that is larger than the cluster runs when no other does.
+    A fit that is larger than the cluster runs when no other does. There is no limit: those that
+    it waits for end, or fail, in their own time.
 
     Args:
         application: which Spark.
@@ -33,7 +34,7 @@ def taken(application: str, workers: int, total: int | None) -> Iterator[None]:
         told = False
         while total is not None and 0 < _used[application] > total - workers:
             if not told:
-                logger.info(
+                logger.warning(
                     "Waiting for %d of %d slots: another fit of this driver has %d.",
                     workers, total, _used[application],
                 )  # fmt: skip

@@ -11,7 +11,7 @@ import functools
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Thread
 from typing import Any, Protocol
 
@@ -85,15 +85,20 @@ class Cluster(Protocol):
 
 
 class Classic:
-    """Spark with a SparkContext in this process."""
+    """Spark with a SparkContext in this process.
 
-    def __init__(self, sc: SparkContext) -> None:
-        self.sc = sc
+    Args:
+        gpus: how many of them Spark is asked for, for each task; None: as its settings say.
+    """
+
+    def __init__(self, sc: SparkContext, gpus: float | None = None) -> None:
+        self.sc, self.gpus = sc, gpus
         self.name = str(sc.applicationId)
+        self._groups: dict[str, str] = {}
 
     def slots(self, wanted: int = 1, exactly: bool = False) -> int:
         """How many tasks run at once."""
-        return cluster.slots(self.sc, wanted, exactly)
+        return cluster.slots(self.sc, wanted, exactly, self.gpus)
 
     def server_host(self, host: str | None) -> str:
         """The address of the driver that executors can reach."""
@@ -128,20 +133,42 @@ class Classic:
         return InheritableThread(target=target, args=args, daemon=True)
 
     def name_job(self, group: str, about: str) -> None:
-        """Lets this thread's jobs be known, and cancelled, by a name."""
-        self.sc.setJobGroup(group, about, interruptOnCancel=True)
+        """Lets this thread's jobs be known, and cancelled, by a name. A job group of the user's own
+        stays: cancelling that cancels these jobs, too."""
+        users = self.sc.getLocalProperty("spark.jobGroup.id")
+        if users is None or not hasattr(self.sc, "addJobTag"):  # Spark 3.4 has no tags
+            self.sc.setJobGroup(group, about, interruptOnCancel=True)
+            return
+        self._groups[group] = users
+        self.sc.addJobTag(group)
+        self.sc.setJobDescription(about)
+        self.sc.setInterruptOnCancel(True)
 
     def cancel(self, group: str) -> None:
         """Cancels the jobs of that name."""
-        self.sc.cancelJobGroup(group)
+        if group in self._groups:
+            self.sc.cancelJobsWithTag(group)
+        else:
+            self.sc.cancelJobGroup(group)
 
     def finished(self, group: str) -> int:
         """How many tasks of the last job of that name have ended."""
         tracker = self.sc.statusTracker()
-        jobs = [tracker.getJobInfo(one) for one in tracker.getJobIdsForGroup(group)]
+        known = tracker.getJobIdsForGroup(self._groups.get(group, group))
+        if group in self._groups:  # which has other jobs of the user's, too
+            known = [one for one in known if group in self._tags(one)]
+        jobs = [tracker.getJobInfo(one) for one in known]
         stages = [max(job.stageIds) for job in jobs if job is not None and len(job.stageIds)]
         last = tracker.getStageInfo(max(stages)) if stages else None
         return 0 if last is None else int(last.numCompletedTasks)
+
+    def _tags(self, job: int) -> str:
+        from py4j.protocol import Py4JError
+
+        try:
+            return str(self.sc._jsc.sc().statusStore().job(job).jobTags().mkString(" "))
+        except Py4JError:  # Spark has forgotten it
+            return ""
 
 
 class Source(Protocol):
@@ -174,23 +201,30 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class RddSource:
-    """An RDD of pairs, or of blocks of rows."""
+    """An RDD of pairs, or of blocks of rows.
+
+    Attributes:
+        gpus: how many of them Spark is asked for, for each task; None: as its settings say.
+    """
 
     rdd: RDD[Any]
     reader: Reader
     workers: int
     keep: Keep | None = None
+    gpus: float | None = None
 
     @property
     def cluster(self) -> Cluster:
         """Where it is."""
-        return Classic(self.rdd.context)
+        return Classic(self.rdd.context, self.gpus)
 
     def results(self, task: Task, together: bool = False) -> list[dict[str, Any]]:
         """Runs a task on each partition; what all of them yielded."""
-        if together:
-            return self.rdd.barrier().mapPartitionsWithIndex(task).collect()
-        return self.rdd.mapPartitionsWithIndex(task).collect()
+        rows: Any = self.rdd.barrier() if together else self.rdd
+        found = rows.mapPartitionsWithIndex(task)
+        if self.gpus is not None:
+            found = found.withResources(cluster.gpu_profile(self.rdd.context, self.gpus))
+        return found.collect()
 
 
 @dataclass(frozen=True)
@@ -225,7 +259,10 @@ class FrameSource:
         together: bool = False,
     ) -> list[Any]:
         # Spark 3.4 doesn't know `barrier`.
-        options = {"barrier": True} if together else {}
+        options: dict[str, Any] = {"barrier": True} if together else {}
+        where = self.cluster
+        if isinstance(where, Classic) and where.gpus is not None:  # Spark 3.5 doesn't know it
+            options["profile"] = cluster.gpu_profile(where.sc, where.gpus)
         frame = self.frame.mapInArrow(task, schema, **options)
         if isinstance(self.cluster, Classic) and isinstance(self.reader, Batches):
             frame = _in_batches(frame, BATCH // max(self.reader.layout.row_bytes, 1))
@@ -293,7 +330,9 @@ def as_it_is(rdd: RDD[Any]) -> RddSource:
     return RddSource(source, Pairs() if blocks is None else Blocks(), source.getNumPartitions())
 
 
-def of_rdd(rdd: RDD[Any], workers: int | None, together: bool = False) -> RddSource:
+def of_rdd(
+    rdd: RDD[Any], workers: int | None, together: bool = False, gpus: float | None = None
+) -> RddSource:
     """An RDD with a partition a worker.
 
     Partitions are joined without a shuffle where that leaves them even, else rows are dealt out
@@ -303,6 +342,7 @@ def of_rdd(rdd: RDD[Any], workers: int | None, together: bool = False) -> RddSou
         workers: how many; None: as many as there are partitions, at most the slots.
         together: they are to run in a barrier stage: joined partitions go through a shuffle that
             leaves them as they are.
+        gpus: how many of them Spark is asked for, for each task.
 
     Raises:
         ValueError: the RDD has no partitions.
@@ -312,12 +352,12 @@ def of_rdd(rdd: RDD[Any], workers: int | None, together: bool = False) -> RddSou
     partitions = source.getNumPartitions()
     if partitions == 0:
         raise ValueError("The RDD is empty: it has no partitions, so nothing to train on.")
-    count = workers or min(partitions, cluster.slots(rdd.context, partitions))
+    count = workers or min(partitions, cluster.slots(rdd.context, partitions, gpus=gpus))
     uneven = -(-partitions // count) > 1.1 * partitions / count
     if blocks is None or uneven:
-        return _of_pairs(rdd, count, uneven, together)
+        return replace(_of_pairs(rdd, count, uneven, together), gpus=gpus)
     found = _rows(*_joined(blocks, count, uneven, together))
-    return RddSource(found, Blocks(), count, Keep(persisted.ids(rdd.context)))
+    return RddSource(found, Blocks(), count, Keep(persisted.ids(rdd.context)), gpus)
 
 
 def _of_pairs(rdd: RDD[Any], count: int, uneven: bool, together: bool) -> RddSource:
@@ -329,8 +369,9 @@ def _of_pairs(rdd: RDD[Any], count: int, uneven: bool, together: bool) -> RddSou
     joining = count, together
     source, numbered = now.joined.get(joining) or _joined(rdd, count, uneven, together)
     if source is not rdd:  # which would hold itself
-        now.joined[joining] = source, numbered
-    skippable = persisted.skippable(source, numbered)
+        now.hold(joining, source, numbered)
+    may_keep = persisted.may_keep(rdd.context)
+    skippable = persisted.skippable(source, numbered) if may_keep else None
     if skippable is None:
         return RddSource(_rows(source, numbered), Pairs(), count, Keep(known))
     return RddSource(skippable, Pairs(), count, persisted.keep(rdd, source, now, known))

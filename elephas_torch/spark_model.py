@@ -17,6 +17,7 @@ import torch
 from pyspark import RDD, SparkContext
 
 from elephas_torch import arguments, cluster, data, frames, memory, optimizers, preflight, scoring
+from elephas_torch import device as devices
 from elephas_torch import recovery as recovering
 from elephas_torch.checkpoints import Checkpoints
 from elephas_torch.errors import ModelFileError, unknown_arguments
@@ -38,9 +39,11 @@ from elephas_torch.keras.results import in_order, results, to_classes
 from elephas_torch.keras.serialization import check_custom_objects
 from elephas_torch.optimizers import Optimizer
 from elephas_torch.optimizers.base import positive
+from elephas_torch.options import Options
 from elephas_torch.parameter import codec, slow
+from elephas_torch.parameter.tls import Wanted
 from elephas_torch.plan import Plan
-from elephas_torch.run import Options, Run
+from elephas_torch.run import Run
 from elephas_torch.sources import Source, as_it_is, of_rdd
 from elephas_torch.utils.rdd_utils import to_simple_rdd
 
@@ -94,7 +97,8 @@ class SparkModel:
         compression: 'bf16', 'int8', 'topk' (the 1 % of largest changes) or ('topk', share): in how
             many bytes updates and weights travel between machines. What is dropped of an update
             is added to the worker's next. Default None: as float32.
-        reconnect_timeout: seconds for which a worker tries to reach a server that is gone.
+        reconnect_timeout: seconds for which a worker tries to reach a server that is gone, and
+            after which the driver takes one that is silent for fallen (after 5 at least).
             Default 120.
         server_restarts: how often the server is started again, where `fit` has a
             `checkpoint_dir`. Default 3.
@@ -104,6 +108,12 @@ class SparkModel:
             don't wait for callbacks. Default 1.0: a round waits for all.
         staleness_bound: in modes 'asynchronous' and 'hogwild', how many exchanges a worker may be
             ahead of the slowest one: it waits then. Default None: it never waits.
+        device: what workers compute on. 'auto' (default): the GPU that Spark assigns to a task,
+            else one of those that it sees, by its number, else the CPU. Or 'cpu', 'cuda' (a GPU, or
+            an error), 'cuda:N', 'mps'. The driver needs no GPU.
+        gpus_per_task: asks Spark for so many GPUs for each task of the training alone: 1, or a
+            fraction such as 0.5, by which tasks share one. Needs a cluster whose executors have
+            GPUs; not in local mode. Default None: as Spark's settings say.
         ssl: True: workers and server speak TLS, with a certificate made for each fit, which is the
             only one that its workers trust. Needs the package cryptography. Default False. Also
             `spark.elephas.ssl`.
@@ -155,6 +165,9 @@ class SparkModel:
         self.server_restarts = int(given["server_restarts"])
         self.quorum = slow.checked_quorum(given["quorum"])
         self.staleness_bound = slow.checked_bound(given["staleness_bound"])
+        self.device, self.gpus_per_task = arguments.checked_devices(
+            given["device"], given["gpus_per_task"]
+        )
         arguments.check_slow(
             self.exchange, self.mode, self.num_shards, self.quorum, self.staleness_bound
         )
@@ -239,6 +252,7 @@ class SparkModel:
                 compiled; before any Spark job starts.
             DataError: an empty RDD, or rows that don't fit; names the partition.
             ModelFileError: there are checkpoints, and none is whole.
+            OSError: `checkpoint_dir` can't be made or read.
             WorkerError: a worker raised; shows its traceback.
         """
         workers = self.num_workers if num_workers is None else num_workers
@@ -257,7 +271,7 @@ class SparkModel:
         check_class_weight(class_weight)
         check_flag("shuffle", shuffle)
         when = recovering.every(checkpoint_every)
-        recovering.check_resume(resume, checkpoint_dir)
+        recovering.check_resume(resume, checkpoint_dir, when)
         arguments.check_exchange(
             self.exchange, self.mode, self.overlap, self.num_shards, self.compression
         )
@@ -284,43 +298,19 @@ class SparkModel:
             overlap=self.overlap,
             exchange=self.exchange,
             patience=self.reconnect_timeout,
+            device=self.device,
+            backends=devices.backends(),
         )
         recovery = None
         if checkpoint_dir is not None:
-            checkpoints = Checkpoints(self.sc, checkpoint_dir)
-            if not resume:
-                checkpoints.check_unused()
-            found = checkpoints.read() if resume else None
-            plan = recovering.planned(plan, found, keep_seed=self.seed is not None)
+            checkpoints = Checkpoints(self.sc, checkpoint_dir, self.round_timeout)
             names = ("mode", "staleness", "num_shards", "quorum", "staleness_bound", "compression")
             facts = {**{name: getattr(self, name) for name in names}, "num_workers": source.workers}
-            recovery = recovering.Recovery(
-                checkpoints,
-                when,
-                recovering.can_be_midway(self.mode, plan, self.num_shards, model.optimizer),
-                self.server_restarts,
-                recovering.signature(model, optimizer, plan, **facts),
-                found,
-            )
-        options = Options(
-            mode=self.mode,
-            plan=plan,
-            optimizer=optimizer,
-            own_optimizer=self.frequency == "batch" and self.optimizer is None,
-            staleness=self.staleness,
-            workers=source.workers,
-            host=self.host,
-            port=self.port,
-            join_timeout=self.join_timeout,
-            round_timeout=self.round_timeout,
-            lease=self.lease,
-            shards=self.num_shards,
-            compression=self.compression,
-            recovery=recovery,
-            quorum=self.quorum,
-            staleness_bound=self.staleness_bound,
-            tls=wanted,
-        )
+            plan, recovery = recovering.prepared(
+                checkpoints, when, resume, self.server_restarts, plan, model, optimizer,
+                seeded=self.seed is not None, **facts,
+            )  # fmt: skip
+        options = self._options(plan, optimizer, source.workers, recovery, wanted)
         level = resolve_verbose(verbose)
         params = {"epochs": epochs, "steps": None, "verbose": level}
         hooks = CallbackList(callbacks, model, params)
@@ -371,6 +361,34 @@ class SparkModel:
             **kwargs,
         )
 
+    def _options(
+        self,
+        plan: Plan,
+        optimizer: Optimizer,
+        workers: int,
+        recovery: recovering.Recovery | None,
+        tls: Wanted,
+    ) -> Options:
+        return Options(
+            mode=self.mode,
+            plan=plan,
+            optimizer=optimizer,
+            own_optimizer=self.frequency == "batch" and self.optimizer is None,
+            staleness=self.staleness,
+            workers=workers,
+            host=self.host,
+            port=self.port,
+            join_timeout=self.join_timeout,
+            round_timeout=self.round_timeout,
+            lease=self.lease,
+            shards=self.num_shards,
+            compression=self.compression,
+            recovery=recovery,
+            quorum=self.quorum,
+            staleness_bound=self.staleness_bound,
+            tls=tls,
+        )
+
     def _server_optimizer(self) -> Optimizer:
         compiled = self.master_network.optimizer
         default = compiled if self.frequency == "batch" else optimizers.SGD(1.0)
@@ -385,12 +403,14 @@ class SparkModel:
 
     def _source(self, rows: Any, columns: frames.Columns, workers: int | None) -> Source:
         """Rows with a partition a worker; builds a model that doesn't know its input shape."""
-        together = self.exchange == "allreduce"
+        together, gpus = self.exchange == "allreduce", self.gpus_per_task
         if frames.is_frame(rows):
-            source: Source = frames.source(rows, columns, self.master_network, workers, together)
+            model = self.master_network
+            source: Source = frames.source(rows, columns, model, workers, together, gpus)
         else:
             cluster.prepare_python(rows.context)
-            source = of_rdd(rows, workers, together)
+            cluster.check_gpus(rows.context, gpus)
+            source = of_rdd(rows, workers, together, gpus)
             self._build(rows)
         if self.mode != "synchronous":
             return source
@@ -546,6 +566,8 @@ class SparkModel:
             "server_restarts": self.server_restarts,
             "quorum": self.quorum,
             "staleness_bound": self.staleness_bound,
+            "device": self.device,
+            "gpus_per_task": self.gpus_per_task,
             # Of files and passwords no copy goes into models; that TLS is used, does.
             "ssl": self._tls.any,
         }

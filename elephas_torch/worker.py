@@ -21,7 +21,7 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from elephas_torch import data, keeping, store
+from elephas_torch import data, device, keeping, store
 from elephas_torch.allreduce import AllReduce, Parted
 from elephas_torch.cluster import task_cpus
 from elephas_torch.errors import (
@@ -31,13 +31,15 @@ from elephas_torch.errors import (
     Fenced,
     Restarted,
     ServerError,
+    Unreachable,
     WaitTimeout,
     WorkerError,
 )
 from elephas_torch.exchange import Exchange
-from elephas_torch.keras import batches
+from elephas_torch.keras import batches, random
 from elephas_torch.keras.models import Model, all_tensors
 from elephas_torch.keras.step import Step
+from elephas_torch.moving import moved
 from elephas_torch.optimizers import LossScaleOptimizer, Optimizer
 from elephas_torch.overlap import Overlapping
 from elephas_torch.parameter.client import Client
@@ -46,11 +48,14 @@ from elephas_torch.parameter.shards import Address, ShardedClient, connect
 from elephas_torch.parameter.wire import Joined
 from elephas_torch.plan import Gang, Plan
 from elephas_torch.skipping import RowsCut, drain
+from elephas_torch.staging import staged
 from elephas_torch.stepping import OwnFlatStep, step_of
 from elephas_torch.store import Rows
 
 logger = logging.getLogger(__name__)
 
+#: Seconds for which the first word to a server is said again where the connection is cut.
+GREETING = 10.0
 #: Seconds that Spark may take to hear of a task's end.
 GIVE_WAY = 2.5
 
@@ -94,13 +99,14 @@ def train(job: Job, partition: int, rows: Iterable[Any]) -> Iterator[dict[str, A
     torch.set_num_threads(task_cpus())
     attempt = _attempt()
     client = connect(job.servers, job.timeout)
+    worker = _Worker(job, partition, attempt, client)
     try:
         # An address that is wrong is told at once, unless the server may just be starting again,
         # or the network is what this task's attempt before was lost with.
         client.patience = job.plan.patience if job.plan.keeps or _tries() else 0.0
-        client.health()
+        _greet(client)
         client.patience = job.plan.patience
-        yield _Worker(job, partition, attempt, client).run(rows)
+        yield worker.run(rows)
     except Fenced:
         # Another attempt of this partition trains on; this one has nothing to say.
         _give_way(client, partition, attempt)
@@ -111,12 +117,29 @@ def train(job: Job, partition: int, rows: Iterable[Any]) -> Iterator[dict[str, A
         raise
     except Exception as error:
         failure = described(error)
-        with contextlib.suppress(ElephasError):  # a server that is gone; the result tells too
-            client.fail(partition, attempt, failure)
+        client.patience = 0.0
+        if not isinstance(error, Unreachable):
+            with contextlib.suppress(ElephasError):  # a server that is gone; the result tells too
+                client.fail(partition, attempt, failure)
         yield {"worker": partition, "rows": 0, "history": {}, "failure": failure}
     finally:
+        random.at(None)
         client.close()
+        worker.device.empty()  # with an error its tensors go only now
         drain(rows)
+
+
+def _greet(client: Client | ShardedClient) -> None:
+    """The first word to the server; a connection that was there and was cut is made anew."""
+    end = time.monotonic() + GREETING
+    while True:
+        try:
+            client.health()
+            return
+        except Unreachable as error:
+            if not error.reached or time.monotonic() > end:
+                raise
+        time.sleep(0.1)
 
 
 def _give_way(client: Client | ShardedClient, partition: int, attempt: int) -> None:
@@ -246,8 +269,24 @@ class _Worker:
         self.progress = {"epoch": 0, "batch": 0, "rows": 0}
         self.first = job.plan.initial_epoch
         self.history: dict[str, list[Any]] = {}
+        self.device = device.CPU
 
     def run(self, rows: Iterable[Any]) -> dict[str, Any]:
+        """Trains on these rows, on a device of its own."""
+        self.device = device.taken(self.job.plan.device, self.partition)
+        if self.device.is_host:
+            return self._run(rows)
+        logger.info("Worker %d computes on %s.", self.partition, self.device.info)
+        weights, batch_size = len(self.job.weights.value), self.job.plan.batch_size
+        settings = self.job.plan.backends
+        with (
+            device.backends_as(settings),
+            self.device.used(),
+            device.told_of_memory(self.device, batch_size, weights),
+        ):
+            return self._run(rows)
+
+    def _run(self, rows: Iterable[Any]) -> dict[str, Any]:
         job = self.job
         model = load_model(job.skeleton, job.weights.value)
         loaded = self._loaded(model, rows)
@@ -259,6 +298,9 @@ class _Worker:
             training = training.weighed(job.plan.class_weight)
             joined = self._join(len(training))
             self.first = max(joined.epoch, self.first)
+            device.put(model, self.device)
+            training = moved(training, self.device)
+            validation = None if validation is None else moved(validation, self.device)
             while not self._trained(model, training, validation, joined):
                 joined = self._join(len(training))
                 model = self._as_at(joined)
@@ -283,11 +325,15 @@ class _Worker:
         """The model to go on with from there; its weights come from the server."""
         for values in self.history.values():
             del values[max(joined.epoch - self.first, 0) :]
-        return load_model(self.job.skeleton, self.job.weights.value)
+        model = load_model(self.job.skeleton, self.job.weights.value)
+        device.put(model, self.device)
+        return model
 
     def _join(self, samples: int) -> Joined:
         gang = self.job.gang
-        info = {"tries": _tries(), **({} if gang is None else {"gang": gang.number})}
+        info = {"tries": _tries(), **self.device.info}
+        if gang is not None:
+            info["gang"] = gang.number
         return self.client.join(self.partition, self.attempt, samples=samples, info=info)
 
     def _loaded(self, model: Model, rows: Iterable[Any]) -> Rows | None:
@@ -301,7 +347,8 @@ class _Worker:
 
     def _exchange(self, step: Step | OwnFlatStep, joined: Joined) -> Exchange:
         job, worker = self.job, (self.partition, self.attempt)
-        parts = (job.plan, step, self.client, worker, joined, self.progress)
+        client = staged(self.client, self.device)
+        parts = (job.plan, step, client, worker, joined, self.progress)
         if job.gang is not None:
             return AllReduce(job.gang, *parts)
         return Overlapping(*parts) if job.plan.overlap else Exchange(*parts)

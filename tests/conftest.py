@@ -57,6 +57,15 @@ def spark(spark_context):
     return SparkSession(spark_context)
 
 
+@pytest.fixture
+def job_group(spark_context):
+    """Sets a job group, as a notebook's cell does, and takes it away after the test: a later fit
+    on this thread would have it."""
+    yield spark_context.setJobGroup
+    for name in ("spark.jobGroup.id", "spark.job.description"):
+        spark_context.setLocalProperty(name, None)
+
+
 class Mnist(NamedTuple):
     """Images float32 in 0..1 of shape (rows, 784); `labels` int64; `y` one-hot float32."""
 

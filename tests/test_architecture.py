@@ -18,16 +18,19 @@ FLOORS = [
         "arrow",
         "cluster",
         "data",
+        "device",
         "disk",
         "exchange",
         "forms",
         "keeping",
         "memory",
+        "moving",
         "overlap",
         "pile",
         "plan",
         "preflight",
         "skipping",
+        "staging",
         "stepping",
         "store",
         "worker",
@@ -43,7 +46,11 @@ FLOORS = [
         "heads",
         "inference",
         "jobs",
+        "options",
+        "partitions",
         "persisted",
+        "rates",
+        "signature",
         "slots",
         "sources",
         "spark_model",
@@ -68,7 +75,7 @@ HTTP = {"aiohttp", "fastapi", "http", "httpx", "requests", "starlette", "urllib"
 FRAMEWORKS = {"fastapi", "starlette", "uvicorn"}
 DOWNLOADS = {"keras.datasets", "keras.utils"}
 #: What only the server's own process imports.
-SERVER = {"parameter.server", "parameter.protocol", "parameter.routes"}
+SERVER = {"parameter.server", "parameter.protocol", "parameter.http", "parameter.routes"}
 
 
 def is_typing_only(node):

@@ -103,11 +103,11 @@ def test_a_session_in_place_of_the_context(spark, spark_context):
     ],
 )
 @pytest.mark.parametrize("method", ["fit", "train"])
-def test_fit(spark_context, arguments, error, message, method):
+def test_fit(spark_context, job_group, arguments, error, message, method):
     rdd = to_simple_rdd(spark_context, np.zeros((8, 5)), np.eye(3)[np.zeros(8, int)])
     spark_model = SparkModel(network(), mode="synchronous")
     tracker = spark_context.statusTracker()
-    spark_context.setJobGroup("arguments", "no job may start")
+    job_group("arguments", "no job may start")
     with pytest.raises(error, match=message):
         getattr(spark_model, method)(rdd, **arguments)
     assert list(tracker.getJobIdsForGroup("arguments")) == []

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,40 @@ ROOT = Path(__file__).parent.parent
 
 def test_slots_of_a_local_session(spark_context):
     assert cluster.slots(spark_context) == 4
+
+
+class Growing:
+    """A Spark context whose executors come one after the other."""
+
+    master, startTime = "spark://somewhere:7077", None
+
+    def __init__(self, *slots, conf=()):
+        self._slots, self._conf = list(slots), dict(conf)
+        self.startTime = int(time.time() * 1000)
+        self._jsc = self.resourceProfileManager = self.defaultResourceProfile = self.sc = self
+
+    def __call__(self):
+        return self
+
+    def maxNumConcurrentTasks(self, profile):
+        return self._slots.pop(0) if len(self._slots) > 1 else self._slots[0]
+
+
+def test_slots_that_are_on_their_way_are_waited_for(monkeypatch):
+    monkeypatch.setattr(cluster, "START_SECONDS", 1.5)
+    monkeypatch.setattr(cluster, "STILL_SECONDS", 0.3)
+    assert cluster.slots(Growing(0, 1, 1, 2, 4), 2) == 2
+    assert cluster.slots(Growing(*[1] * 8, 2), 2) == 1, "no more come for a while"
+    assert cluster.slots(Growing(*[1] * 8, 2), 2, exactly=True) == 2
+    began = time.monotonic()
+    assert cluster.slots(Growing(1), 2, exactly=True) == 1
+    assert 1 < time.monotonic() - began < 10
+    dynamic = {
+        "spark.dynamicAllocation.enabled": "true", "spark.dynamicAllocation.maxExecutors": "3",
+        "spark.executor.cores": "4", "spark.task.cpus": "2",
+    }  # fmt: skip
+    assert cluster.slots(Growing(0, conf=dynamic), 5) == 5
+    assert cluster.slots(Growing(0, conf=dynamic), 9) == 6
 
 
 def test_the_server_of_a_local_session_is_on_loopback(spark_context):

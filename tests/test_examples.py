@@ -32,6 +32,7 @@ TOGETHER = {
     "ml_pipeline.py": 0.9,
     "ml_cross_validation.py": 0.9,
     "streaming_scoring.py": 0.8,
+    "Getting_Started.ipynb": 0.85,
     "Spark_ML_Pipeline.ipynb": 0.85,  # stops Spark in the end
 }
 HELPERS = {"images"}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from elephas_torch import SparkModel, frames
+from elephas_torch import SparkModel
 from elephas_torch.errors import DataError
 from elephas_torch.keras.layers import Concatenate, Dense, Flatten, Input
 from elephas_torch.keras.models import Model, Sequential
@@ -221,40 +221,3 @@ def test_rows_that_do_not_fit_name_the_partition(spark, frame):
     same(trained(with_null, handle_invalid="skip", **columns), trained(kept, **columns))
     refused(frame.withColumn("class", F.lit(3)), "class|0 to 2", error=DataError)
     refused(frame.limit(0), "no rows", error=DataError)
-
-
-# Partitions
-
-
-def counted(frame, workers, mixed=False):
-    narrow, count = frames.partitioned(frame, workers, frames.cluster_of(frame.sparkSession), mixed)
-    return count, narrow.rdd.glom().map(len).collect()
-
-
-def test_partitions_are_as_many_as_workers(spark):
-    four = spark.range(0, 400, 1, 4)
-    assert counted(four, None) == (4, [100] * 4)
-    assert counted(four, 2) == (2, [200] * 2)
-    assert counted(spark.range(0, 400, 1, 12), None)[0] == 4
-    count, sizes = counted(spark.range(0, 400, 1, 1), 2)
-    assert (count, sorted(sizes)) == (2, [200, 200])
-
-
-def test_marked_rows_are_mixed_among_workers(spark):
-    from pyspark.sql import functions as F
-
-    both = spark.range(0, 40, 1, 2).withColumn("mark", F.col("id") >= 20)
-    narrow, _ = frames.partitioned(both, None, frames.cluster_of(both.sparkSession), mixed=True)
-    marks = narrow.rdd.map(lambda row: row.mark).glom().collect()
-    assert [set(some) for some in marks] == [{True, False}] * 2
-
-
-def test_what_was_shuffled_is_dealt_out(spark):
-    from pyspark.sql import functions as F
-
-    shuffled = spark.range(0, 400, 1, 4).groupBy((F.col("id") % 7).alias("n")).count()
-    assert frames.partitions(shuffled) is None
-    assert counted(shuffled, 3)[0] == 3
-    cached = shuffled.persist().select("*")
-    assert frames.partitions(cached) == cached.rdd.getNumPartitions()
-    shuffled.unpersist()

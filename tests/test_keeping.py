@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import time
 from collections import namedtuple
 
 import numpy as np
@@ -77,20 +78,27 @@ def test_a_file_has_all_that_a_block_has(place, tensors):
         equal(found.features + found.labels + [found.weight], [*tensors, *labels, weight])
 
 
-@pytest.mark.parametrize("harm", ["cut", "longer", "empty", "dtype", "text"])
+HARMS = {
+    "cut": lambda whole: whole[:-1],
+    "longer": lambda whole: whole + b"0",
+    "empty": lambda whole: b"",
+    "dtype": lambda whole: whole.replace(b"float32", b"float33"),
+    "text": lambda whole: b"[]\n" + whole,
+    "negative": lambda whole: whole.replace(b"[40, 4]", b"[-40, 4]"),
+    "huge": lambda whole: whole.replace(b"[40, 4]", b"[%d, 4]" % 2**70),
+    "larger than memory": lambda whole: whole.replace(b"[40, 4]", b"[%d, 4]" % 2**50),
+    "other form": lambda whole: whole.replace(b"[40, 4]", b"[40, 4, []]"),
+    "no columns": lambda whole: b'{"inputs": 0, "taken": 0, "columns": []}\n',
+    "nested": lambda whole: b"[" * 100_000 + whole,
+}
+
+
+@pytest.mark.parametrize("harm", HARMS)
 def test_a_file_that_is_not_whole_is_as_good_as_none(place, harm):
     load(pairs())
     (name,) = os.listdir(place)
     whole = (place / name).read_bytes()
-    (place / name).write_bytes(
-        {
-            "cut": whole[:-1],
-            "longer": whole + b"0",
-            "empty": b"",
-            "dtype": whole.replace(b"float32", b"float33"),
-            "text": b"[]\n" + whole,
-        }[harm]
-    )
+    (place / name).write_bytes(HARMS[harm](whole))
     assert load([]) is None and os.listdir(place) == []
     load(pairs())
     assert (place / name).read_bytes() == whole
@@ -120,10 +128,12 @@ def test_the_memory_budget_holds_for_files_too(place):
 
 
 def test_without_room_on_the_disk_nothing_is_kept(place, monkeypatch):
-    usage = namedtuple("usage", "free")
-    monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: usage(2 * ROWS * 20 - 1))
-    assert len(load(pairs())) == ROWS
-    assert os.listdir(place) == []
+    usage = namedtuple("usage", "free total")
+    for free, total in ((2 * ROWS * 20 - 1, 0), (10**6, 20 * 10**6)):
+        found = usage(free, total)
+        monkeypatch.setattr(disk.shutil, "disk_usage", lambda _, found=found: found)
+        assert len(load(pairs())) == ROWS
+        assert os.listdir(place) == []
     monkeypatch.undo()
     monkeypatch.setenv("SPARK_LOCAL_DIRS", str(place / "nowhere"))
     assert len(load(pairs())) == ROWS
@@ -138,6 +148,26 @@ def test_a_disk_that_fills_up_while_it_is_written_to(place):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert len(rows) == ROWS and os.listdir(place) == []
+
+
+def test_tasks_that_write_at_the_same_time_leave_the_disk_some_room(place, monkeypatch):
+    free = iter(range(10**6, 0, -(10**5)))  # others write as much with each piece
+    monkeypatch.setattr(disk, "free", lambda _: next(free))
+    monkeypatch.setattr(disk, "size", lambda _: 10**7)
+    monkeypatch.setattr(keeping, "_PIECE", 100)
+    assert len(load(pairs())) == ROWS
+    assert os.listdir(place) == [] and next(free) == 3 * 10**5
+
+
+def test_what_a_killed_task_left_is_removed(place):
+    load(pairs())
+    (name,) = os.listdir(place)
+    for ending, age in (("lost", 3600), ("now", 0)):
+        (place / f"{name}.{ending}").touch()
+        os.utime(place / f"{name}.{ending}", (time.time() - age,) * 2)
+    os.utime(place / name, (1, 1))
+    keeping.tidy(Keep(frozenset([7]), 7, "now", 7))
+    assert set(os.listdir(place)) == {name, f"{name}.now"}
 
 
 def test_sparse_rows_are_not_kept(place):
@@ -169,14 +199,24 @@ def test_each_form_has_a_file_of_its_own(place):
     assert keeping.of(Keep(frozenset(), None), 0, models[0], data.Pairs()) is None
 
 
-def test_few_forms_of_the_same_rows_are_kept(place):
+def test_few_ways_in_which_rows_are_kept(place):
+    """Other numbers of partitions, or other forms: those used longest ago go, of all partitions."""
     block = Block([torch.ones(2, 1)], [torch.ones(2)])
-    for number in range(8):
+    other = place / "elephas-kept-77-now-7-1-x"
+    other.touch()
+    (place / "elephas-kept-7-now-7-1-9.part").touch()
+    ways = [(source, form) for source in (7, 8) for form in range(4)]
+    for number, (source, form) in enumerate(ways):
         for partition in (1, 11):
-            Kept(f"elephas-kept-7-now-7-{partition}-", str(number)).write(block, 16)
-            path = place / f"elephas-kept-7-now-7-{partition}-{number}"
-            os.utime(path, (number, number))
-    names = {f"elephas-kept-7-now-7-{one}-{form}" for one in (1, 11) for form in range(4, 8)}
+            kept = Kept(f"elephas-kept-7-now-{source}-{partition}-", str(form))
+            kept.write(block, 16)
+            os.utime(place / kept.name, (number, number))
+        if number > 1:
+            assert Kept("elephas-kept-7-now-7-1-", "1").read(Budget()) is not None
+    other.unlink()
+    (place / "elephas-kept-7-now-7-1-9.part").unlink()
+    left = [(7, 1), *ways[-3:]]
+    names = {f"elephas-kept-7-now-{s}-{one}-{form}" for s, form in left for one in (1, 11)}
     assert set(os.listdir(place)) == names
 
 
@@ -259,6 +299,41 @@ def test_rdds_that_cannot_be_kept_are_read_as_ever(spark_context):
     (one, other) = source.results(lambda _, rows: iter([{"rows": list(rows)}]))
     assert one["rows"] + other["rows"] == [(float(n), float(n)) for n in range(4)]
     zipped.unpersist()
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize(
+    "setting", ["spark.io.encryption.enabled=true", "spark.elephas.keep=false"]
+)
+def test_nothing_is_kept_where_it_may_not_lie(spark_context, setting):
+    """Files of tensors aren't encrypted, as Spark's own may be."""
+    rdd = spark_context.parallelize(pairs(), 4).map(lambda row: row).persist()
+    name, value = setting.split("=")
+    spark_context._conf.set(name, value)
+    try:
+        source = sources.of_rdd(rdd, 2)
+        assert source.keep.rdd is None and rdd.id() in source.keep.persisted
+        spark_context._conf.set("spark.elephas.keep", "perhaps")
+        with pytest.raises(ValueError, match=r"spark\.elephas\.keep must be true or false"):
+            sources.of_rdd(rdd, 2)
+    finally:
+        for one in (name, "spark.elephas.keep"):
+            spark_context._jsc.sc().conf().remove(one)
+    assert sources.of_rdd(rdd, 2).keep.rdd == rdd.id()
+    rdd.unpersist()
+
+
+@pytest.mark.spark
+def test_few_joined_rdds_are_held(spark_context):
+    """Each dealt out anew has all rows in Spark's shuffle files."""
+    rdd = spark_context.parallelize(pairs(), 8).persist()
+    numbers = [source.keep.source for source in (sources.of_rdd(rdd, n) for n in (1, 2, 3, 4, 5))]
+    assert len(rdd.is_cached.joined) == 4
+    assert sources.of_rdd(rdd, 5).keep.source == numbers[-1]
+    assert sources.of_rdd(rdd, 2).keep.source == numbers[1]
+    assert sources.of_rdd(rdd, 1).keep.source not in numbers
+    assert list(rdd.is_cached.joined) == [(4, False), (5, False), (2, False), (1, False)]
+    rdd.unpersist()
 
 
 def kept_files(sc, rdd):

@@ -1,5 +1,6 @@
 """All Python of README.md and docs/ runs, page by page, each in a process of its own.
 
+Pages that take the Spark session that is there share a process, and the session.
 A block that mustn't run has a comment before it: `<!-- not run: reason -->`; it is compiled.
 """
 
@@ -42,23 +43,37 @@ def script(text):
     return "\n".join(lines)
 
 
-#: Runs scripts, each in a process of its own that has PyTorch already: it takes the lines "folder",
-#: "script", and answers with the exit code; what the script says is in the file `said`.
+#: Runs scripts in processes that have PyTorch already: it takes the lines "folder", "scripts", and
+#: answers with the exit code. What page.py says is in the file `page.said`; if it came to its end,
+#: there is `page.done`. Of several scripts none can stop the session, and all have their turn.
 RUNNER = """
-import os, runpy, sys
+import os, runpy, sys, traceback
+from pathlib import Path
 import elephas_torch.spark_model
+from pyspark.sql import SparkSession
+
+def run(path):
+    said = os.open(path[:-2] + "said", os.O_CREAT | os.O_WRONLY)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for number, file in enumerate((nothing, said, said)):
+        os.dup2(file, number)
+    sys.argv, sys.path[0] = [path], os.getcwd()
+    runpy.run_path(path, run_name="__main__")
+    Path(path[:-2] + "done").touch()
 
 while folder := sys.stdin.readline().strip():
-    path = sys.stdin.readline().strip()
+    paths = sys.stdin.readline().split()
     pid = os.fork()
     if not pid:
         os.chdir(folder)
-        said, nothing = os.open("said", os.O_CREAT | os.O_WRONLY), os.open(os.devnull, os.O_RDONLY)
-        for number, file in enumerate((nothing, said, said)):
-            os.dup2(file, number)
-        sys.argv, sys.path[0] = [path], folder
-        runpy.run_path(path, run_name="__main__")
-        break
+        if len(paths) > 1:
+            SparkSession.stop = lambda session: None
+        for path in paths:
+            try:
+                run(path)
+            except BaseException:
+                traceback.print_exc()
+        sys.exit(not all(os.path.exists(path[:-2] + "done") for path in paths))
     print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 """
 
@@ -79,13 +94,17 @@ def runner():
         process.stdin.close()
 
 
-def run(runner, page, folder):
-    """Returns the exit code and what the page says."""
-    path = folder / f"{page.stem}.py"
-    path.write_text(script(page.read_text()))
-    runner.stdin.write(f"{folder}\n{path}\n")
+def run(runner, pages, folder):
+    """Returns of each page whether it came to its end, and what it says."""
+    assert len({page.stem for page in pages}) == len(pages), "two pages of one name in one folder"
+    for page in pages:
+        (folder / f"{page.stem}.py").write_text(script(page.read_text()))
+    runner.stdin.write(f"{folder}\n{' '.join(str(folder / page.stem) + '.py' for page in pages)}\n")
     code = int(runner.stdout.readline())
-    return code, (folder / "said").read_text()
+    ended = [(folder / f"{page.stem}.done").exists() for page in pages]
+    assert code == (not all(ended))
+    said = [(folder / f"{page.stem}.said").read_text() for page in pages]
+    return list(zip(ended, said, strict=True))
 
 
 def name(page):
@@ -98,13 +117,25 @@ def test_blocks_compile(page):
         compile("\n" * block.line + block.code, str(page), "exec")
 
 
+RUNS = [page for page in PAGES if script(page.read_text()).strip()]
+TOGETHER = [page for page in RUNS if ".getOrCreate()" in script(page.read_text())]
+
+
+@pytest.fixture(scope="module")
+def together(runner, tmp_path_factory):
+    """Page -> whether it came to its end, and what it says."""
+    found = run(runner, TOGETHER, tmp_path_factory.mktemp("together"))
+    return dict(zip(TOGETHER, found, strict=True))
+
+
 @pytest.mark.spark
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if script(page.read_text()).strip()], ids=name
-)
-def test_page_runs(page, runner, tmp_path):
-    code, said = run(runner, page, tmp_path)
-    assert code == 0, said[-8000:]
+@pytest.mark.parametrize("page", RUNS, ids=name)
+def test_page_runs(page, runner, tmp_path, request):
+    if page in TOGETHER:
+        ended, said = request.getfixturevalue("together")[page]
+    else:
+        [(ended, said)] = run(runner, [page], tmp_path)
+    assert ended, said[-8000:]
 
 
 def test_a_failing_block_is_found(runner, tmp_path):
@@ -113,10 +144,13 @@ def test_a_failing_block_is_found(runner, tmp_path):
         "text\n\n<!-- not run: it can't -->\n```python\n1 / 0\n```\n\n```python\nx = 1\n```\n\n"
         "```\nno python\n```\n\n```python\nassert x == 2\n```\n"
     )
-    code, said = run(runner, page, tmp_path)
-    assert code == 1
+    good = tmp_path / "good.md"
+    good.write_text("```python\nassert 'x' not in globals()\nprint('here')\n```\n")
+    (failed, said), (ended, also) = run(runner, [page, good], tmp_path)
+    assert not failed
     assert 'page.py", line 17' in said
     assert "AssertionError" in said
+    assert ended and also == "here\n"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -3,26 +3,32 @@
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from pyspark import InheritableThread
 
-from elephas_torch import checkpoints
+from elephas_torch import checkpoints, optimizers, options, recovery, signature
 from elephas_torch.checkpoints import Checkpoints
 from elephas_torch.errors import ModelFileError, ServerError
+from elephas_torch.flat import Vectors
 from elephas_torch.keras.callbacks import Callback, LearningRateScheduler
 from elephas_torch.keras.layers import BatchNormalization, Dense, Dropout, Input
 from elephas_torch.keras.models import Model, Sequential
 from elephas_torch.keras.optimizers import SGD, LossScaleOptimizer
+from elephas_torch.parameter import Settings
+from elephas_torch.parameter.state import State
 from elephas_torch.plan import Plan
-from elephas_torch.recovery import Every, check_same, every, signature
+from elephas_torch.recovery import Every, every
 from elephas_torch.spark_model import SparkModel
 from elephas_torch.utils.rdd_utils import to_simple_rdd
 
@@ -65,7 +71,13 @@ def kill_the_last():
 def network():
     torch.manual_seed(0)
     model = Sequential(
-        [Dense(8, input_dim=4, activation="relu"), Dropout(0.3), BatchNormalization(), Dense(3)]
+        [
+            Dense(8, input_dim=4, activation="relu"),
+            Dropout(0.3),
+            Dropout(0.1, seed=5),
+            BatchNormalization(),
+            Dense(3),
+        ]
     )
     model.compile(loss="mse", optimizer="adam", metrics=["mae"])
     return model
@@ -84,11 +96,11 @@ def rdd(spark_context):
 
 def fit(rdd, folder=None, fall=None, epochs=EPOCHS, how=("synchronous", "batch"), **more):
     """The history, the weights, and the callback that let things fall."""
-    options = {name: more.pop(name) for name in ("exchange", "server_restarts", "num_shards",
-                                                 "shared_memory") if name in more}  # fmt: skip
+    names = ("exchange", "server_restarts", "num_shards", "shared_memory", "reconnect_timeout")
+    given = {name: more.pop(name) for name in names if name in more}
     model = network()
     spark_model = SparkModel(
-        model, mode=how[0], frequency=how[1], num_workers=2, batch_size=16, seed=1, **options
+        model, mode=how[0], frequency=how[1], num_workers=2, batch_size=16, seed=1, **given
     )
     fall = fall or Fall(None)
     callbacks = [fall, LearningRateScheduler(lambda epoch, rate: rate * 0.9)]
@@ -194,8 +206,73 @@ def test_training_that_begins_later_goes_on_as_well(rdd, tmp_path):
 
 @pytest.mark.spark
 def test_a_server_that_falls_too_often_ends_the_fit(rdd, tmp_path):
-    with pytest.raises(ServerError, match=r"ended 1 times.*server_restarts=0.*resume=True"):
+    with pytest.raises(ServerError, match=r"so often: 1\).*server_restarts=0.*resume=True"):
         fit(rdd, tmp_path, Fall(1), server_restarts=0)
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize(
+    ("kept", "shards"), [(True, 1), (False, 1), pytest.param(True, 2, marks=pytest.mark.slow)]
+)
+def test_a_server_that_hangs_counts_as_fallen(rdd, tmp_path, monkeypatch, caplog, kept, shards):
+    """Of shards the last one alone."""
+    monkeypatch.setattr(options, "SHORTEST", 2.0)
+
+    def found():
+        fall = Fall(1, lambda: os.kill(max(servers()), signal.SIGSTOP))
+        folder = tmp_path if kept else None
+        return fit(rdd, folder, fall, reconnect_timeout=2.0, num_shards=shards)
+
+    if kept:
+        with caplog.at_level(logging.WARNING):
+            assert same(found(), fit(rdd, num_shards=shards))
+        assert "Waited 2 s" in caplog.text and "begins again from" in caplog.text
+    else:
+        with pytest.raises(ServerError, match=r"runs, but is silent.*Waited 2 s.*checkpoint_dir"):
+            found()
+
+
+def test_shards_give_snapshots_of_one_epoch():
+    """A shard may be late by an epoch, and at the beginning it has one of no epoch's end."""
+    vectors = Vectors(torch.zeros(2), torch.zeros(0), torch.zeros(0, dtype=torch.int64))
+    settings = Settings(
+        mode="synchronous", sizes=vectors.sizes, optimizer=optimizers.serialize(SGD(0.1))
+    )
+    packed = {at: State(settings, vectors).snapshot(at).packed() for at in (None, 0, 1)}
+
+    class Shard:
+        def __init__(self, *epochs):
+            self.left = list(epochs)
+
+        def checkpoint(self):
+            return packed[self.left.pop(0)]
+
+    class Client:
+        clients = (Shard(0, 1), Shard(None, 1))
+
+    plan = recovery.Recovery(None, Every(1), False, 0, {}, None)
+    assert plan._fetched(Client()).packed == [packed[1], packed[1]]
+
+
+@pytest.mark.spark
+@pytest.mark.slow
+def test_other_jobs_of_the_user_s_group_are_not_taken_for_ours(
+    spark_context, job_group, rdd, tmp_path
+):
+    expected, ended = fit(rdd), threading.Event()
+
+    def others():
+        while not ended.wait(0.05):
+            spark_context.parallelize([1, 2], 2).count()
+
+    job_group("mine", "a cell")
+    thread = InheritableThread(target=others)
+    thread.start()
+    try:
+        assert same(fit(rdd, tmp_path, Fall(1)), expected)
+    finally:
+        ended.set()
+        thread.join()
 
 
 @pytest.mark.spark
@@ -205,12 +282,19 @@ def test_without_a_folder_the_error_says_what_would_have_helped(rdd):
 
 
 @pytest.mark.spark
-def test_a_folder_that_can_not_be_written_to_does_not_end_the_fit(rdd, tmp_path, caplog):
-    (tmp_path / "file").write_text("in the way")
+def test_a_folder_that_can_not_be_written_to_any_more_does_not_end_the_fit(rdd, tmp_path, caplog):
+    folder = tmp_path / "kept"
+
+    def replace():
+        shutil.rmtree(folder)
+        folder.write_text("in the way")
+
     with caplog.at_level(logging.WARNING):
-        found = fit(rdd, tmp_path / "file" / "below", epochs=2)
-    assert found[0].epoch == [0, 1]
+        found = fit(rdd, folder, Fall(1, replace))
+    assert found[0].epoch == [0, 1, 2, 3]
     assert "could not be written" in caplog.text and "the training goes on" in caplog.text
+    with pytest.raises(OSError, match=r"`checkpoint_dir` can't be made or isn't a folder.*below"):
+        fit(rdd, folder / "below")
 
 
 @pytest.mark.spark
@@ -235,9 +319,13 @@ def test_the_last_whole_checkpoint_is_taken(spark_context, tmp_path, caplog):
     assert "damaged" in caplog.text and "server-0.safetensors" in caplog.text
     again = Checkpoints(spark_context, tmp_path / "kept")
     again.read()
+    (tmp_path / "kept/.a.new").mkdir()
+    (tmp_path / "kept/.a.old").mkdir()
+    (tmp_path / "kept/.a.new/fit.json").write_text("of a driver that was killed")
     again.write([b"server 3"], {"number": 3})
     again.close()
     assert read().fit == {"number": 3}, "the damaged one was written over"
+    assert not [*tmp_path.glob("kept/.[a-z]*")]
     again = Checkpoints(spark_context, tmp_path / "kept")
     with pytest.raises(ValueError, match="of another fit"):
         again.check_unused()
@@ -279,21 +367,29 @@ def test_names_and_rates_may_differ_in_what_is_resumed():
         entered = Input((4,))
         model = Model(entered, Model(entered, inner(entered))(entered))
         model.compile(LossScaleOptimizer(SGD(rate, momentum=momentum)), "mse")
-        return signature(model, model.optimizer, plan, mode="synchronous")
+        return signature.of(model, model.optimizer, plan, mode="synchronous")
 
     first = signed()
     assert first == signed() == signed(rate=0.2) == json.loads(json.dumps(first))
-    check_same(first, signed(), "here")
+    signature.check_same(first, signed(), "here")
     with pytest.raises(ValueError, match=r"`layers` was .* and is"):
-        check_same(first, {**signed(units=3), "layers": []}, "here")
+        signature.check_same(first, {**signed(units=3), "layers": []}, "here")
+    with pytest.raises(ValueError, match=r"`layers\[1\]: units` was 4 and is 3\. Give"):
+        signature.check_same(
+            {"layers": signed()["layers"]}, {"layers": signed(units=4)["layers"]}, "here"
+        )
     assert signed(units=5)["layers"] != first["layers"]
     assert signed(momentum=0.9) != first
 
 
 @pytest.mark.spark
 def test_resuming_needs_a_folder(rdd):
-    with pytest.raises(ValueError, match="`checkpoint_dir`"):
-        fit(rdd, resume=True)
+    for more in ({"resume": True}, {"checkpoint_every": 2}):
+        with pytest.raises(ValueError, match="`checkpoint_dir`"):
+            fit(rdd, **more)
+    for folder in ("", 3):
+        with pytest.raises((ValueError, TypeError), match="`checkpoint_dir` must name a folder"):
+            fit(rdd, folder)
 
 
 SCRIPT = """
@@ -337,8 +433,10 @@ def test_a_driver_that_was_killed(tmp_path, frequency, every):
     ended = run("broken", -1)
     assert ended.returncode == 0, ended.stderr[-2000:]
     whole, broken = (np.load(tmp_path / f"{name}.npz") for name in ("whole", "broken"))
-    for name in ("weights", "loss"):
-        assert np.array_equal(whole[name], broken[name]), name
+    assert np.array_equal(whole["weights"], broken["weights"])
+    # On a slow machine a checkpoint is within an epoch, whose loss leaves out what was before.
+    midway = (frequency, every) == ("batch", "1s")
+    assert (whole["loss"] != broken["loss"]).sum() <= midway
 
 
 def test_what_a_killed_driver_was_writing_is_taken_away(tmp_path, monkeypatch):

@@ -317,6 +317,25 @@ def test_a_server_that_dies_ends_the_fit(rdd, nothing_left):
         )
 
 
+@pytest.mark.parametrize("how", ["group", "all"])
+def test_a_job_that_is_cancelled_ends_the_fit(spark_context, job_group, rdd, nothing_left, how):
+    """By the user's own job group, as notebooks do; or as Spark's page does."""
+
+    def cancel(epoch, logs):
+        if how == "group":
+            spark_context.cancelJobGroup("mine")
+        else:
+            spark_context.cancelAllJobs()
+
+    job_group("mine", "a cell")
+    with pytest.raises(WorkerError, match=r"The Spark job failed.*cancelled"):
+        SparkModel(network(), mode="synchronous", num_workers=2).fit(
+            rdd, epochs=100_000, callbacks=[LambdaCallback(on_epoch_end=cancel)], verbose=0
+        )
+    assert spark_context.getLocalProperty("spark.jobGroup.id") == "mine"
+    assert spark_context.getLocalProperty("spark.job.description") == "a cell"
+
+
 # Scripts
 
 
@@ -379,23 +398,34 @@ def test_verbose_0_prints_nothing(tmp_path):
     assert out == "losses: 2\n"
 
 
-def test_interrupt_ends_the_job_and_the_server(tmp_path):
+@pytest.mark.parametrize(
+    "how",
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(signal.SIGKILL, marks=pytest.mark.slow),  # as a notebook's kernel ends
+    ],
+)
+def test_a_driver_that_is_ended_leaves_nothing(tmp_path, how):
     process = run_script(SCRIPT.format(epochs=1_000_000, verbose=2), tmp_path)
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("Epoch 3/"):
             break
-    server = subprocess.run(
-        ["pgrep", "-P", str(process.pid), "-f", "elephas_torch.parameter"],
-        capture_output=True, text=True, check=True,
-    ).stdout.split()  # fmt: skip
-    assert len(server) == 1
+    children = subprocess.run(
+        ["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True
+    ).stdout.split()
+    commands = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children]
+    assert sum(b"elephas_torch.parameter" in one for one in commands) == 1
+    assert any(b"java" in one for one in commands)
     began = time.monotonic()
-    process.send_signal(signal.SIGINT)
+    process.send_signal(how)
     process.stdout.read()
     assert process.wait(timeout=60) != 0
     assert time.monotonic() - began < 30
-    assert not Path(f"/proc/{server[0]}").exists()
+    while any(Path(f"/proc/{pid}").exists() for pid in children):
+        assert time.monotonic() - began < 30
+        time.sleep(0.1)
 
 
 KILLED = """

@@ -81,7 +81,9 @@ def test_https_gives_the_same_weights_as_http(rdd, files, setting, monkeypatch):
     assert len(urls) == 5 and all(url.startswith("https://127.0.0.1:") for url in urls)
 
 
-def test_what_cannot_be_is_said_before_a_job_starts(rdd, spark_context, files, setting, tmp_path):
+def test_what_cannot_be_is_said_before_a_job_starts(
+    rdd, spark_context, job_group, files, setting, tmp_path
+):
     with pytest.raises(TypeError, match="`ssl` must be True or False"):
         SparkModel(network(), ssl="yes")
     with pytest.raises(OSError, match="`ssl_certfile` can't be read"):
@@ -89,7 +91,7 @@ def test_what_cannot_be_is_said_before_a_job_starts(rdd, spark_context, files, s
     (tmp_path / "other.pem").write_text(tls.made(["x"]).key)
     with pytest.raises(ValueError, match="key of another certificate"):
         SparkModel(network(), **{**files, "ssl_keyfile": tmp_path / "other.pem"})
-    spark_context.setJobGroup("security", "no job may start")
+    job_group("security", "no job may start")
     together = SparkModel(network(), mode="synchronous", exchange="allreduce", ssl=True)
     with pytest.raises(ValueError, match=r"allreduce.* without TLS"):
         together.fit(rdd)

@@ -104,5 +104,6 @@ def test_only_frames_can_be_skipped():
         serializers.PairDeserializer(batched, batched),
         serializers.FlattenedValuesSerializer(pickled),
         serializers.BatchedSerializer(serializers.UTF8Deserializer(), 4),
+        serializers.BatchedSerializer(batched, 4),
     ):
         assert not is_framed(other)

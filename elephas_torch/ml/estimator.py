@@ -41,7 +41,8 @@ logger = logging.getLogger(__name__)
 _PASSED = ("mode", "frequency", "exchange", "numWorkers", "batchSize", "port", "host", "seed",
            "staleness", "joinTimeout", "roundTimeout", "lease", "customObjects", "memory",
            "compression", "sharedMemory", "overlap", "numShards", "quorum",
-           "stalenessBound", "reconnectTimeout", "serverRestarts")  # fmt: skip
+           "stalenessBound", "reconnectTimeout", "serverRestarts", "device",
+           "gpusPerTask")  # fmt: skip
 
 
 class Trainer(Training, Estimator[Any], MLWritable, MLReadable[Any]):

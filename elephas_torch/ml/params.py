@@ -24,6 +24,7 @@ from pyspark.ml.param.shared import (
 )
 
 from elephas_torch import arguments
+from elephas_torch import device as devices
 from elephas_torch.frames import Columns
 from elephas_torch.keras.serialization import check_custom_objects
 from elephas_torch.ml import checks
@@ -242,6 +243,16 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
         "slowest one.",
         slow.checked_bound,
     )
+    device = _param(
+        "device",
+        "what workers compute on: 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'.",
+        devices.checked,
+    )
+    gpusPerTask = _param(
+        "gpusPerTask",
+        "GPUs that Spark is asked for, for each task of the training alone: 1, or a fraction.",
+        devices.checked_share,
+    )
     sharedMemory = _param(
         "sharedMemory",
         "whether workers on the server's machine exchange by memory that they share with it.",
@@ -302,8 +313,8 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
     )
 
     _NOT_GIVEN: ClassVar[tuple[str, ...]] = (
-        "callbacks", "categoricalLabels", "checkpointDir", "classWeight", "compression", "host",
-        "initialModel",
+        "callbacks", "categoricalLabels", "checkpointDir", "classWeight", "compression",
+        "gpusPerTask", "host", "initialModel",
         "kerasModelConfig", "learningRate", "loss", "memory", "metrics", "model", "modelBuilder",
         "modelParams", "nbClasses", "numWorkers", "optimizer", "optimizerConfig", "seed",
         "stalenessBound", "validationIndicatorCol", "weightCol",
@@ -318,6 +329,7 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
             mode="asynchronous",
             frequency="epoch",
             exchange="server",
+            device="auto",
             sharedMemory=True,
             overlap=False,
             numShards=1,

@@ -168,6 +168,8 @@ class Optimizer(Options):
             parameters = self._variables.vector()[0]
         if any(self.slots[n].numel() != parameters.numel() for n in self._full() & {*self.slots}):
             self.reset()
+        elif any(slot.device != parameters.device for slot in self.slots.values()):
+            self.slots = {name: slot.to(parameters.device) for name, slot in self.slots.items()}
         if not self.slots:
             self.slots = self._new_slots(parameters)
         self._length = parameters.numel()

@@ -165,9 +165,7 @@ def kill_in_batch(passage):
 
 
 def kill_and_refuse(passage):
-    """The worker is gone, and so is the way to the server: who comes is turned away for 2 s. The
-    others are there: who is turned away at its very first word says that its address is wrong."""
-    passage.proxy.wait_for_others(passage.request.worker, 10)
+    """The worker is gone, and so is the way to the server: who comes is turned away for 2 s."""
     passage.kill_worker()
     passage.proxy.refuse(2.0)
     raise Cut
@@ -223,8 +221,6 @@ class Once:
 
 class Chance:
     """Faults by chance: the n-th request of a kind by a worker has the same fate in each run.
-    The first of all, which asks whether somebody is there, comes through: without an answer to
-    it and to the one after it a worker says at once that its address is wrong.
 
     Args:
         seed: of the chance.
@@ -237,8 +233,6 @@ class Chance:
         self._seen, self._lock = Counter(), threading.Lock()
 
     def __call__(self, request):
-        if request.kind == "health":
-            return None
         key = (request.kind, request.worker)
         with self._lock:
             self._seen[key] += 1
