@@ -20,19 +20,25 @@ RUN := OMP_NUM_THREADS=1 $(BIN)/python
 PYTEST := $(RUN) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-long audit lint format bench docs parity java clean
+.PHONY: help install demo test test-slow test-long test-gpu fuzz audit lint format bench docs site \
+	pictures parity build java clean
 
 help:
 	@echo "make demo       train the MNIST example on local Spark in all three modes"
 	@echo "make test       lint, then run the tests (all but the slow ones)"
 	@echo "make test-slow  run all tests"
 	@echo "make test-long  let executors, servers, drivers and networks fail: more than an hour"
+	@echo "make test-gpu   what only a GPU shows; without one all of it is skipped"
 	@echo "make lint       ruff and mypy"
+	@echo "make fuzz       send the parameter server what its description allows, and doesn't"
 	@echo "make audit      ask for known weaknesses of the dependencies"
 	@echo "make format     let ruff lay out the code"
 	@echo "make bench      print samples per second, side by side"
 	@echo "make docs       run the code of README.md and docs/"
+	@echo "make site       build the documentation's site in build/site; links that lead nowhere fail"
+	@echo "make pictures   draw docs/pictures anew"
 	@echo "make parity     compare with Keras, and write docs/parity.md anew"
+	@echo "make build      make a wheel and an sdist in dist/, and check their metadata"
 	@echo "make install    make the virtual environment $(VENV) and stop there"
 	@echo "make clean      remove the virtual environment and what tests leave"
 
@@ -49,7 +55,17 @@ test-slow: java $(VENV)/.installed-dev
 
 # One after the other: clusters of their own, and times that are measured.
 test-long: java $(VENV)/.installed-dev
-	@export ELEPHAS_TORCH_LONG=1; $(RUN) -m pytest tests/faults $(ARGS)
+	@export ELEPHAS_TORCH_LONG=1; $(RUN) -m pytest tests/faults -rP $(ARGS)
+
+# Requests made from the server's OpenAPI description, by a tool with a place of its own.
+fuzz: $(VENV)/.installed-dev
+	@scripts/venv.sh "$(PYTHON)" "$(VENV)-fuzz"
+	@$(VENV)-fuzz/bin/python -m pip install --disable-pip-version-check --quiet schemathesis
+	@$(RUN) scripts/fuzz_http.py $(VENV)-fuzz/bin/st $(ARGS)
+
+# With a build of torch that has CUDA: TORCH_INDEX=https://download.pytorch.org/whl/cu126, say.
+test-gpu: java $(VENV)/.installed-dev
+	@$(RUN) -m pytest -m gpu $(ARGS)
 
 # The tool has many dependencies of its own, so it gets a place of its own. --strict: what it can't
 # look up is an error.
@@ -71,16 +87,32 @@ bench: java $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 docs: java $(VENV)/.installed-dev
-	@$(RUN) -m pytest tests/test_readme.py $(ARGS)
+	@$(RUN) -m pytest tests/test_readme.py tests/test_troubleshooting.py $(ARGS)
+
+site: $(VENV)/.installed-dev
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "It is in build/site: open build/site/index.html."
+
+pictures: $(VENV)/.installed-dev
+	@$(BIN)/python scripts/pictures.py
 
 parity: $(VENV)/.installed-dev
 	@$(RUN) scripts/parity.py
+
+# Uploading is by hand: see docs/releasing.md.
+build:
+	@rm -rf dist "$(VENV)-build"
+	@scripts/venv.sh "$(PYTHON)" "$(VENV)-build"
+	@$(VENV)-build/bin/python -m pip install --disable-pip-version-check --quiet build twine
+	@$(VENV)-build/bin/python -m build --outdir dist .
+	@$(VENV)-build/bin/python -m twine check --strict dist/*
+	@rm -rf "$(VENV)-build"
 
 java:
 	@scripts/java.sh
 
 clean:
-	rm -rf $(VENV) $(VENV)-audit build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+	rm -rf $(VENV) $(VENV)-audit $(VENV)-fuzz $(VENV)-build build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis \
 		spark-warehouse metastore_db derby.log artifacts
 
 # A stamp, so that only a change of the packaging installs again.
