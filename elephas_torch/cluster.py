@@ -12,9 +12,10 @@ from typing import Any
 from pyspark import SparkContext
 
 _PREFIX = "spark.elephas."
-#: Seconds that executors have to come after a context's start: as Spark's own
-#: spark.scheduler.maxRegisteredResourcesWaitingTime; and those without a new one, after which no
-#: more are waited for where it goes on without.
+#: How long executors have to come after a context's start, as Spark names it.
+_START = "spark.scheduler.maxRegisteredResourcesWaitingTime"
+#: Its default in seconds; and those without a new one, after which no more are waited for where it
+#: goes on without.
 START_SECONDS, STILL_SECONDS = 30.0, 3.0
 #: Modules without which no task of this package runs.
 _NEEDED = ("elephas_torch", "numpy", "pandas", "pyarrow", "safetensors", "torch")
@@ -56,8 +57,8 @@ def slots(
         return max(found, min(wanted, _most(sc)))
     if str(sc.master).startswith("local"):
         return found  # those of local-cluster have come when its context is there
-    still, last = time.monotonic(), time.time() + START_SECONDS
-    last = min(last, int(sc.startTime or 0) / 1000 + START_SECONDS)
+    still, longest = time.monotonic(), _start_seconds(sc)
+    last = min(time.time(), int(sc.startTime or 0) / 1000) + longest
     while found < wanted and time.time() < last:
         if not exactly and found and time.monotonic() - still > STILL_SECONDS:
             break
@@ -65,6 +66,14 @@ def slots(
         found, before = _slots(sc, gpus), found
         still = still if found == before else time.monotonic()
     return found
+
+
+def _start_seconds(sc: SparkContext) -> float:
+    given = _conf(sc, _START)
+    if given is None:
+        return START_SECONDS
+    java: Any = sc._jvm
+    return float(java.org.apache.spark.network.util.JavaUtils.timeStringAsMs(given)) / 1000
 
 
 def _slots(sc: SparkContext, gpus: float | None = None) -> int:

@@ -40,6 +40,8 @@ class Options:
     join_timeout: float
     round_timeout: float
     lease: float
+    connect_timeout: float
+    slots_timeout: float | None
     shards: int
     compression: codec.Spec = None
     recovery: Recovery | None = None

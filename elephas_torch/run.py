@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from threading import Thread
 from typing import Any, NoReturn
@@ -23,6 +23,7 @@ from elephas_torch.keras.callbacks import CallbackList, TerminateOnNaN
 from elephas_torch.keras.models import Model
 from elephas_torch.keras.progress import Progress
 from elephas_torch.options import Options
+from elephas_torch.parameter.guard import Limits
 from elephas_torch.parameter.shards import ShardedClient, ShardedServer
 from elephas_torch.plan import Gang
 from elephas_torch.rates import Rates
@@ -112,7 +113,7 @@ class Run:
         self.rates.begin(self._next)
         self.step = step_of(self.model)
         with (
-            slots.taken(self.cluster.name, self.options.workers, self.cluster.slots()),
+            self._slots(),
             self._server() as server,
             self._client(server) as client,
             self._recovering(server, client),
@@ -129,6 +130,11 @@ class Run:
             if not self._ended_by_nan():
                 self._training.check(server, self._failure, self._is_over)
             self._end(server, client)
+
+    def _slots(self) -> AbstractContextManager[None]:
+        options = self.options
+        total = self.cluster.slots()
+        return slots.taken(self.cluster.name, options.workers, total, options.slots_timeout)
 
     def _take_up(self, known: dict[str, Any]) -> None:
         """Goes on from what the driver of another fit knew."""
@@ -221,6 +227,7 @@ class Run:
             ssl_certfile=tls.certfile,
             ssl_keyfile=tls.keyfile,
             ssl_keyfile_password=tls.password,
+            limits=Limits(gone_seconds=options.plan.patience),
         )
 
     def _job(self, server: ShardedServer, weights: Any) -> Job:
@@ -232,6 +239,7 @@ class Run:
             reader=self.source.reader,
             plan=replace(options.plan, initial_epoch=self._first),
             timeout=max(options.round_timeout, options.join_timeout) + 30,
+            connect_timeout=options.connect_timeout,
             beat=min(options.lease / 4, 0.5 if self.progress.verbose == 1 else 5.0),
             gang=None if self._gangs is None else Gang(server.servers[0].settings),
             keep=self.source.keep,

@@ -97,9 +97,14 @@ class SparkModel:
         compression: 'bf16', 'int8', 'topk' (the 1 % of largest changes) or ('topk', share): in how
             many bytes updates and weights travel between machines. What is dropped of an update
             is added to the worker's next. Default None: as float32.
-        reconnect_timeout: seconds for which a worker tries to reach a server that is gone, and
-            after which the driver takes one that is silent for fallen (after 5 at least).
+        connect_timeout: seconds that a worker's connection to the server may take to be made, and
+            for which a first one that is cut is made anew. Default 15.
+        reconnect_timeout: seconds for which a worker tries to reach a server that is gone, after
+            which the driver takes one that is silent for fallen (after 5 at least), and after
+            which the connection to a machine that has vanished without a word counts as cut.
             Default 120.
+        slots_timeout: seconds that this fit waits for slots which other fits of this driver have.
+            Default None: until they have ended; a warning says that it waits.
         server_restarts: how often the server is started again, where `fit` has a
             `checkpoint_dir`. Default 3.
         quorum: in synchronous mode the share of the workers whose updates close a round. The
@@ -158,9 +163,13 @@ class SparkModel:
         check_flag("overlap", given["overlap"])
         self.overlap = bool(given["overlap"])
         self.compression = codec.checked(given["compression"])
+        self.connect_timeout = positive("SparkModel", "connect_timeout", given["connect_timeout"])
         self.reconnect_timeout = positive(
             "SparkModel", "reconnect_timeout", given["reconnect_timeout"]
         )
+        self.slots_timeout: float | None = given["slots_timeout"]
+        if self.slots_timeout is not None:
+            positive("SparkModel", "slots_timeout", self.slots_timeout)
         check_whole("server_restarts", given["server_restarts"], 0)
         self.server_restarts = int(given["server_restarts"])
         self.quorum = slow.checked_quorum(given["quorum"])
@@ -381,6 +390,8 @@ class SparkModel:
             join_timeout=self.join_timeout,
             round_timeout=self.round_timeout,
             lease=self.lease,
+            connect_timeout=self.connect_timeout,
+            slots_timeout=self.slots_timeout,
             shards=self.num_shards,
             compression=self.compression,
             recovery=recovery,
@@ -562,7 +573,9 @@ class SparkModel:
             "overlap": self.overlap,
             "num_shards": self.num_shards,
             "compression": self.compression,
+            "connect_timeout": self.connect_timeout,
             "reconnect_timeout": self.reconnect_timeout,
+            "slots_timeout": self.slots_timeout,
             "server_restarts": self.server_restarts,
             "quorum": self.quorum,
             "staleness_bound": self.staleness_bound,

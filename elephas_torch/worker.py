@@ -54,8 +54,6 @@ from elephas_torch.store import Rows
 
 logger = logging.getLogger(__name__)
 
-#: Seconds for which the first word to a server is said again where the connection is cut.
-GREETING = 10.0
 #: Seconds that Spark may take to hear of a task's end.
 GIVE_WAY = 2.5
 
@@ -70,6 +68,7 @@ class Job:
         servers: (url, token) of the parameter server, or of the servers of its shards.
         reader: how rows are read.
         plan: how they are trained on.
+        connect_timeout: seconds for the first connection to a server.
         beat: seconds between two signs of life.
         gang: where workers exchange among themselves: what they need for that.
         keep: how tensors are kept for the next fit; None: nobody looks after what is kept.
@@ -81,6 +80,7 @@ class Job:
     reader: data.Reader
     plan: Plan
     timeout: float
+    connect_timeout: float
     beat: float
     gang: Gang | None = None
     keep: keeping.Keep | None = None
@@ -98,13 +98,13 @@ def train(job: Job, partition: int, rows: Iterable[Any]) -> Iterator[dict[str, A
     """
     torch.set_num_threads(task_cpus())
     attempt = _attempt()
-    client = connect(job.servers, job.timeout)
+    client = connected(job)
     worker = _Worker(job, partition, attempt, client)
     try:
         # An address that is wrong is told at once, unless the server may just be starting again,
         # or the network is what this task's attempt before was lost with.
         client.patience = job.plan.patience if job.plan.keeps or _tries() else 0.0
-        _greet(client)
+        _greet(client, job.connect_timeout)
         client.patience = job.plan.patience
         yield worker.run(rows)
     except Fenced:
@@ -129,9 +129,15 @@ def train(job: Job, partition: int, rows: Iterable[Any]) -> Iterator[dict[str, A
         drain(rows)
 
 
-def _greet(client: Client | ShardedClient) -> None:
+def connected(job: Job) -> Client | ShardedClient:
+    """A client of a fit's server."""
+    waits = {"connect_timeout": job.connect_timeout, "gone_timeout": job.plan.patience}
+    return connect(job.servers, job.timeout, **waits)
+
+
+def _greet(client: Client | ShardedClient, seconds: float) -> None:
     """The first word to the server; a connection that was there and was cut is made anew."""
-    end = time.monotonic() + GREETING
+    end = time.monotonic() + seconds
     while True:
         try:
             client.health()
@@ -436,7 +442,7 @@ class _Heartbeat:
 
     def __init__(self, job: Job, partition: int, attempt: int, progress: dict[str, Any]) -> None:
         self._every = job.beat
-        self._client = connect(job.servers, job.timeout)
+        self._client = connected(job)
         self._args = (partition, attempt, progress)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="elephas-heartbeat", daemon=True)

@@ -413,7 +413,7 @@ def test_after_some_losses_it_gives_up(caplog):
     found = Gangs(source, 1, 1.0)
     found.note_rate(0, 0.1, 1, None)
     found.note_rate(0, 0.1, 2, 0.05)
-    job = worker.Job(None, None, (), None, plan(), 1.0, 1.0, Gang(None))
+    job = worker.Job(None, None, (), None, plan(), 1.0, 1.0, 1.0, Gang(None))
     with (
         caplog.at_level(logging.WARNING),
         pytest.raises(WorkerError, match=r"lost 4 times, the last time so: Connection closed"),

@@ -60,6 +60,18 @@ def test_slots_that_are_on_their_way_are_waited_for(monkeypatch):
     assert cluster.slots(Growing(0, conf=dynamic), 9) == 6
 
 
+def test_they_are_waited_for_as_long_as_spark_itself_would(spark_context):
+    conf = spark_context._conf
+    assert cluster._start_seconds(spark_context) == 30
+    try:
+        for text, seconds in (("1500ms", 1.5), ("2min", 120), ("7", 0.007)):
+            conf.set(cluster._START, text)
+            assert cluster._start_seconds(spark_context) == seconds
+    finally:
+        conf._jconf.remove(cluster._START)
+    assert cluster._start_seconds(spark_context) == 30
+
+
 def test_the_server_of_a_local_session_is_on_loopback(spark_context):
     assert cluster.is_local(spark_context)
     assert cluster.server_host(spark_context) == "127.0.0.1"

@@ -428,7 +428,8 @@ def test_a_whole_worker(served, where):
         server, model = served("synchronous", optimizers.SGD(1.0)), network(True)
         job = worker.Job(
             skeleton=model.skeleton(), weights=SimpleNamespace(value=worker.packed(model)),
-            servers=((server.url, server.token, None),), reader=data.Pairs(), timeout=30, beat=9,
+            servers=((server.url, server.token, None),), reader=data.Pairs(), timeout=30,
+            connect_timeout=15, beat=9,
             plan=replace(plan(2, False), validation_split=0.25),
         )  # fmt: skip
         with contextlib.closing(server.client(30)) as client:

@@ -41,8 +41,8 @@ logger = logging.getLogger(__name__)
 _PASSED = ("mode", "frequency", "exchange", "numWorkers", "batchSize", "port", "host", "seed",
            "staleness", "joinTimeout", "roundTimeout", "lease", "customObjects", "memory",
            "compression", "sharedMemory", "overlap", "numShards", "quorum",
-           "stalenessBound", "reconnectTimeout", "serverRestarts", "device",
-           "gpusPerTask")  # fmt: skip
+           "stalenessBound", "connectTimeout", "reconnectTimeout", "slotsTimeout",
+           "serverRestarts", "device", "gpusPerTask")  # fmt: skip
 
 
 class Trainer(Training, Estimator[Any], MLWritable, MLReadable[Any]):

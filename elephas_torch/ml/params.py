@@ -286,6 +286,16 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
         partial(checks.seconds, "lease"),
     )
 
+    connectTimeout = _param(
+        "connectTimeout",
+        "seconds that a worker's connection to the server may take to be made.",
+        partial(checks.seconds, "connectTimeout"),
+    )
+    slotsTimeout = _param(
+        "slotsTimeout",
+        "seconds that a fit waits for slots which other fits of this driver have.",
+        partial(checks.seconds, "slotsTimeout"),
+    )
     reconnectTimeout = _param(
         "reconnectTimeout",
         "seconds for which a worker tries to reach a server that is gone.",
@@ -317,7 +327,7 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
         "gpusPerTask", "host", "initialModel",
         "kerasModelConfig", "learningRate", "loss", "memory", "metrics", "model", "modelBuilder",
         "modelParams", "nbClasses", "numWorkers", "optimizer", "optimizerConfig", "seed",
-        "stalenessBound", "validationIndicatorCol", "weightCol",
+        "slotsTimeout", "stalenessBound", "validationIndicatorCol", "weightCol",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -342,6 +352,7 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
             joinTimeout=300.0,
             roundTimeout=3600.0,
             lease=60.0,
+            connectTimeout=15.0,
             reconnectTimeout=120.0,
             serverRestarts=3,
             checkpointEvery=1,

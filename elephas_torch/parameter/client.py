@@ -15,7 +15,7 @@ from elephas_torch.errors import ElephasError, Refused, ServerError, Unreachable
 from elephas_torch.flat import Vectors
 from elephas_torch.parameter import answers, local, packing, wire
 from elephas_torch.parameter.checked import Checked
-from elephas_torch.parameter.connection import Connection, Head
+from elephas_torch.parameter.connection import CONNECT_SECONDS, GONE_SECONDS, Connection, Head
 from elephas_torch.parameter.local import Link
 from elephas_torch.parameter.patience import patiently
 from elephas_torch.parameter.trust import Trust
@@ -44,6 +44,9 @@ class Client:
             more than the server's own longest wait, whose message says more.
         patience: seconds for which a server that can't be reached is tried again, with longer
             and longer waits between. What it was sent counts once all the same. Default 0.
+        connect_timeout: seconds that making a connection may take. Default 15.
+        gone_timeout: seconds after which a connection counts as cut whose other machine has
+            vanished without a word. Default 120.
         ssl_certificate: for "https://…": PEM, the one certificate that the server must show, such
             as `ServerProcess.certificate`; names in it don't matter.
         ssl_cafile: for "https://…": PEM file; the server must show a certificate for its name that
@@ -65,6 +68,8 @@ class Client:
         *,
         timeout: float = 630.0,
         patience: float = 0.0,
+        connect_timeout: float = CONNECT_SECONDS,
+        gone_timeout: float = GONE_SECONDS,
         ssl_certificate: str | None = None,
         ssl_cafile: Any = None,
     ) -> None:
@@ -79,8 +84,10 @@ class Client:
             raise ValueError(f"A certificate goes with 'https://…'. Received: url={url!r}")
         self.url, self._token, self._timeout, self._trust = url, token, timeout, trust
         self.patience = patience
+        self._waits = {"connect_timeout": connect_timeout, "gone_timeout": gone_timeout}
+        trusted = trust if parts.scheme == "https" else None
         self._connection = Connection(
-            parts.hostname, parts.port, token, timeout, trust if parts.scheme == "https" else None
+            parts.hostname, parts.port, token, timeout, trusted, connect_timeout, gone_timeout
         )
         self._reply = bytearray(wire.REPLY_BYTES)
         self._packer: packing.Packer | None = None
@@ -91,7 +98,7 @@ class Client:
         """Returns another client of the same server, for another thread."""
         made = Client(
             self.url, self._token, timeout=self._timeout, patience=self.patience,
-            ssl_certificate=self._trust.certificate, ssl_cafile=self._trust.cafile,
+            ssl_certificate=self._trust.certificate, ssl_cafile=self._trust.cafile, **self._waits,
         )  # fmt: skip
         # One of them exchanges: what was left out of its updates goes with its next ones.
         made._packer, made._me = self._packer, self._me

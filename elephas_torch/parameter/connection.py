@@ -23,10 +23,7 @@ from elephas_torch.parameter.trust import Trust
 
 #: What bytes go through: `Secured` has the methods of a plain socket.
 Channel = socket.socket | Secured
-CONNECT_SECONDS = 15.0
-#: Seconds of silence after which the kernel asks whether the other side is still there, and
-#: without an answer of its kernel's until the connection counts as cut. Linux's own: 2 hours.
-KEEP_SECONDS, GONE_SECONDS = 30, 120
+CONNECT_SECONDS, GONE_SECONDS = 15.0, 120.0
 _HEAD_BYTES = 16_384
 
 
@@ -45,12 +42,22 @@ class Connection:
         token: goes into every request, as a bearer token.
         timeout: seconds without a byte, after which a read or write gives up.
         trust: whom to take for the server, with TLS; None: without.
+        connect: seconds that making it may take.
+        gone: see `notice_loss`.
     """
 
     def __init__(
-        self, host: str, port: int, token: str, timeout: float, trust: Trust | None = None
+        self,
+        host: str,
+        port: int,
+        token: str,
+        timeout: float,
+        trust: Trust | None = None,
+        connect: float = CONNECT_SECONDS,
+        gone: float = GONE_SECONDS,
     ) -> None:
         self.host, self.port, self.timeout, self._trust = host, port, timeout, trust
+        self._connect_seconds, self._gone = connect, gone
         shown = f"[{host}]" if ":" in host else host
         self.address = f"{'https' if trust else 'http'}://{shown}:{port}"
         self._common = f"host: {shown}:{port}\r\nauthorization: Bearer {token}\r\n".encode()
@@ -199,7 +206,7 @@ class Connection:
 
     def _connect(self) -> Channel:
         try:
-            made = socket.create_connection((self.host, self.port), CONNECT_SECONDS)
+            made = socket.create_connection((self.host, self.port), self._connect_seconds)
         except OSError as error:
             raise Unreachable(
                 f"Can't reach the parameter server at {self.address} from host "
@@ -213,7 +220,7 @@ class Connection:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        notice_loss(made)
+        notice_loss(made, self._gone)
         return self._trust.secure(made, self.host, self.address) if self._trust else made
 
     def _cut(self, error: OSError) -> ServerError:
@@ -232,15 +239,18 @@ class Connection:
         )
 
 
-def notice_loss(made: socket.socket) -> None:
+def notice_loss(made: socket.socket, seconds: float) -> None:
     """Lets a connection whose other side vanished without a word (a machine that lost its power,
-    a router that forgot it) be cut after a while; of a listener: those that it accepts."""
+    a router that forgot it) be cut after so many seconds; of a listener: those that it accepts.
+    Linux's own: two hours. The kernel asks after a quarter of that silence, and then again."""
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    idle = max(round(seconds / 4), 1)
+    every = max(idle // 2, 1)
     wanted = {
-        "TCP_KEEPIDLE": KEEP_SECONDS,
-        "TCP_KEEPINTVL": max(KEEP_SECONDS // 2, 1),
-        "TCP_KEEPCNT": max(2 * (GONE_SECONDS // KEEP_SECONDS - 1), 1),
-        "TCP_USER_TIMEOUT": 1000 * GONE_SECONDS,
+        "TCP_KEEPIDLE": idle,
+        "TCP_KEEPINTVL": every,
+        "TCP_KEEPCNT": max(round((seconds - idle) / every), 1),
+        "TCP_USER_TIMEOUT": round(1000 * seconds),
     }
     for name, value in wanted.items():
         if hasattr(socket, name):  # Linux has them all

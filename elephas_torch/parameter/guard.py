@@ -34,6 +34,8 @@ class Limits:
             `body_seconds`. Default 16,384.
         read_seconds: without a byte of an answer being taken. Default 600.
         idle_seconds: between two requests. Default 3600.
+        gone_seconds: after which a connection counts as cut whose other machine has vanished
+            without a word. Default 120.
         strangers: requests without the token that are answered at once in a second; others are a
             second later. Default 50.
 
@@ -49,6 +51,7 @@ class Limits:
     body_rate: float = 16_384.0
     read_seconds: float = 600.0
     idle_seconds: float = 3600.0
+    gone_seconds: float = 120.0
     strangers: int = 50
 
     def __post_init__(self) -> None:

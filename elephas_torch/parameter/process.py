@@ -21,7 +21,7 @@ from elephas_torch.flat import Vectors
 from elephas_torch.parameter import serving, tls, wire
 from elephas_torch.parameter.child import Child, Kept, kept
 from elephas_torch.parameter.client import Client
-from elephas_torch.parameter.connection import notice_loss
+from elephas_torch.parameter.connection import GONE_SECONDS, notice_loss
 from elephas_torch.parameter.guard import Limits
 from elephas_torch.parameter.wire import Settings
 
@@ -115,7 +115,7 @@ class ServerProcess:
         """Starts the child and returns at once; requests wait until it is ready."""
         if self._child is not None:
             raise ServerError("This server was started already; make a new ServerProcess.")
-        with listen(self.host, self.address[1]) as listener:
+        with listen(self.host, self.address[1], self.limits.gone_seconds) as listener:
             self.address = (self.address[0], listener.getsockname()[1])
             self._child = (kept if self._keep else Kept()).take(
                 listener, self._message(self._checkpoint)
@@ -135,7 +135,7 @@ class ServerProcess:
             checkpoint: a packed `Snapshot`, which it begins from: workers have to join again.
         """
         self.kill()
-        with listen(self.host, self.address[1]) as listener:
+        with listen(self.host, self.address[1], self.limits.gone_seconds) as listener:
             self._child = Kept().take(listener, self._message(checkpoint))
         return self
 
@@ -238,8 +238,11 @@ def _is_ours(config: Any) -> bool:
     return ours and all(_is_ours(one) for one in config.values())
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, gone: float = GONE_SECONDS) -> socket.socket:
     """Returns a socket that listens there.
+
+    Args:
+        gone: see `notice_loss`.
 
     Raises:
         ServerError: the port is taken, or the address isn't this machine's.
@@ -256,7 +259,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        notice_loss(made)
+        notice_loss(made, gone)
         made.bind(address)
         made.listen(1024)
     except OSError as error:

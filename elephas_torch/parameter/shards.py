@@ -330,10 +330,14 @@ class ShardedClient:
         return [first, *(future.result() for future in others)]
 
 
-def connect(addresses: Sequence[Address], timeout: float) -> Client | ShardedClient:
-    """A client of one server, or of several that hold a piece each."""
+def connect(addresses: Sequence[Address], timeout: float, **more: Any) -> Client | ShardedClient:
+    """A client of one server, or of several that hold a piece each.
+
+    Args:
+        more: see `Client`.
+    """
     clients = [
-        Client(url, token, timeout=timeout, ssl_certificate=certificate)
+        Client(url, token, timeout=timeout, ssl_certificate=certificate, **more)
         for url, token, certificate in addresses
     ]
     return clients[0] if len(clients) == 1 else ShardedClient(clients)

@@ -14,7 +14,7 @@ import torch
 from elephas_torch import optimizers
 from elephas_torch.errors import Fenced
 from elephas_torch.flat import Vectors
-from elephas_torch.parameter import Client, Push, ServerProcess, Settings, connection
+from elephas_torch.parameter import Client, Push, ServerProcess, Settings
 from elephas_torch.parameter.guard import Limits
 
 WORKERS = 4
@@ -42,9 +42,8 @@ class Training:
         self._lost = []
 
     def client(self):
-        made = Client(self.url, self.server.token, timeout=60)
-        made.patience = 30.0
-        return made
+        gone = self.server.limits.gone_seconds
+        return Client(self.url, self.server.token, timeout=60, patience=30.0, gone_timeout=gone)
 
     def __call__(self, worker, initial):
         chance = random.Random(f"{self.seed} {worker}")
@@ -210,11 +209,10 @@ def test_a_connection_that_is_gone_without_a_word(mode, monkeypatch):
     """Nobody waits for it for hours, as Linux would by itself."""
     if not may_vanish():
         pytest.skip("needs Linux, and the right to let connections vanish (CAP_NET_ADMIN)")
-    monkeypatch.setattr(connection, "KEEP_SECONDS", 1)
-    monkeypatch.setattr(connection, "GONE_SECONDS", 3)
     given = made(mode, WORKERS * 10, optimizers.SGD(1.0))
     plan = network.Once({(1, 3): network.vanished, (2, 9): network.vanished})
-    found, status, proxy = trained(given, 1, 10, counting(mode, 10), plan)
+    limits = Limits(gone_seconds=3)
+    found, status, proxy = trained(given, 1, 10, counting(mode, 10), plan, limits=limits)
     assert (found.parameters == 1).all() and proxy.tried == {"vanished": 2}
     check_account(status, 1, 10)
 
