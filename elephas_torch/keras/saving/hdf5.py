@@ -2,16 +2,17 @@
 
 A file may point to other files, and may declare arrays that are far larger than itself. Links
 and external or virtual arrays are refused, and an array's size is looked at before it is read.
-So are texts' heaps that the library would go round in without end, and texts made lists.
+So are texts' heaps that the library would go round in without end, texts made lists, and texts that
+say they are longer than the file.
 The HDF5 library itself is in C and isn't hardened: bytes that were changed on purpose can crash
-the process, or let it take gigabytes for a text that says it is so long. From strangers rather
-take safetensors.
+the process. From strangers rather take safetensors.
 """
 
 from __future__ import annotations
 
 import io
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from elephas_torch.errors import ModelFileError
+from elephas_torch.keras.saving import heaps
 
 #: Arrays up to this size are read however they are packed.
 SMALL = 64 * 2**20
@@ -26,8 +28,8 @@ SMALL = 64 * 2**20
 EXPANSION = 1000
 #: HDF5 keeps no longer attributes beside a group.
 _LONGEST_ATTRIBUTE = 64_000
-#: What a heap of attributes' texts begins with: its mark, and version 1.
-_HEAP = b"GCOL\x01"
+#: The bytes of files that are open, by the number that the library has for them.
+_contents: dict[int, bytes] = {}
 
 
 def written(write: Callable[[Any], Any]) -> bytes:
@@ -52,45 +54,19 @@ def opened(content: bytes, path: Any) -> Iterator[Any]:
 
     try:
         with h5py.File(io.BytesIO(content), "r") as file:
-            _refuse_endless_heaps(content, file.id.get_create_plist().get_sizes()[1])
-            yield file
+            heaps.refuse_endless(content, file.id.get_create_plist().get_sizes()[1])
+            number = h5py.h5o.get_info(file.id).fileno
+            _contents[number] = content
+            try:
+                yield file
+            finally:
+                del _contents[number]
     except ModelFileError:
         raise
     except Exception as error:  # there is hardly one that damaged files don't raise
         raise ModelFileError(
             f"{str(path)!r} is no HDF5 file, or is cut off or damaged ({error})."
         ) from None
-
-
-def _refuse_endless_heaps(content: bytes, width: int) -> None:
-    """Looks through the heaps that attributes' texts lie in, as the library does.
-
-    It (2.0 and before) goes on from an object by the size that this declares, be it 0: round and
-    round, in C, where no signal ends it.
-
-    Args:
-        width: the bytes of a size in this file.
-
-    Raises:
-        ValueError: one is damaged, or heaps lie in each other.
-    """
-    head, steps = _aligned(8 + width), len(content) // 8
-    at = content.find(_HEAP)
-    while at >= 0:
-        end = at + int.from_bytes(content[at + 8 : at + 8 + width], "little")
-        place = at + head if end <= len(content) else end  # that the library refuses
-        while place + head <= end:
-            size = int.from_bytes(content[place + 8 : place + 8 + width], "little")
-            free = content[place : place + 2] == b"\x00\x00"
-            needed, steps = size if free else head + _aligned(size), steps - 1
-            if not 0 < needed <= end - place or not steps:
-                raise ValueError(f"the heap at byte {at} is damaged")
-            place += needed
-        at = content.find(_HEAP, at + 1)
-
-
-def _aligned(size: int) -> int:
-    return -(-size // 8) * 8
 
 
 def group(parent: Any, path: str) -> Any:
@@ -138,7 +114,7 @@ def dataset(parent: Any, path: str) -> Any:
         raise ModelFileError(f"{found.name!r} should be an array, and is a group.")
     if found.external or found.is_virtual:
         raise ModelFileError(f"{found.name!r} lies outside the file: that isn't read.")
-    if found.dtype.kind not in "fiubV":
+    if found.dtype.kind not in "fiubV" or found.dtype.hasobject:
         raise ModelFileError(f"{found.name!r} holds no numbers: {found.dtype}")
     if found.nbytes > max(SMALL, EXPANSION * found.id.get_storage_size()):
         raise ModelFileError(
@@ -194,18 +170,26 @@ def attribute(holder: Any, name: str) -> Any:
     """An attribute: text or numbers.
 
     Raises:
-        ValueError: it is made of something else, at which the library may crash.
+        ValueError: it is made of something else, at which the library may crash; or it says that
+            it is larger than the file.
     """
-    dtype = holder.attrs.get_id(name).dtype
-    if not _is_text(dtype) and dtype.kind not in "fiub":
+    import h5py
+
+    found, content = holder.attrs.get_id(name), _contents[h5py.h5o.get_info(holder.id).fileno]
+    if not _is_text(found.dtype) and found.dtype.kind not in "fiub":
         raise ValueError(f"the attribute {name!r} of {holder.name!r} is neither text nor numbers")
+    if found.dtype.itemsize * math.prod(found.shape) > len(content):
+        raise ValueError(f"the attribute {name!r} of {holder.name!r} is larger than the file")
+    if h5py.check_vlen_dtype(found.dtype) is not None:
+        width = holder.file.id.get_create_plist().get_sizes()[0]
+        heaps.refuse_too_long(content, name, width)
     return holder.attrs[name]
 
 
 def texts(holder: Any) -> dict[str, str]:
     """All attributes that are one text each, by name."""
     found = {
-        name: holder.attrs[name]
+        name: attribute(holder, name)
         for name in holder.attrs
         if _is_text(holder.attrs.get_id(name).dtype)
     }
