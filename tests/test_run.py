@@ -21,6 +21,7 @@ from elephas_torch.keras.callbacks import EarlyStopping, LambdaCallback, ModelCh
 from elephas_torch.keras.layers import Dense, Layer
 from elephas_torch.keras.models import Sequential, load_model
 from elephas_torch.keras.optimizers import SGD
+from elephas_torch.parameter import events
 from elephas_torch.parameter.child import kept
 from elephas_torch.spark_model import SparkModel
 from elephas_torch.utils.rdd_utils import to_simple_rdd
@@ -144,6 +145,23 @@ def test_early_stopping_reaches_workers_that_do_not_wait(rdd, mode):
     history = spark_model.fit(rdd, epochs=20_000, callbacks=stopping, verbose=0)
     assert history.epoch[-1] == stopping.stopped_epoch < 1000
     assert all(len(one["loss"]) < 20_000 for one in spark_model.training_histories)
+
+
+@pytest.mark.slow
+def test_more_reports_than_are_given_out_at_once_are_all_heard(rdd):
+    """The job is over while the driver is still busy with the first epoch."""
+
+    def wait(epoch, logs):
+        tracker, end = rdd.context.statusTracker(), time.monotonic() + 120
+        while epoch == 0 and list(tracker.getActiveJobsIds()):
+            assert time.monotonic() < end, "the workers don't end"
+            time.sleep(0.2)
+
+    epochs = 1 + 3 * events.KEPT // 4  # of two workers
+    history = SparkModel(network(), num_workers=2, shared_memory=False).fit(
+        rdd, epochs=epochs, callbacks=[LambdaCallback(on_epoch_end=wait)], verbose=0
+    )
+    assert history.epoch == list(range(epochs))
 
 
 def test_callbacks_see_the_weights_of_the_epoch(rdd, tmp_path):
