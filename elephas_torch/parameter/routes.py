@@ -32,7 +32,7 @@ class Server(Protocol):
     state: State
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Calls what may take long."""
+        """Calls what may take long with large vectors."""
         ...
 
 
@@ -166,7 +166,8 @@ def control_app(server: Server) -> FastAPI:
         if body.kind == "failure":
             await run(server.state.fail, body.worker, body.attempt, body.data)
             return as_json({})
-        future = server.state.report(body.worker, body.attempt, body.epoch, body.data)
+        # The last one's may make a snapshot, as long as the vectors take to be copied.
+        future = await run(server.state.report, body.worker, body.attempt, body.epoch, body.data)
         return as_json((await asyncio.wrap_future(future))._asdict())
 
     @app.get("/events")
