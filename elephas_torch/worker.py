@@ -22,7 +22,7 @@ import safetensors.torch
 import torch
 
 from elephas_torch import data, device, keeping, store
-from elephas_torch.allreduce import AllReduce, Parted
+from elephas_torch.allreduce import AllReduce
 from elephas_torch.cluster import task_cpus
 from elephas_torch.errors import (
     DataError,
@@ -51,6 +51,7 @@ from elephas_torch.skipping import RowsCut, drain
 from elephas_torch.staging import staged
 from elephas_torch.stepping import OwnFlatStep, step_of
 from elephas_torch.store import Rows
+from elephas_torch.team import Parted
 
 logger = logging.getLogger(__name__)
 

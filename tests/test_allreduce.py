@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from elephas_torch import cluster, preflight, worker
-from elephas_torch.allreduce import AllReduce, Parted, Team, opened
+from elephas_torch.allreduce import AllReduce
 from elephas_torch.cluster import own_address
 from elephas_torch.errors import Diverged, Fenced, WaitTimeout, WorkerError
 from elephas_torch.exchange import Exchange
@@ -29,6 +29,7 @@ from elephas_torch.keras.callbacks import LambdaCallback
 from elephas_torch.keras.constraints import MaxNorm
 from elephas_torch.keras.layers import BatchNormalization, Dense, Layer
 from elephas_torch.keras.models import Sequential
+from elephas_torch.meeting import opened
 from elephas_torch.ml_model import ElephasEstimator
 from elephas_torch.optimizers import SGD, Adagrad, Adam
 from elephas_torch.parameter.in_memory import InMemoryClient
@@ -38,6 +39,7 @@ from elephas_torch.plan import Gang, Plan
 from elephas_torch.spark_model import SparkModel, load_spark_model
 from elephas_torch.stepping import step_of
 from elephas_torch.store import Held
+from elephas_torch.team import Parted, Team
 from elephas_torch.utils.rdd_utils import to_simple_rdd
 
 ROOT = Path(__file__).parent.parent

@@ -23,6 +23,7 @@ FLOORS = [
         "exchange",
         "forms",
         "keeping",
+        "meeting",
         "memory",
         "moving",
         "overlap",
@@ -33,6 +34,7 @@ FLOORS = [
         "staging",
         "stepping",
         "store",
+        "team",
         "worker",
     ],
     [

@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from elephas_torch import SparkModel, allreduce, cluster, data, device, optimizers, store, worker
-from elephas_torch.allreduce import GpuTeam, Parted, Team, backend, opened, wait_until
+from elephas_torch import SparkModel, cluster, data, device, optimizers, store, team, worker
 from elephas_torch.device import CPU, Choice, Device, OutOfMemory, Sharing
 from elephas_torch.errors import WaitTimeout, WorkerError
 from elephas_torch.exchange import Exchange
@@ -25,12 +24,14 @@ from elephas_torch.keras import Sequential, layers
 from elephas_torch.keras.batches import Samples
 from elephas_torch.keras.optimizers import SGD, Adam
 from elephas_torch.keras.sparse import Sparse
+from elephas_torch.meeting import opened
 from elephas_torch.moving import Passing, Resident, moved
 from elephas_torch.overlap import Overlapping
 from elephas_torch.parameter import ServerProcess, Settings
 from elephas_torch.plan import Plan
 from elephas_torch.staging import Staged, staged
 from elephas_torch.stepping import step_of
+from elephas_torch.team import GpuTeam, Parted, Team, backend, wait_until
 
 
 class Stream:
@@ -543,8 +544,8 @@ def test_vectors_of_a_device_are_added_on_the_host():
     both(work)
     assert told[0].tolist() == told[1].tolist() == [3.0] * 3
     assert counts[0].tolist() == counts[1].tolist() == [2, 5]
-    for team in made.values():
-        team.close()
+    for one in made.values():
+        one.close()
 
 
 class Work:
@@ -620,8 +621,8 @@ def test_a_member_that_is_gone_ends_a_sum_of_gpus():
 def test_what_nccl_is_told_is_told_while_a_group_is_made(monkeypatch):
     monkeypatch.setenv("TORCH_NCCL_BLOCKING_WAIT", "0")
     monkeypatch.delenv("TORCH_NCCL_ENABLE_MONITORING", raising=False)
-    with allreduce._told(allreduce.NCCL):
-        assert {name: os.environ[name] for name in allreduce.NCCL} == allreduce.NCCL
+    with team._told(team.NCCL):
+        assert {name: os.environ[name] for name in team.NCCL} == team.NCCL
     assert os.environ["TORCH_NCCL_BLOCKING_WAIT"] == "0"
     assert "TORCH_NCCL_ENABLE_MONITORING" not in os.environ
 
