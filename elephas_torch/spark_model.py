@@ -321,7 +321,9 @@ class SparkModel:
             )  # fmt: skip
         options = self._options(plan, optimizer, source.workers, recovery, wanted)
         level = resolve_verbose(verbose)
-        params = {"epochs": epochs, "steps": None, "verbose": level}
+        numbers = {"num_workers": source.workers, "batch_size": size, "seed": plan.seed}
+        spark = {**self.get_config(), **numbers}
+        params = {"epochs": epochs, "steps": None, "verbose": level, "spark": spark}
         hooks = CallbackList(callbacks, model, params)
         check_epochwise(hooks.callbacks)
         if ignored := wants_batches(hooks.callbacks):
@@ -338,6 +340,9 @@ class SparkModel:
         try:
             run = Run(source, model, options, hooks, progress)
             self.training_histories = run.execute()
+        except BaseException as error:
+            hooks.on_exception(error)
+            raise
         finally:
             progress.close()
             model.eval()

@@ -169,6 +169,9 @@ class Trainer(Predicting, Generators):
                     break
             self._finish_training()
             hooks.on_train_end(logs)
+        except BaseException as error:
+            hooks.on_exception(error)
+            raise
         finally:
             progress.close()
             self.eval()

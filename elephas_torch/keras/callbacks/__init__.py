@@ -14,8 +14,10 @@ from elephas_torch.keras.callbacks.base import Callback
 from elephas_torch.keras.callbacks.csv_logger import CSVLogger
 from elephas_torch.keras.callbacks.early_stopping import EarlyStopping
 from elephas_torch.keras.callbacks.history import History
+from elephas_torch.keras.callbacks.json_lines_logger import JSONLinesLogger
 from elephas_torch.keras.callbacks.lambda_callback import LambdaCallback
 from elephas_torch.keras.callbacks.learning_rates import LearningRateScheduler, ReduceLROnPlateau
+from elephas_torch.keras.callbacks.mlflow_callback import MlflowCallback
 from elephas_torch.keras.callbacks.model_checkpoint import ModelCheckpoint
 from elephas_torch.keras.callbacks.progbar_logger import ProgbarLogger
 from elephas_torch.keras.callbacks.several import CallbackList
@@ -25,8 +27,9 @@ from elephas_torch.keras.callbacks.terminate_on_nan import TerminateOnNaN
 
 __all__ = [
     "BackupAndRestore", "CSVLogger", "Callback", "CallbackList", "EarlyStopping", "History",
-    "LambdaCallback", "LearningRateScheduler", "ModelCheckpoint", "ProgbarLogger",
-    "ReduceLROnPlateau", "SwapEMAWeights", "TensorBoard", "TerminateOnNaN",
+    "JSONLinesLogger", "LambdaCallback", "LearningRateScheduler", "MlflowCallback",
+    "ModelCheckpoint", "ProgbarLogger", "ReduceLROnPlateau", "SwapEMAWeights", "TensorBoard",
+    "TerminateOnNaN",
 ]  # fmt: skip
 
 #: What Keras has and isn't here, with what to use.

@@ -31,7 +31,8 @@ class Callback(metaclass=Maker):
 
     Attributes:
         model: the model.
-        params: what `fit` got: "epochs", "steps" and "verbose".
+        params: what `fit` got: "epochs", "steps" and "verbose"; in `SparkModel.fit` also "spark",
+            its `get_config()` with this fit's numbers.
 
     Example:
         >>> from elephas_torch.keras.callbacks import Callback
@@ -67,6 +68,10 @@ class Callback(metaclass=Maker):
     def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None: ...
 
     def on_batch_end(self, batch: int, logs: Logs | None = None) -> None: ...
+
+    def on_exception(self, exception: BaseException) -> None:
+        """Training ends by an exception, Ctrl-C too; no other hook is called any more. Keras has no
+        such hook."""
 
     def on_test_begin(self, logs: Logs | None = None) -> None: ...
 

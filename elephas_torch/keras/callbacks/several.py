@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,6 +10,8 @@ from elephas_torch.keras.callbacks.base import Callback, Logs, uses_batches
 from elephas_torch.keras.callbacks.history import History
 from elephas_torch.keras.callbacks.progbar_logger import ProgbarLogger
 from elephas_torch.keras.callbacks.swap_ema_weights import SwapEMAWeights
+
+logger = logging.getLogger(__name__)
 
 
 class CallbackList(Callback):
@@ -110,6 +113,13 @@ class CallbackList(Callback):
     def on_train_end(self, logs: Logs | None = None) -> None:
         for callback in self.callbacks:
             callback.on_train_end(logs or {})
+
+    def on_exception(self, exception: BaseException) -> None:
+        for callback in self.callbacks:
+            try:
+                callback.on_exception(exception)
+            except Exception:  # the one that ended the training is to be seen
+                logger.warning("%s.on_exception failed.", type(callback).__name__, exc_info=True)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         for callback in self.callbacks:
