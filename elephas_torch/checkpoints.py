@@ -186,6 +186,7 @@ class Checkpoints:
             with files.java_told(self.path):
                 self._places[self._turn].put(local)
         self._turn, self._written = 1 - self._turn, True
+        logger.info("Checkpoint %d is written to %s.", serial, self.path)
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from elephas_torch.errors import ElephasError, ServerError, Unreachable, WaitTim
 from elephas_torch.flat import Vectors
 from elephas_torch.gangs import Gangs
 from elephas_torch.jobs import TrainingJob
+from elephas_torch.journal import Journal
 from elephas_torch.keras.callbacks import CallbackList, TerminateOnNaN
 from elephas_torch.keras.models import Model
 from elephas_torch.keras.progress import Progress
@@ -66,6 +67,7 @@ class Run:
         self._next = self._at = options.plan.initial_epoch
         self.rates = Rates(model)
         self._last: dict[str, Any] = {}
+        self.journal = Journal(options)
         self._seen, self._asked = 0, 0.0
         self._sharing = Sharing()
         self._failure: dict[str, Any] | None = None
@@ -102,6 +104,7 @@ class Run:
             with self._server() as server, self._client(server) as client:
                 self._take_weights(client)
         self.hooks.on_train_end(self._last)
+        self.journal.end(len(self.hooks.history.epoch))
         ordered = sorted(self._training.results, key=lambda one: one["worker"])
         return [one["history"] for one in ordered]
 
@@ -122,6 +125,7 @@ class Run:
             if self._next < self.options.plan.epochs:
                 self.progress.begin(self._next)
             job = self._job(server, weights)
+            self.journal.begin(self._at, [one.url for one in server.addresses])
             while True:
                 with self._training.running(server, job) as thread:
                     self._watch(server, client, thread)
@@ -376,6 +380,7 @@ class Run:
                     "other data.", event["worker"], event["samples"], event["before"],
                 )  # fmt: skip
             self.epochs.note(event)
+            self.journal.note(event)
             if self.recovery is not None:
                 self.recovery.note(event)
         while self._at < self.options.plan.epochs and self.epochs.complete(self._at):
@@ -403,6 +408,7 @@ class Run:
         epoch, model = self._next, self.model
         logs = self._last = self._logs(epoch)
         self.progress.end(logs)
+        self.journal.epoch(epoch, logs)
         if self._callbacks:
             client.pull(self.step.flat.vectors)
         rate = model.optimizer.learning_rate

@@ -21,7 +21,7 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from elephas_torch import data, device, keeping, store
+from elephas_torch import data, device, keeping, loglevel, store
 from elephas_torch.allreduce import AllReduce
 from elephas_torch.cluster import task_cpus
 from elephas_torch.errors import (
@@ -73,6 +73,7 @@ class Job:
         beat: seconds between two signs of life.
         gang: where workers exchange among themselves: what they need for that.
         keep: how tensors are kept for the next fit; None: nobody looks after what is kept.
+        log_level: the driver's.
     """
 
     skeleton: Model = field(repr=False)
@@ -85,6 +86,7 @@ class Job:
     beat: float
     gang: Gang | None = None
     keep: keeping.Keep | None = None
+    log_level: int = field(default_factory=loglevel.level)
 
 
 def train(job: Job, partition: int, rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
@@ -98,6 +100,7 @@ def train(job: Job, partition: int, rows: Iterable[Any]) -> Iterator[dict[str, A
         how it "lost" another one, without which it can't go on.
     """
     torch.set_num_threads(task_cpus())
+    loglevel.to_stderr(job.log_level)
     attempt = _attempt()
     client = connected(job)
     worker = _Worker(job, partition, attempt, client)
@@ -424,6 +427,7 @@ class _Worker:
                 summary["val"] = step.sums()
                 logs |= {f"val_{name}": value for name, value in step.logs().items()}
             summary["seconds"] = logs["seconds"] = time.perf_counter() - began
+            logger.info("Worker %d: epoch %d: %s", self.partition, epoch + 1, logs)
             if self.job.gang is not None:  # who has stepped as all do: there is no push to be last
                 exchange.keep(epoch + 1)
             for name, value in logs.items():

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "elephas_torch"
 
 #: From the ground up: a module uses its own floor's room and the floors below.
 FLOORS = [
-    ["_version", "constraints", "errors", "flat", "optimizers"],
+    ["_version", "constraints", "errors", "flat", "loglevel", "optimizers"],
     ["keras", "parameter"],
     [
         "allreduce",
@@ -48,6 +48,7 @@ FLOORS = [
         "heads",
         "inference",
         "jobs",
+        "journal",
         "options",
         "partitions",
         "persisted",

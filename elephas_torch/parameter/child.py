@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -14,7 +16,11 @@ from pathlib import Path
 
 from elephas_torch.parameter import serving
 
+log = logging.getLogger("elephas_torch.parameter")
+
 _TAIL_LINES = 200
+#: Lines of `loglevel.SERVER_FORMAT`, and those of uvicorn.
+_LINE = re.compile(r"(DEBUG|INFO|WARNING|ERROR|CRITICAL):? +(?:elephas_torch[.\w]*: )?(.*)")
 #: As many processes wait at once: the shards of a run, or the runs of a search.
 _KEPT = 4
 
@@ -106,8 +112,13 @@ class Child:
 
     def _read(self) -> None:
         assert self.process.stderr is not None
+        level = logging.WARNING
         for line in self.process.stderr:
             self._tail.append(line[:2000])
+            text = line[:2000].decode(errors="replace").rstrip()
+            if found := _LINE.match(text):
+                level, text = logging.getLevelName(found[1]), found[2]
+            log.log(level, "%s", text)  # lines without a level belong to the one before them
 
 
 class Kept:

@@ -16,6 +16,7 @@ import subprocess
 from dataclasses import asdict
 from typing import Any
 
+from elephas_torch import loglevel
 from elephas_torch.errors import ServerError, WaitTimeout
 from elephas_torch.flat import Vectors
 from elephas_torch.parameter import serving, tls, wire
@@ -224,6 +225,7 @@ class ServerProcess:
                 "checkpoint": len(checkpoint),
                 "limits": asdict(self.limits),
                 "identity": self._identity and asdict(self._identity),
+                "log_level": loglevel.level(),
             }
         )
         return [serving.LENGTH.pack(len(head)), head, checkpoint or self._vectors]

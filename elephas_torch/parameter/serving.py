@@ -67,6 +67,7 @@ def _run(
     import torch
     import uvloop
 
+    from elephas_torch import loglevel
     from elephas_torch.parameter.guard import Limits
     from elephas_torch.parameter.server import Application, uvicorn_server
     from elephas_torch.parameter.snapshots import Snapshot
@@ -74,6 +75,7 @@ def _run(
     from elephas_torch.parameter.tls import Identity, server_context
 
     torch.set_num_threads(1)
+    loglevel.to_stderr(message["log_level"], loglevel.SERVER_FORMAT)
     state = State(settings, initial.vectors)
     if checkpoint:
         state.restore(Snapshot.read(checkpoint))
