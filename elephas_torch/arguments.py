@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from elephas_torch.errors import unknown, unknown_arguments
 from elephas_torch.keras.models import Model
 from elephas_torch.optimizers import Optimizer
 from elephas_torch.parameter import slow
+from elephas_torch.parameter.process import checked_token
 from elephas_torch.parameter.tls import Wanted
 from elephas_torch.parameter.wire import MODES
 from elephas_torch.plan import EXCHANGES
@@ -189,6 +191,26 @@ def tls_of(wanted: Wanted, setting: Callable[[str], str | None], exchange: str) 
             "set. Use exchange='server'; or, in a network that nobody else can read, leave ssl out."
         )
     return wanted
+
+
+def metrics_token(path: str | None) -> str | None:
+    """The token in the file that `spark.elephas.metrics_token_file` names, if it names one.
+
+    Raises:
+        OSError: the file can't be read.
+        ValueError: it has no token.
+    """
+    if path is None:
+        return None
+    try:
+        return checked_token(Path(path).read_text(encoding="ascii").strip())
+    except OSError as error:
+        raise type(error)(f"spark.elephas.metrics_token_file can't be read: {error}") from None
+    except ValueError:  # of bytes that aren't ASCII as well
+        raise ValueError(
+            "spark.elephas.metrics_token_file must name a file with a token in it: 16 or more "
+            f"characters of ASCII, without spaces. Received: {path!r}"
+        ) from None
 
 
 def checked_devices(wanted: Any, share: Any) -> tuple[str, float | None]:

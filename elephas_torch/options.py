@@ -26,6 +26,7 @@ class Options:
         plan: what workers are told.
         optimizer: what the server steps with.
         own_optimizer: it is the compiled one, so learning rates that callbacks set are its.
+        metrics_token: that allows to read the servers' metrics, and nothing else.
         recovery: what the fit begins from again when its server falls; None: nothing.
     """
 
@@ -48,6 +49,7 @@ class Options:
     quorum: float = 1.0
     staleness_bound: int | None = None
     tls: Wanted = field(default_factory=Wanted)
+    metrics_token: str | None = field(default=None, repr=False)
 
     @property
     def silence(self) -> float:

@@ -232,6 +232,7 @@ class Run:
             ssl_keyfile=tls.keyfile,
             ssl_keyfile_password=tls.password,
             limits=Limits(gone_seconds=options.plan.patience),
+            metrics_token=options.metrics_token,
         )
 
     def _job(self, server: ShardedServer, weights: Any) -> Job:

@@ -319,7 +319,8 @@ class SparkModel:
                 checkpoints, when, resume, self.server_restarts, plan, model, optimizer,
                 seeded=self.seed is not None, **facts,
             )  # fmt: skip
-        options = self._options(plan, optimizer, source.workers, recovery, wanted)
+        scraping = arguments.metrics_token(source.cluster.setting("metrics_token_file"))
+        options = self._options(plan, optimizer, source.workers, recovery, wanted, scraping)
         level = resolve_verbose(verbose)
         numbers = {"num_workers": source.workers, "batch_size": size, "seed": plan.seed}
         spark = {**self.get_config(), **numbers}
@@ -382,6 +383,7 @@ class SparkModel:
         workers: int,
         recovery: recovering.Recovery | None,
         tls: Wanted,
+        metrics_token: str | None,
     ) -> Options:
         return Options(
             mode=self.mode,
@@ -403,6 +405,7 @@ class SparkModel:
             quorum=self.quorum,
             staleness_bound=self.staleness_bound,
             tls=tls,
+            metrics_token=metrics_token,
         )
 
     def _server_optimizer(self) -> Optimizer:

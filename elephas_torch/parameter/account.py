@@ -51,3 +51,20 @@ def counted(state: State) -> tuple[int, Counter[int]]:
     if board is None:
         return pushes, staleness
     return pushes + board.pushes(), staleness + Counter(board.staleness())
+
+
+def losses(summary: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """What a report on an epoch says of the loss: "train" and "val" -> its sum, over how many rows.
+
+    What else a summary has is its worker's and its driver's business.
+    """
+    found = {}
+    for part in ("train", "val"):
+        told = summary.get(part)
+        if isinstance(told, dict) and all(_is_number(told.get(one)) for one in ("loss", "rows")):
+            found[part] = {"loss": told["loss"], "rows": told["rows"]}
+    return found
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

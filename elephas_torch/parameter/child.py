@@ -112,12 +112,12 @@ class Child:
 
     def _read(self) -> None:
         assert self.process.stderr is not None
-        level = logging.WARNING
+        level: int = logging.WARNING
         for line in self.process.stderr:
             self._tail.append(line[:2000])
             text = line[:2000].decode(errors="replace").rstrip()
             if found := _LINE.match(text):
-                level, text = logging.getLevelName(found[1]), found[2]
+                level, text = getattr(logging, found[1]), found[2]
             log.log(level, "%s", text)  # lines without a level belong to the one before them
 
 

@@ -58,6 +58,7 @@ class Worker:
             further on, counted from where the slowest of them was.
         began: the epoch of its first push; None before that, and where it steps by itself.
         link: how its updates come: "http", or "memory" that it shares with the server.
+        losses: of its last epoch, "train" and "val" -> the sum "loss" over so many "rows".
     """
 
     id: int
@@ -75,6 +76,7 @@ class Worker:
     clock: int = 0
     link: str = "http"
     progress: dict[str, Any] = field(default_factory=dict)
+    losses: dict[str, dict[str, float]] = field(default_factory=dict)
     pending: Pending | None = None
 
     def begin(self, push: Push) -> Pending:
@@ -118,6 +120,8 @@ class Worker:
             "waiting": self.pending is not None,
             "last_seen": round(now - self.last_seen, 3),
             "progress": self.progress,
+            "reported": self.reported,
+            "losses": self.losses,
         }
 
 

@@ -48,6 +48,8 @@ class ServerProcess:
         ssl_keyfile: its key, PEM. Default None: it is in `ssl_certfile`.
         ssl_keyfile_password: of the key, if it is encrypted.
         limits: how much it puts up with of strangers and slow clients. Default `Limits()`.
+        metrics_token: a token that allows `GET /metrics` and nothing else, for Prometheus: 16
+            characters of ASCII or more, without spaces. Default None: only `token` does.
 
     Attributes:
         url: what workers connect to; known after `start()`, or construction with a port.
@@ -79,6 +81,7 @@ class ServerProcess:
         ssl_keyfile: Any = None,
         ssl_keyfile_password: str | None = None,
         limits: Limits | None = None,
+        metrics_token: str | None = None,
     ) -> None:
         wire.check_vectors(initial, settings.sizes, "initial")
         if not isinstance(port, int) or not 0 <= port <= 65535:
@@ -87,6 +90,7 @@ class ServerProcess:
         self.token = secrets.token_urlsafe(32)
         self.address = (advertise or _reachable(host), port)
         self.limits = limits or Limits()
+        self._metrics_token = checked_token(metrics_token)
         wanted = tls.Wanted(ssl, ssl_certfile, ssl_keyfile, ssl_keyfile_password)
         self._identity = wanted.identity([self.address[0], _reachable(host)])
         self.certificate = None if self._identity is None else self._identity.own
@@ -223,12 +227,26 @@ class ServerProcess:
                 "token": self.token,
                 "parent": os.getpid(),
                 "checkpoint": len(checkpoint),
+                "metrics_token": self._metrics_token,
                 "limits": asdict(self.limits),
                 "identity": self._identity and asdict(self._identity),
                 "log_level": loglevel.level(),
             }
         )
         return [serving.LENGTH.pack(len(head)), head, checkpoint or self._vectors]
+
+
+def checked_token(metrics_token: str | None) -> str | None:
+    """Returns a token of somebody's own; raises ValueError where it can't be one, and doesn't show
+    it."""
+    if metrics_token is not None:
+        plain = metrics_token.isascii() and metrics_token.isprintable() and " " not in metrics_token
+        if len(metrics_token) < 16 or not plain:
+            raise ValueError(
+                "`metrics_token` must have 16 or more characters of ASCII, without spaces. "
+                f"Received: {len(metrics_token)} characters"
+            )
+    return metrics_token
 
 
 def _is_ours(config: Any) -> bool:

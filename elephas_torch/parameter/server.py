@@ -58,9 +58,16 @@ class Application:
         state: what it serves.
         token: what every request but `GET /health` must bring as a bearer token.
         limits: how much it puts up with.
+        metrics_token: another one, for `GET /metrics` alone; None: there is none.
     """
 
-    def __init__(self, state: State, token: str, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        state: State,
+        token: str,
+        limits: Limits | None = None,
+        metrics_token: str | None = None,
+    ) -> None:
         self.state = state
         self.guard = Guard(limits or Limits(), state.settings.workers)
         self.sizes = state.settings.sizes
@@ -68,6 +75,7 @@ class Application:
         self.inline = sum(self.sizes) <= INLINE_ELEMENTS
         self._kept_bytes = VECTORS_KEPT * wire.vector_bytes(self.sizes) + JSON_BYTES
         self._authorization = f"Bearer {token}".encode()
+        self._scraper = None if metrics_token is None else f"Bearer {metrics_token}".encode()
         self.buffers = Buffers(state.layout)
         self._threads = ThreadPoolExecutor(min(4, os.cpu_count() or 1), "elephas-apply")
         self._control = control_app(self)
@@ -78,7 +86,7 @@ class Application:
         path, method = scope["path"], scope["method"]
         try:
             headers = dict(scope["headers"])
-            if not self._has_token(headers):
+            if not self._has_token(headers) and not self._scrapes(method, path, headers):
                 await self._check_stranger(path, scope["client"])
             if path == "/update" and method == "POST":
                 await self._update(headers, receive, send)
@@ -194,6 +202,11 @@ class Application:
 
     def _has_token(self, headers: dict[bytes, bytes]) -> bool:
         return self.trusts(headers.get(b"authorization", b""))
+
+    def _scrapes(self, method: str, path: str, headers: dict[bytes, bytes]) -> bool:
+        if self._scraper is None or method != "GET" or path != "/metrics":
+            return False
+        return hmac.compare_digest(headers.get(b"authorization", b""), self._scraper)
 
     def trusts(self, given: bytes) -> bool:
         """Whether the value of an authorization header has the token."""

@@ -79,7 +79,8 @@ def _run(
     state = State(settings, initial.vectors)
     if checkpoint:
         state.restore(Snapshot.read(checkpoint))
-    application = Application(state, message["token"], Limits(**message["limits"]))
+    limits = Limits(**message["limits"])
+    application = Application(state, message["token"], limits, message["metrics_token"])
     identity = message["identity"]
     context = server_context(Identity(**identity)) if identity else None
     server = uvicorn_server(application, context)

@@ -168,6 +168,7 @@ class State:
             record = self.ledger.heard(worker, attempt)
             fresh = epoch > record.reported
             record.reported = max(epoch, record.reported)
+            record.losses = record.losses | account.losses(summary)
             self._kept.tidy(worker, record.position()[1])
             if self.settings.gated and self._gate.shut_for(epoch) and not self.orders.stop:
                 deadline = self.clock() + self.settings.round_timeout
@@ -303,6 +304,7 @@ class State:
             rate = self.weights.optimizer._learning_rate
             pushes, staleness = account.counted(self)
             workers = self.ledger.workers
+            self.counts["snapshots"] += 1
             return Snapshot(
                 **self.weights.remembered(),
                 kept={n: self._kept.of(n, workers[n].position()[1]) for n in self._kept.left},
@@ -330,6 +332,7 @@ class State:
         self.updates.staleness = Counter(found.staleness)
         self.counts.clear()
         self.counts.update(found.counts)
+        self.counts["restores"] += 1
         self.events.number = found.events
         now = self.clock()
         self.ledger.workers = {n: snapshots.known(n, w, now) for n, w in found.workers.items()}

@@ -242,9 +242,9 @@ def test_metrics_are_prometheus_text(server):
     status, body = ask(server, request("GET /metrics"))
     lines = body.decode().splitlines()
     assert status == 200
-    assert "elephas_torch_version 1" in lines
+    assert "elephas_torch_versions_total 1" in lines
     assert 'elephas_torch_requests_total{outcome="pushes"} 1' in lines
-    assert 'elephas_torch_staleness_total{versions="0"} 1' in lines
+    assert 'elephas_torch_staleness_versions_bucket{le="0"} 1' in lines
     assert 'elephas_torch_worker_alive{worker="0"} 1' in lines
     assert all(line.startswith(("# HELP ", "# TYPE ", "elephas_torch_")) for line in lines)
 
