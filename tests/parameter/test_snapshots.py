@@ -59,6 +59,7 @@ def test_a_server_goes_on_from_a_snapshot_as_the_one_before(settings, vectors, m
     assert same(state.weights.vectors, other.weights.vectors)
     assert other.weights.version == state.weights.version == 4
     told = [one.status() for one in (state, other)]
+    assert told[1]["counts"].pop("restores") == 1
     for name in ("version", "epoch", "counts", "learning_rate", "staleness", "optimizer"):
         assert told[0][name] == told[1][name], name
 
