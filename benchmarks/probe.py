@@ -21,7 +21,7 @@ PARTS = {
     "validation": ("elephas_torch.keras.step", "Step.evaluate"),
     "report": ("elephas_torch.parameter.client", "Client.report"),
     "leave": ("elephas_torch.parameter.client", "Client.leave"),
-    "heartbeat": ("elephas_torch.worker", "_Heartbeat.__exit__"),
+    "heartbeat": ("elephas_torch.heartbeat", "Heartbeat.__exit__"),
 }
 
 

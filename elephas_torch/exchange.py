@@ -12,6 +12,7 @@ from torch import Tensor
 from elephas_torch import device
 from elephas_torch.errors import Diverged, ElephasError, Refused
 from elephas_torch.flat import Vectors
+from elephas_torch.heartbeat import Standing
 from elephas_torch.keras import batches, random
 from elephas_torch.keras.batches import Samples
 from elephas_torch.keras.step import Step
@@ -40,7 +41,7 @@ class Exchange:
         client: the server's; a `Staged` one for vectors on a device.
         worker: its number and attempt.
         joined: what the server answered to its joining.
-        progress: where it is, for others to read: epoch, batch, rows.
+        standing: where it is, for others to read.
 
     Attributes:
         rate: the learning rate that the driver set, if it did.
@@ -53,9 +54,9 @@ class Exchange:
         client: Client | ShardedClient | Staged,
         worker: tuple[int, int],
         joined: Joined,
-        progress: dict[str, int],
+        standing: Standing,
     ) -> None:
-        self.plan, self.client, self.progress = plan, client, progress
+        self.plan, self.client, self.standing = plan, client, standing
         self.number, self.attempt = worker
         self.step, self.flat = step, step.flat
         self.where = client.device if isinstance(client, Staged) else device.CPU
@@ -105,21 +106,23 @@ class Exchange:
 
     def epoch(self, rows: Rows, epoch: int) -> bool:
         """Runs one epoch; returns whether to stop."""
-        plan, progress = self.plan, self.progress
+        plan, standing = self.plan, self.standing
         key = (plan.seed, self.number, epoch)
         seed = batches.mix(*key)
         total = plan.total(len(rows))
         every = plan.every or total
         start, self.done = min(self.done * every, total - 1), 0
-        progress.update(epoch=epoch, batch=start, rows=0)
+        standing.enter(epoch, start)
         seen = 0
         self._reseed(seed, start)
         found = rows.epoch(plan.batch_size, plan.shuffle, key, start)
         for number, batch in enumerate(found, start):
             (self._gradients if plan.gradients else self.step.train)(batch)
             seen += len(batch)
-            progress["batch"] = number + 1
-            progress["rows"] += len(batch)
+            standing.batch = number + 1
+            standing.rows += len(batch)
+            if standing.asked:
+                standing.note(self.step.logs)
             last = number + 1 == total
             if last or (number + 1) % every == 0:
                 if self._push(epoch, seen, last).stop:

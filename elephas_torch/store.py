@@ -81,12 +81,14 @@ def load(
     rows: Iterable[Any],
     memory: int | None = None,
     kept: Kept | None = None,
+    tell: Callable[[int, int], None] = lambda rows, size: None,
 ) -> Rows | None:
     """All rows of a partition as a compiled model takes them; None where there are none.
 
     Args:
         memory: bytes that they may take of the worker's memory; see `memory.Budget`.
         kept: the file that has them since an earlier fit, or is to have them for the next one.
+        tell: is told of rows, and of the bytes of their tensors, as they come in.
 
     Raises:
         DataError: they don't fit together, or don't fit the model's inputs, losses or outputs;
@@ -94,7 +96,7 @@ def load(
         WorkerError: they don't fit in memory, and can't be written to the disk.
     """
     form, blocks = reader.arranged(model, rows)
-    checked = data.checked(blocks, form)
+    checked = _counted(data.checked(blocks, form), tell)
     fit = functools.partial(data.fitted, model, form)
     budget, said = Budget(memory), False
     known = None if kept is None else kept.read(budget)
@@ -116,6 +118,12 @@ def load(
         kept.write(whole, taken)
         return Held(fit(whole))
     return _held(fit, held, said)
+
+
+def _counted(blocks: Iterable[Block], tell: Callable[[int, int], None]) -> Iterator[Block]:
+    for block in blocks:
+        tell(len(block.features[0]), sum(map(disk.nbytes, (*block.features, *block.labels))))
+        yield block
 
 
 #: Rows to train on, and rows that are marked for validation.

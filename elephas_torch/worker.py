@@ -10,7 +10,6 @@ import contextlib
 import copy
 import logging
 import math
-import threading
 import time
 import traceback
 from collections.abc import Iterable, Iterator
@@ -32,10 +31,10 @@ from elephas_torch.errors import (
     Restarted,
     ServerError,
     Unreachable,
-    WaitTimeout,
     WorkerError,
 )
 from elephas_torch.exchange import Exchange
+from elephas_torch.heartbeat import Heartbeat, Standing
 from elephas_torch.keras import batches, random
 from elephas_torch.keras.models import Model, all_tensors
 from elephas_torch.keras.step import Step
@@ -276,7 +275,7 @@ class _Worker:
         self, job: Job, partition: int, attempt: int, client: Client | ShardedClient
     ) -> None:
         self.job, self.partition, self.attempt, self.client = job, partition, attempt, client
-        self.progress = {"epoch": 0, "batch": 0, "rows": 0}
+        self.standing = Standing()
         self.first = job.plan.initial_epoch
         self.history: dict[str, list[Any]] = {}
         self.device = device.CPU
@@ -299,7 +298,8 @@ class _Worker:
     def _run(self, rows: Iterable[Any]) -> dict[str, Any]:
         job = self.job
         model = load_model(job.skeleton, job.weights.value)
-        loaded = self._loaded(model, rows)
+        with self._heartbeat():
+            loaded = self._loaded(model, rows)
         if loaded is None:
             self._join(0)
             return {"worker": self.partition, "rows": 0, "history": {}}
@@ -321,7 +321,8 @@ class _Worker:
     ) -> bool:
         """Trains; whether to the end, or until the server has begun from a checkpoint."""
         try:
-            with _Heartbeat(self.job, self.partition, self.attempt, self.progress):
+            self.standing.begin()
+            with self._heartbeat():
                 self._train(model, training, validation, joined)
                 self.client.leave(self.partition, self.attempt)
             return True
@@ -330,6 +331,10 @@ class _Worker:
                 raise Parted(str(error)) from None
             logger.warning("Worker %d: %s", self.partition, error)
             return False
+
+    def _heartbeat(self) -> Heartbeat:
+        job, me = self.job, (self.partition, self.attempt)
+        return Heartbeat(connected(job), job.beat, me, self.standing)
 
     def _as_at(self, joined: Joined) -> Model:
         """The model to go on with from there; its weights come from the server."""
@@ -351,14 +356,14 @@ class _Worker:
         keeping.tidy(job.keep)
         kept = keeping.of(job.keep, self.partition, model, job.reader)
         try:
-            return store.load(model, job.reader, rows, job.plan.memory, kept)
+            return store.load(model, job.reader, rows, job.plan.memory, kept, self.standing.load)
         except DataError as error:
             raise DataError(f"Partition {self.partition}: {error}") from None
 
     def _exchange(self, step: Step | OwnFlatStep, joined: Joined) -> Exchange:
         job, worker = self.job, (self.partition, self.attempt)
         client = staged(self.client, self.device)
-        parts = (job.plan, step, client, worker, joined, self.progress)
+        parts = (job.plan, step, client, worker, joined, self.standing)
         if job.gang is not None:
             return AllReduce(job.gang, *parts)
         return Overlapping(*parts) if job.plan.overlap else Exchange(*parts)
@@ -421,6 +426,7 @@ class _Worker:
                 )
             model.eval()
             if validation is not None:
+                self.standing.phase = "validating"
                 step.reset()
                 for batch in validation.epoch(max(plan.batch_size, 256)):
                     step.evaluate(batch)
@@ -440,32 +446,3 @@ class _Worker:
     def _local_rate(self, model: Model, rate: float | None) -> None:
         if rate is not None and not self.job.plan.gradients:
             model.optimizer.learning_rate = rate
-
-
-class _Heartbeat:
-    """Tells the server now and then that the worker lives, off the training thread."""
-
-    def __init__(self, job: Job, partition: int, attempt: int, progress: dict[str, Any]) -> None:
-        self._every = job.beat
-        self._client = connected(job)
-        self._args = (partition, attempt, progress)
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="elephas-heartbeat", daemon=True)
-
-    def __enter__(self) -> _Heartbeat:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._over.set()
-        self._thread.join(timeout=5)
-
-    def _run(self) -> None:
-        with contextlib.closing(self._client):
-            while not self._over.wait(self._every):
-                try:
-                    self._client.beat(*self._args)
-                except (Fenced, Restarted):
-                    return
-                except (ServerError, WaitTimeout):
-                    pass  # the training thread hears the same, and says so

@@ -24,6 +24,7 @@ from elephas_torch.errors import Diverged, Fenced, WaitTimeout, WorkerError
 from elephas_torch.exchange import Exchange
 from elephas_torch.flat import Vectors
 from elephas_torch.gangs import Gangs
+from elephas_torch.heartbeat import Standing
 from elephas_torch.keras.batches import Samples
 from elephas_torch.keras.callbacks import LambdaCallback
 from elephas_torch.keras.constraints import MaxNorm
@@ -107,7 +108,7 @@ def trained(sizes, make, optimizer, planned, over):
         client = Local(state)
         info = {"gang": 0}
         joined = client.join(number, 1, samples=len(rows[number]), info=info)
-        given = (planned, steps[number], client, (number, 1), joined, {})
+        given = (planned, steps[number], client, (number, 1), joined, Standing())
         exchange = AllReduce(Gang(chosen), *given) if over == "allreduce" else Exchange(*given)
         for epoch in range(planned.epochs):
             models[number].train()
@@ -165,7 +166,7 @@ def test_large_numbers_do_not_overflow():
     def run(number):
         client = Local(state)
         joined = client.join(number, 1, samples=2**20 + number, info={"gang": 0})
-        given = (plan(), steps[number], client, (number, 1), joined, {})
+        given = (plan(), steps[number], client, (number, 1), joined, Standing())
         exchange = AllReduce(Gang(chosen), *given)
         exchange.update.fill_(1e37)
         exchange._round(2**20)
@@ -237,7 +238,7 @@ def meeting():
     def exchange(gang=0):
         client = Local(state)
         joined = client.join(0, 5, samples=8, info={"gang": gang})
-        given = (plan(), step, client, (0, 5), joined, {})
+        given = (plan(), step, client, (0, 5), joined, Standing())
         return AllReduce(Gang(chosen, number=gang), *given)
 
     return state, exchange

@@ -22,6 +22,7 @@ FLOORS = [
         "disk",
         "exchange",
         "forms",
+        "heartbeat",
         "keeping",
         "meeting",
         "memory",

@@ -20,6 +20,7 @@ from elephas_torch.device import CPU, Choice, Device, OutOfMemory, Sharing
 from elephas_torch.errors import WaitTimeout, WorkerError
 from elephas_torch.exchange import Exchange
 from elephas_torch.flat import Vectors
+from elephas_torch.heartbeat import Standing
 from elephas_torch.keras import Sequential, layers
 from elephas_torch.keras.batches import Samples
 from elephas_torch.keras.optimizers import SGD, Adam
@@ -386,7 +387,7 @@ def trained(server, planned, kind, where):
     model = network(True)
     client, step = staged(server.client(30), where), step_of(model)
     joined = client.join(0, 0, samples=24, info=where.info)
-    exchange = kind(planned, step, client, (0, 0), joined, {})
+    exchange = kind(planned, step, client, (0, 0), joined, Standing())
     assert client.status()["workers"]["0"]["device"] == "cpu"
     for epoch in range(2):
         model.train()

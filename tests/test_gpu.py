@@ -10,6 +10,7 @@ from elephas_torch import SparkModel, data, device, store
 from elephas_torch.device import Choice, OutOfMemory
 from elephas_torch.errors import WorkerError
 from elephas_torch.exchange import Exchange
+from elephas_torch.heartbeat import Standing
 from elephas_torch.keras import Model, Sequential, layers
 from elephas_torch.keras.batches import Samples
 from elephas_torch.keras.optimizers import SGD, Adam
@@ -183,7 +184,7 @@ def trained(kind, every, gradients, where, dropped=True):
     joined = client.join(0, 0, samples=40)
     device.put(model, where)
     model._step = None
-    exchange = kind(plan, step_of(model), staged(client, where), (0, 0), joined, {})
+    exchange = kind(plan, step_of(model), staged(client, where), (0, 0), joined, Standing())
     for epoch in range(2):
         model.train()
         exchange.epoch(moved(loaded, where), epoch)

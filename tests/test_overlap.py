@@ -13,6 +13,7 @@ from elephas_torch import SparkModel, data, optimizers, store
 from elephas_torch.errors import Diverged, Fenced, ServerError
 from elephas_torch.exchange import Exchange
 from elephas_torch.flat import Vectors
+from elephas_torch.heartbeat import Standing
 from elephas_torch.keras import Sequential, layers
 from elephas_torch.keras.optimizers import SGD
 from elephas_torch.overlap import Overlapping
@@ -82,7 +83,7 @@ def trained(server, model, made, every, gradients, number=0, kind=Overlapping):
     """A worker's life: returns its weights after each epoch."""
     client, step, ends = server.client(30), step_of(model), []
     joined = client.join(number, 0, samples=len(made))
-    exchange = kind(plan(every, gradients), step, client, (number, 0), joined, {})
+    exchange = kind(plan(every, gradients), step, client, (number, 0), joined, Standing())
     for epoch in range(EPOCHS):
         model.train()
         assert not exchange.epoch(made, epoch)
@@ -152,15 +153,15 @@ def test_it_doesnt_wait_for_the_answer(served):
     client, other = server.client(30), server.client(30)
     joined = client.join(0, 0, samples=24)
     other.join(1, 0, samples=24)
-    progress = {}
-    exchange = Overlapping(plan(1, True), step_of(model), client, (0, 0), joined, progress)
+    standing = Standing()
+    exchange = Overlapping(plan(1, True), step_of(model), client, (0, 0), joined, standing)
     thread = threading.Thread(target=exchange.epoch, args=(rows(model), 0), daemon=True)
     thread.start()
     end = time.monotonic() + 20
-    while progress.get("batch", 0) < 2 and time.monotonic() < end:
+    while standing.batch < 2 and time.monotonic() < end:
         time.sleep(0.01)
     time.sleep(0.2)
-    assert progress["batch"] == 2  # the first is on its way, the second waits for it
+    assert standing.batch == 2  # the first is on its way, the second waits for it
     client.twin().control(stop=True)
     thread.join(20)
     assert not thread.is_alive()
@@ -172,20 +173,20 @@ def test_errors_of_the_courier_reach_the_training_thread(served):
     server = served("asynchronous", network(), SGD(RATE))
     client = server.client(30)
     joined = client.join(0, 0, samples=24)
-    exchange = Overlapping(plan(1, True), step_of(model), client, (0, 0), joined, {})
+    exchange = Overlapping(plan(1, True), step_of(model), client, (0, 0), joined, Standing())
     server.client(30).join(0, 1, samples=24)
     with pytest.raises(Fenced):
         exchange.epoch(rows(model), 0)
     exchange.close()
     joined = client.join(0, 2, samples=24)
-    exchange = Overlapping(plan(1, True), step_of(model), client, (0, 2), joined, {})
+    exchange = Overlapping(plan(1, True), step_of(model), client, (0, 2), joined, Standing())
     step_of(model).flat.parameters[0] = float("nan")
     exchange.flat.parameters[0] = float("nan")
     with pytest.raises(Diverged):
         exchange.epoch(rows(model), 0)
     exchange.close()
     joined = client.join(0, 3, samples=24)
-    exchange = Overlapping(plan(1, True), step_of(network()), client, (0, 3), joined, {})
+    exchange = Overlapping(plan(1, True), step_of(network()), client, (0, 3), joined, Standing())
     os.kill(server.pid, signal.SIGKILL)
     with pytest.raises(ServerError):
         exchange.epoch(rows(model), 0)

@@ -189,10 +189,9 @@ class Step:
             self._there.add_(loss.detach(), alpha=rows)
 
     def _settle(self) -> None:
-        """Fetches the sum of losses from the device."""
+        """Fetches the sum of losses from the device; how often, makes no difference to it."""
         if self._there is not None:
-            self.goals.loss.total += self._there.item()
-            self._there.zero_()
+            self.goals.loss.total = self._there.item()
 
     def _measure(self, batch: Samples, outputs: Any) -> None:
         if self._single:
@@ -220,8 +219,9 @@ class Step:
 
     def load_sums(self, parts: list[dict[str, Any]]) -> None:
         """Takes the sums of several workers: `logs()` is then exact over all their rows."""
-        self._settle()
         self.goals.load_sums(parts)
+        if self._there is not None:
+            self._there.fill_(self.goals.loss.total)
 
 
 def _sum_on(device: torch.device) -> Tensor | None:

@@ -28,6 +28,7 @@ def described(state: State, uptime: float) -> dict[str, Any]:
         "optimizer": {"learning_rate": state.weights.optimizer.learning_rate},
         "expected": state.ledger.expected,
         "workers": {str(key): one.described(now) for key, one in workers.items()},
+        "loading": {str(key): one.described(now) for key, one in state.ledger.loads.items()},
         "missing": _missing(state),
         "staleness": {str(key): staleness[key] for key in sorted(staleness)},
         "counts": {**state.counts, **({"pushes": pushes} if pushes else {})},

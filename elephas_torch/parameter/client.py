@@ -243,9 +243,24 @@ class Client:
         return Reply(**self._json("PUT /parameters", pieces=[head, *wire.buffers(vectors)]))
 
     def beat(self, worker: int, attempt: int, progress: dict[str, Any] | None = None) -> Reply:
-        """Renews the worker's lease; `progress` is shown by `status()`."""
+        """Renews the worker's lease.
+
+        Args:
+            progress: shown by `status()`: some of "phase" ("training", "validating"), "epoch",
+                "batch", "rows" (trained on by this attempt, over all epochs) and "logs" (up to
+                64 finite numbers by names of up to 100 characters).
+
+        Raises:
+            Refused: anything else is in it.
+        """
         body = {"attempt": attempt, "progress": progress}
         return Reply(**self._json(f"POST /workers/{worker}/beat", body))
+
+    def loading(self, worker: int, attempt: int, *, rows: int, size: int) -> None:
+        """Tells how many rows a worker has that is still to join, and their bytes as tensors;
+        shown by `status()`."""
+        body = {"attempt": attempt, "rows": rows, "bytes": size}
+        self._json(f"POST /workers/{worker}/loading", body)
 
     def report(self, worker: int, attempt: int, epoch: int, summary: dict[str, Any]) -> Reply:
         """Sends a worker's summary of an epoch; each epoch counts once.

@@ -72,6 +72,9 @@ class InMemoryClient:
     def beat(self, worker: int, attempt: int, progress: dict[str, Any] | None = None) -> Reply:
         return self.state.beat(worker, attempt, progress)
 
+    def loading(self, worker: int, attempt: int, *, rows: int, size: int) -> None:
+        self.state.loading(worker, attempt, rows, size)
+
     def report(self, worker: int, attempt: int, epoch: int, summary: dict[str, Any]) -> Reply:
         return self._wait(self.state.report(worker, attempt, epoch, summary))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from elephas_torch.errors import Fenced, Refused, Restarted
 from elephas_torch.parameter.board import Board
@@ -125,6 +125,19 @@ class Worker:
         }
 
 
+class Load(NamedTuple):
+    """How far a worker is that loads its rows."""
+
+    attempt: int
+    rows: int
+    bytes: int
+    last_seen: float
+
+    def described(self, now: float) -> dict[str, Any]:
+        """Returns this as JSON-able data; `last_seen` is seconds ago."""
+        return {**self._asdict(), "last_seen": round(now - self.last_seen, 3)}
+
+
 class Ledger:
     """The workers by number.
 
@@ -134,6 +147,9 @@ class Ledger:
         clock: gives seconds.
         events: is told of workers that come back.
         board: knows where workers are that step by themselves; None: there are none.
+
+    Attributes:
+        loads: of the workers that load their rows, and then join.
     """
 
     def __init__(
@@ -147,6 +163,7 @@ class Ledger:
         self.expected, self.lease, self.clock = expected, lease, clock
         self._events, self._board = events, board
         self.workers: dict[int, Worker] = {}
+        self.loads: dict[int, Load] = {}
         self.first_join: float | None = None
         self.restarted = False
 
@@ -188,6 +205,7 @@ class Ledger:
                 f"Received: worker={worker}, attempt={attempt}, samples={samples}"
             )
         now = self.clock()
+        self.loads.pop(worker, None)
         if self.first_join is None:
             self.first_join = now
         record = self.workers.get(worker)
@@ -201,6 +219,19 @@ class Ledger:
         else:
             record.state = "empty"
         return record
+
+    def load(self, worker: int, attempt: int, rows: int, size: int) -> None:
+        """Notes how many rows a worker has loaded, and their bytes, before it joins.
+
+        Raises:
+            Refused: nobody expects a worker of that number.
+        """
+        if not 0 <= worker < self.expected:
+            raise Refused(
+                f"{self.expected} workers are expected, which have the numbers from 0 on. "
+                f"Received: worker={worker}"
+            )
+        self.loads[worker] = Load(attempt, rows, size, self.clock())
 
     def enter(self, record: Worker) -> None:
         """Lets a worker take part, that didn't or did."""

@@ -76,10 +76,9 @@ def exposition(status: dict[str, Any], cpu_seconds: float) -> str:
 
 
 def _rows(worker: dict[str, Any]) -> int:
-    """Rows of the epochs that it has reported on, and of the one that it is in."""
-    progress, epochs = worker["progress"], worker["reported"] + 1
-    rows = progress.get("rows") if progress.get("epoch") == epochs else 0
-    return worker["samples"] * epochs + (rows if isinstance(rows, int) else 0)
+    """Rows of the epochs that it has reported on; or, if those are more, those that it says it has
+    trained on, as an attempt that has begun with the first epoch does."""
+    return max(worker["samples"] * (worker["reported"] + 1), worker["progress"].get("rows", 0))
 
 
 def _loss(part: str, workers: Any) -> float | None:

@@ -6,12 +6,12 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 from fastapi import FastAPI, Query, Request
 from fastapi import Response as FastResponse
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 from starlette.exceptions import HTTPException
 
 from elephas_torch.errors import ElephasError, Fenced, Refused, Restarted, WaitTimeout
@@ -22,6 +22,8 @@ from elephas_torch.parameter.state import State
 LONGEST_POLL = 60.0
 #: Of what is kept: pushes have numbers of that size, and so has shared memory.
 Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Name = Annotated[str, Field(max_length=wire.NAME_LENGTH)]
 
 T = TypeVar("T")
 
@@ -49,10 +51,28 @@ class Share(BaseModel):
     machine: str
 
 
+class Progress(BaseModel):
+    """Where a worker is: small and flat, as everybody who looks at the server gets it."""
+
+    model_config = ConfigDict(extra="forbid")
+    phase: Literal["training", "validating"] = "training"
+    epoch: Count = 0
+    batch: Count = 0
+    rows: Count = 0
+    logs: dict[Name, FiniteFloat] = Field(default_factory=dict, max_length=wire.LOGS)
+
+
 class Beat(BaseModel):
     model_config = ConfigDict(extra="forbid")
     attempt: Whole
-    progress: dict[str, Any] | None = None
+    progress: Progress | None = None
+
+
+class Loading(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    attempt: Whole
+    rows: Count
+    bytes: Count
 
 
 class Event(BaseModel):
@@ -139,7 +159,14 @@ def control_app(server: Server) -> FastAPI:
     @app.post("/workers/{worker}/beat")
     async def beat(worker: Whole, body: Beat) -> FastResponse:
         """Renews a worker's lease."""
-        return as_json(server.state.beat(worker, body.attempt, body.progress)._asdict())
+        told = None if body.progress is None else body.progress.model_dump(exclude_unset=True)
+        return as_json(server.state.beat(worker, body.attempt, told)._asdict())
+
+    @app.post("/workers/{worker}/loading")
+    async def loading(worker: Whole, body: Loading) -> FastResponse:
+        """A worker that hasn't joined yet tells how many of its rows are tensors."""
+        server.state.loading(worker, body.attempt, body.rows, body.bytes)
+        return as_json({})
 
     @app.put("/workers/{worker}/kept")
     async def keep(worker: int, attempt: int, epoch: int, request: Request) -> FastResponse:

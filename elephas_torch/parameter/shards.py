@@ -263,6 +263,10 @@ class ShardedClient:
         """See `Client.beat`."""
         return self._all(lambda one, client: client.beat(worker, attempt, progress))[0]
 
+    def loading(self, worker: int, attempt: int, *, rows: int, size: int) -> None:
+        """See `Client.loading`: to the first."""
+        self.head.loading(worker, attempt, rows=rows, size=size)
+
     def report(self, worker: int, attempt: int, epoch: int, summary: dict[str, Any]) -> Reply:
         """See `Client.report`: to the first; the others hear that the epoch is over."""
         return self._all(

@@ -152,6 +152,11 @@ class State:
         self.counts["puts"] += 1
         return self.reply()
 
+    def loading(self, worker: int, attempt: int, rows: int, size: int) -> None:
+        """Notes how much a worker has loaded that is still to join. Raises as `Ledger.load`."""
+        with self._lock:
+            self.ledger.load(worker, attempt, rows, size)
+
     def beat(self, worker: int, attempt: int, progress: dict[str, Any] | None) -> Reply:
         """Renews a worker's lease, and notes how far it is. Raises as `Ledger.seen`."""
         with self._lock:

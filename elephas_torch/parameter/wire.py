@@ -42,6 +42,9 @@ _FORMS = BY_CODEC | BY_ROWS
 #: Of an answer: its vectors lie in memory that both sides have.
 PLACED = 4
 
+#: Of a beat: how many running means it has at most, and how long their names are.
+LOGS, NAME_LENGTH = 64, 100
+
 Sizes = tuple[int, int, int]
 
 
