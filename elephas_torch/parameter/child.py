@@ -112,7 +112,7 @@ class Child:
 
     def _read(self) -> None:
         assert self.process.stderr is not None
-        level: int = logging.WARNING
+        level: int = logging.INFO
         for line in self.process.stderr:
             self._tail.append(line[:2000])
             text = line[:2000].decode(errors="replace").rstrip()
