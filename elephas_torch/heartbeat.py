@@ -16,12 +16,15 @@ from elephas_torch.parameter.shards import ShardedClient
 #: Seconds after which a worker that still loads its rows says so for the first time.
 FIRST = 0.3
 
+#: Seconds that a beat waits for new means.
+ANSWER = 0.1
+
 
 class Standing:
     """Where a worker is: written by the thread that trains, told by its heartbeat.
 
-    The two share no lock. The running means are computed by the thread that trains, as no other
-    may look at a metric that is counting, and only when the heartbeat has asked: once a beat.
+    The running means are computed by the thread that trains, as no other may look at a metric that
+    is counting, and only when the heartbeat has asked: once a beat.
 
     Attributes:
         phase: "loading", "training" or "validating".
@@ -30,14 +33,15 @@ class Standing:
             that are tensors by now.
         bytes: what these take; while it is loading.
         logs: the running means of this epoch, by name.
-        asked: whether the heartbeat wants new ones.
+        asked: whether the heartbeat waits for new ones.
     """
 
     def __init__(self) -> None:
         self.phase = "loading"
         self.epoch = self.batch = self.rows = self.bytes = 0
         self.logs: dict[str, float] = {}
-        self.asked = True
+        self.asked = False
+        self._answered = threading.Event()
 
     def load(self, rows: int, size: int) -> None:
         """Notes rows that have become tensors."""
@@ -59,10 +63,14 @@ class Standing:
         self.asked = False
         with contextlib.suppress(Exception):  # a metric with no value yet: nobody but eyes wants it
             self.logs = dict(_plain(logs())[: wire.LOGS])
+        self._answered.set()
 
     def told(self) -> dict[str, Any]:
-        """What a beat says; the next one is to have new means."""
+        """What a beat says; with older means where the thread that trains has no time for new
+        ones."""
+        self._answered.clear()
         self.asked = True
+        self._answered.wait(ANSWER)
         return {
             "phase": self.phase,
             "epoch": self.epoch,

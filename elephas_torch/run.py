@@ -22,11 +22,11 @@ from elephas_torch.jobs import TrainingJob
 from elephas_torch.journal import Journal
 from elephas_torch.keras.callbacks import CallbackList, TerminateOnNaN
 from elephas_torch.keras.models import Model
-from elephas_torch.keras.progress import Progress
 from elephas_torch.options import Options
 from elephas_torch.parameter.guard import Limits
 from elephas_torch.parameter.shards import ShardedClient, ShardedServer
 from elephas_torch.plan import Gang
+from elephas_torch.progress.fit import FitProgress
 from elephas_torch.rates import Rates
 from elephas_torch.sources import Source
 from elephas_torch.stepping import step_of
@@ -54,7 +54,7 @@ class Run:
         model: Model,
         options: Options,
         hooks: CallbackList,
-        progress: Progress,
+        progress: FitProgress,
     ) -> None:
         self.source, self.model, self.options = source, model, options
         self.cluster = source.cluster
@@ -75,8 +75,8 @@ class Run:
         if options.plan.exchange == "allreduce":
             later = None if self.recovery is None else self._later
             self._gangs = Gangs(source, options.workers, options.join_timeout, later)
-        about = f"elephas_torch: {options.plan.epochs} epochs, {options.mode}"
-        self._training = TrainingJob(source, about, self._gangs)
+        about = f"training {model.name}, {options.plan.epochs} epochs, {options.mode}"
+        self._training = TrainingJob(source, f"elephas_torch: {about}", self._gangs)
         self._runs = 1
 
     def execute(self) -> list[dict[str, list[Any]]]:
@@ -115,6 +115,7 @@ class Run:
             self.hooks.on_epoch_begin(self._next)
         self.rates.begin(self._next)
         self.step = step_of(self.model)
+        self.progress.say(f"Starting {self.options.workers} workers")
         with (
             self._slots(),
             self._server() as server,
@@ -137,8 +138,8 @@ class Run:
 
     def _slots(self) -> AbstractContextManager[None]:
         options = self.options
-        total = self.cluster.slots()
-        return slots.taken(self.cluster.name, options.workers, total, options.slots_timeout)
+        where, total = self.cluster.name, self.cluster.slots()
+        return slots.taken(where, options.workers, total, options.slots_timeout, self.progress.say)
 
     def _take_up(self, known: dict[str, Any]) -> None:
         """Goes on from what the driver of another fit knew."""
@@ -353,8 +354,7 @@ class Run:
             self._handle(client, client.events(self._seen, timeout))
             self._ask_all(client)
             self._look_after(server, client)
-            if self.progress.verbose == 1:
-                self._show(client)
+            self.progress.look(client.status)
         while self._failure is None and (events := client.events(self._seen, 0.0)):
             self._handle(client, events)  # so many come at once, and there may be more
 
@@ -448,11 +448,6 @@ class Run:
                 logs |= {prefix + name: value for name, value in self.step.logs().items()}
         return dict(sorted(logs.items()))
 
-    def _show(self, client: ShardedClient) -> None:
-        if self._next < self.options.plan.epochs:
-            workers = client.status()["workers"].values()
-            self.progress.show(_batches_done(workers, self._next), _batches(workers, self.options))
-
 
 def _await_start(server: ShardedServer, seconds: float) -> None:
     """Waits until a server answers that may only just have been started.
@@ -462,16 +457,3 @@ def _await_start(server: ShardedServer, seconds: float) -> None:
     """
     with server.client(seconds) as client:
         client.health()
-
-
-def _batches_done(workers: Any, epoch: int) -> int:
-    done = 0
-    for one in workers:
-        progress = one.get("progress") or {}
-        if progress.get("epoch", 0) >= epoch:
-            done += progress.get("batch", 0)
-    return done
-
-
-def _batches(workers: Any, options: Options) -> int:
-    return sum(-(-one["samples"] // options.plan.batch_size) for one in workers)

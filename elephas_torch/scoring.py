@@ -17,6 +17,7 @@ from elephas_torch.errors import DataError, WorkerError
 from elephas_torch.keras import trees
 from elephas_torch.keras.models import Model
 from elephas_torch.keras.results import empty
+from elephas_torch.progress import tasks
 from elephas_torch.skipping import RowsCut, drain
 from elephas_torch.sources import Classic, FrameSource, Source
 from elephas_torch.stepping import step_of
@@ -41,11 +42,14 @@ class Scoring:
         return load_model(self.skeleton, self.weights.value).eval()
 
 
-def predict(model: Model, rdd: RDD[Any], batch_size: int, collect: bool = True) -> Any:
+def predict(
+    model: Model, rdd: RDD[Any], batch_size: int, collect: bool = True, verbose: int = 0
+) -> Any:
     """Outputs for an RDD of features, in order.
 
     Args:
         collect: False gives an RDD of outputs, computed when it is used.
+        verbose: 1 shows Spark's tasks.
 
     Returns:
         A NumPy array, or for several outputs a list, tuple or dict of them as the model gives
@@ -60,15 +64,17 @@ def predict(model: Model, rdd: RDD[Any], batch_size: int, collect: bool = True) 
     if not collect:
         weights = Classic(rdd.context).hold(packed(model))
         return _outputs(Scoring(model.skeleton(), weights, batch_size), rdd).flatMap(_rows)
-    with Classic(rdd.context).share(packed(model)) as weights:
+    where = Classic(rdd.context)
+    with where.share(packed(model)) as weights, tasks.shown(where, "Predicting", verbose):
         parts = _collected(_outputs(Scoring(model.skeleton(), weights, batch_size), rdd).collect)
     return trees.map_leaves(_joined, *parts) if parts else empty(model.output_shape)
 
 
-def predict_frame(model: Model, source: FrameSource, batch_size: int) -> Any:
+def predict_frame(model: Model, source: FrameSource, batch_size: int, verbose: int = 0) -> Any:
     """Outputs for a DataFrame, in order; otherwise as `predict`."""
     _check(model)
-    with source.cluster.share(packed(model)) as weights:
+    where = source.cluster
+    with where.share(packed(model)) as weights, tasks.shown(where, "Predicting", verbose):
         scoring = Scoring(model.skeleton(), weights, batch_size, source.reader)
         run = functools.partial(_predicted_arrays, scoring)
         parts = _collected(lambda: [_told(arrays) for arrays in source.arrays(run)])
@@ -94,7 +100,7 @@ def _joined(*parts: Any) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def evaluate(model: Model, source: Source, batch_size: int) -> dict[str, Any]:
+def evaluate(model: Model, source: Source, batch_size: int, verbose: int = 0) -> dict[str, Any]:
     """Loss and metrics over rows with labels, exact over all of them.
 
     Raises:
@@ -103,7 +109,8 @@ def evaluate(model: Model, source: Source, batch_size: int) -> dict[str, Any]:
         WorkerError: a worker raised, or the RDD's own functions did.
     """
     _check(model)
-    with source.cluster.share(packed(model)) as weights:
+    where = source.cluster
+    with where.share(packed(model)) as weights, tasks.shown(where, "Evaluating", verbose):
         scoring = Scoring(model.skeleton(), weights, batch_size, source.reader)
         sums = _collected(lambda: source.results(functools.partial(_evaluated, scoring)))
     if not sums:

@@ -11,7 +11,7 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from elephas_torch.errors import WaitTimeout
@@ -24,7 +24,11 @@ _used: Counter[str] = Counter()
 
 @contextmanager
 def taken(
-    application: str, workers: int, total: int | None, seconds: float | None = None
+    application: str,
+    workers: int,
+    total: int | None,
+    seconds: float | None = None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Iterator[None]:
     """Waits for slots, and holds them.
 
@@ -36,6 +40,7 @@ def taken(
         total: how many there are; None: nobody knows, so nobody waits.
         seconds: to wait at most. Default None: those that it waits for end, or fail, in their own
             time.
+        say: is told that it waits, for people to see.
 
     Raises:
         WaitTimeout: they haven't ended by then.
@@ -56,6 +61,7 @@ def taken(
                     "Waiting for %d of %d slots: another fit of this driver has %d.",
                     workers, total, _used[application],
                 )  # fmt: skip
+                say(f"Waiting for {workers} of {total} slots: another fit has {_used[application]}")
                 told = True
             _change.wait(min(left, 60))
         _used[application] += workers

@@ -28,6 +28,9 @@ from elephas_torch.skipping import RowsCut
 #: the processor: writing them takes the JVM two to three times as long.
 BATCH = 3 << 20
 
+#: What Spark calls a thread's jobs by.
+JOB = ("spark.jobGroup.id", "spark.job.description", "spark.job.interruptOnCancel")
+
 ROWS = "spark.sql.execution.arrow.maxRecordsPerBatch"
 
 Task = Callable[[int, Iterable[Any]], Iterator[dict[str, Any]]]
@@ -75,8 +78,16 @@ class Cluster(Protocol):
         """Lets this thread's jobs be known, and cancelled, by a name."""
         ...
 
+    def named(self, group: str, about: str) -> contextlib.AbstractContextManager[None]:
+        """The same for a while; then this thread's jobs are called as before."""
+        ...
+
     def cancel(self, group: str) -> None:
         """Cancels the jobs of that name."""
+        ...
+
+    def tasks(self, group: str) -> tuple[int, int]:
+        """How many tasks of the jobs of that name have ended, and how many they have."""
         ...
 
     def finished(self, group: str) -> int:
@@ -144,6 +155,19 @@ class Classic:
         self.sc.setJobDescription(about)
         self.sc.setInterruptOnCancel(True)
 
+    @contextlib.contextmanager
+    def named(self, group: str, about: str) -> Iterator[None]:
+        """The same for a while; then this thread's jobs are called as before."""
+        before = {name: self.sc.getLocalProperty(name) for name in JOB}
+        self.name_job(group, about)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                self.sc.setLocalProperty(name, value)  # type: ignore[arg-type]  # None unsets it
+            if self._groups.pop(group, None) is not None:
+                self.sc.removeJobTag(group)
+
     def cancel(self, group: str) -> None:
         """Cancels the jobs of that name."""
         if group in self._groups:
@@ -153,14 +177,24 @@ class Classic:
 
     def finished(self, group: str) -> int:
         """How many tasks of the last job of that name have ended."""
+        last = self.sc.statusTracker().getStageInfo(max(self._stages(group), default=-1))
+        return 0 if last is None else int(last.numCompletedTasks)
+
+    def tasks(self, group: str) -> tuple[int, int]:
+        """How many tasks of the jobs of that name have ended, and how many they have."""
+        tracker = self.sc.statusTracker()
+        known = [tracker.getStageInfo(stage) for stage in self._stages(group)]
+        stages = [stage for stage in known if stage is not None]
+        done = sum(int(stage.numCompletedTasks) for stage in stages)
+        return done, sum(int(stage.numTasks) for stage in stages)
+
+    def _stages(self, group: str) -> list[int]:
         tracker = self.sc.statusTracker()
         known = tracker.getJobIdsForGroup(self._groups.get(group, group))
         if group in self._groups:  # which has other jobs of the user's, too
             known = [one for one in known if group in self._tags(one)]
         jobs = [tracker.getJobInfo(one) for one in known]
-        stages = [max(job.stageIds) for job in jobs if job is not None and len(job.stageIds)]
-        last = tracker.getStageInfo(max(stages)) if stages else None
-        return 0 if last is None else int(last.numCompletedTasks)
+        return [stage for job in jobs if job is not None for stage in job.stageIds]
 
     def _tags(self, job: int) -> str:
         from py4j.protocol import Py4JError

@@ -43,6 +43,7 @@ from elephas_torch.options import Options
 from elephas_torch.parameter import codec, slow
 from elephas_torch.parameter.tls import Wanted
 from elephas_torch.plan import Plan
+from elephas_torch.progress.fit import FitProgress
 from elephas_torch.run import Run
 from elephas_torch.sources import Source, as_it_is, of_rdd
 from elephas_torch.utils.rdd_utils import to_simple_rdd
@@ -333,7 +334,7 @@ class SparkModel:
                 "batches run on other machines; hooks at epochs are.",
                 stacklevel=2,
             )
-        progress = Progress(epochs, 0, level)
+        progress = FitProgress(epochs, size, level)
         self.training_histories = []
         model.history = hooks.history
         if initial_epoch >= epochs:
@@ -341,6 +342,7 @@ class SparkModel:
         try:
             run = Run(source, model, options, hooks, progress)
             self.training_histories = run.execute()
+            progress.finish()
         except BaseException as error:
             hooks.on_exception(error)
             raise
@@ -459,6 +461,7 @@ class SparkModel:
         *,
         features_col: Any = "features",
         handle_invalid: str = "error",
+        verbose: int | str = "auto",
         **kwargs: Any,
     ) -> Any:
         """Outputs of the model.
@@ -470,13 +473,16 @@ class SparkModel:
             collect: for an RDD: False gives an RDD of outputs in place of an array. A DataFrame
                 with a column of predictions is what `ElephasTransformer` gives.
             features_col, handle_invalid: of a DataFrame, as in `fit`.
+            verbose: of an RDD or a DataFrame, 1 and "auto" show a bar of Spark's tasks where
+                output is a terminal or a notebook and it takes more than two seconds; 0 and 2
+                nothing. Of an array, as `Model.predict`, but "auto" is 0. Default "auto".
 
         Returns:
             A NumPy array, shape (rows, ...), in the order of the rows; without those that
             `handle_invalid="skip"` leaves out.
         """
-        kwargs.pop("verbose", None)
         check_known(SparkModel.predict, kwargs)
+        level = resolve_verbose(verbose)
         size = 256 if batch_size is None else check_batch_size(batch_size)
         model = self.master_network
         if frames.is_frame(data):
@@ -486,11 +492,11 @@ class SparkModel:
                     "predictions use ElephasTransformer(model=…).transform(df)."
                 )
             columns = frames.Columns(features_col, None, invalid=handle_invalid)
-            return scoring.predict_frame(model, frames.scored(data, columns, model), size)
+            return scoring.predict_frame(model, frames.scored(data, columns, model), size, level)
         if not isinstance(data, RDD):
-            return model.predict(data, batch_size=size, verbose=0)
+            return model.predict(data, size, 0 if verbose == "auto" else verbose)
         cluster.prepare_python(data.context)
-        return scoring.predict(model, data, size, collect)
+        return scoring.predict(model, data, size, collect, level)
 
     def predict_classes(self, data: Any, batch_size: int | None = None) -> np.ndarray:
         """The class of each row, int64; see `Model.predict_classes`."""
@@ -517,6 +523,9 @@ class SparkModel:
             x: an array of features, with `y`; or an RDD of (features, label) pairs; or a
                 DataFrame.
             batch_size: rows at once. Default 256.
+            verbose: 1 and "auto" show a bar of Spark's tasks where output is a terminal or a
+                notebook and it takes more than two seconds, and print a line with the result;
+                2 prints the line; 0 (default) nothing.
             sample_weight: a weight a row; for arrays, which are then evaluated on the driver.
             return_dict: a dict in place of a list.
             features_col, label_col, weight_col, handle_invalid: of a DataFrame, as in `fit`.
@@ -550,8 +559,9 @@ class SparkModel:
         else:
             cluster.prepare_python(x.context)
             source = as_it_is(x)
-        logs = scoring.evaluate(model, source, size)
-        Progress(1, 1, resolve_verbose(verbose)).result(logs)
+        progress = Progress(1, 1, resolve_verbose(verbose))
+        logs = scoring.evaluate(model, source, size, progress.verbose)
+        progress.result(logs)
         return results(logs, return_dict, in_order(logs, model.metrics))
 
     def _columns(self, x: Any, y: Any) -> tuple[Any, Any]:

@@ -53,6 +53,7 @@ FLOORS = [
         "options",
         "partitions",
         "persisted",
+        "progress",
         "rates",
         "signature",
         "slots",
@@ -73,7 +74,7 @@ FLOORS = [
 ROOMS = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 #: Rooms on one floor that must not know each other.
 STRANGERS = {"keras", "parameter"}
-WITHOUT_SPARK = {*FLOORS[0], *FLOORS[1]}
+WITHOUT_SPARK = {*FLOORS[0], *FLOORS[1], "progress"}
 HTTP = {"aiohttp", "fastapi", "http", "httpx", "requests", "starlette", "urllib", "uvicorn"}
 #: Web frameworks: they cost half a second, and executors don't need them.
 FRAMEWORKS = {"fastapi", "starlette", "uvicorn"}

@@ -1,4 +1,5 @@
 import math
+import threading
 import time
 
 import pytest
@@ -60,14 +61,28 @@ def test_what_a_worker_tells_from_its_first_row_to_its_last(server):
     }
 
 
-def test_means_are_computed_once_a_beat():
-    standing, asked = Standing(), []
-    for _ in range(3):
-        for _ in range(100):
+def test_means_are_computed_once_a_beat_and_are_new():
+    standing, computed, over = Standing(), [], threading.Event()
+
+    def train():
+        while not over.wait(0.001):
             if standing.asked:
-                standing.note(lambda: asked.append(1) or {"loss": float(len(asked))})
-        assert standing.told()["logs"] == {"loss": float(len(asked))}
-    assert len(asked) == 3
+                standing.note(lambda: computed.append(1) or {"loss": float(len(computed))})
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    found = [standing.told()["logs"] for _ in range(3)]
+    over.set()
+    thread.join()
+    assert found == [{"loss": 1.0}, {"loss": 2.0}, {"loss": 3.0}]
+
+
+def test_a_beat_does_not_wait_long_for_a_slow_batch():
+    standing = Standing()
+    standing.note(lambda: {"loss": 0.5})
+    began = time.perf_counter()
+    assert standing.told()["logs"] == {"loss": 0.5} and standing.asked
+    assert time.perf_counter() - began < 1
 
 
 def test_only_plain_finite_numbers_are_told():
