@@ -3,12 +3,12 @@
 Names: `start` (imports, and building a deep model), `facade` (fit, evaluate and predict of an MLP,
 a CNN and an LSTM against a hand-written loop and Keras 3 on torch and TensorFlow, one thread),
 `data` (rows of Spark into a worker's tensors by each route, `transform`, and the memory that a
-worker needs), `again` (persisted pairs once more), `spark` (SparkModel in each mode,
-frequency and way to exchange against hand-written loops, torch's hogwild and DDP, elephas and
-sparktorch), `exchange` (pulls and pushes against raw TCP and memcpy), `clients` (the server's CPU
-time as workers grow), `star` (the same as updates grow), `rows` (time and memory as data grow) and
-`profile` (a fit's wall time taken apart). Without names: all. What counts is the ratio within a
-round, of which the median is given with the smallest and the largest.
+worker needs), `again` (persisted pairs once more), `watched` (what it costs to show progress),
+`spark` (SparkModel in each mode, frequency and way to exchange against hand-written loops, torch's
+hogwild and DDP, elephas and sparktorch), `exchange` (pulls and pushes against raw TCP and memcpy),
+`clients` (the server's CPU time as workers grow), `star` (the same as updates grow), `rows` (time
+and memory as data grow) and `profile` (a fit's wall time taken apart). Without names: all. What
+counts is the ratio within a round, of which the median is given with the smallest and the largest.
 docs/performance.md says what each figure means.
 """
 
@@ -63,10 +63,10 @@ def parsed(command: list[str] | None = None) -> argparse.Namespace:
     add("names", nargs="*", choices=[[], *SUITES], help="default: all")
     add("--rounds", type=int, default=5)
     add("--rows", type=int, default=20_000, help="default 20000")
-    add("--epochs", type=int, default=6, help="of spark; half of them against elephas")
+    add("--epochs", type=int, default=6, help="of spark and watched; half of them against elephas")
     add(
         "--networks", nargs="+", choices=list(networks.NETWORKS), default=["MLP"],
-        metavar="NETWORK", help=f"of spark and profile: {', '.join(networks.NETWORKS)}",
+        metavar="NETWORK", help=f"of spark, watched and profile: {', '.join(networks.NETWORKS)}",
     )  # fmt: skip
     add("--only", nargs="+", metavar="NAME", help="of spark: these alone")
     add("--largest", type=int, default=1_000_000, help="of rows: the most rows")
@@ -115,6 +115,12 @@ def _again(arguments: argparse.Namespace, _: peers.Peers) -> Iterable[Group]:
     return again.suite(arguments)
 
 
+def _watched(arguments: argparse.Namespace, _: peers.Peers) -> Iterable[Group]:
+    from benchmarks import watched
+
+    return watched.suite(arguments)
+
+
 def _spark(arguments: argparse.Namespace, others: peers.Peers) -> Iterable[Group]:
     from benchmarks import fits
 
@@ -156,6 +162,7 @@ SUITES: dict[str, Callable[[argparse.Namespace, peers.Peers], Iterable[Group]]] 
     "facade": _facade,
     "data": _data,
     "again": _again,
+    "watched": _watched,
     "spark": _spark,
     "exchange": _exchange,
     "clients": _clients,

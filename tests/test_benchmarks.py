@@ -33,6 +33,7 @@ from benchmarks import (
     scored,
     star,
     table,
+    watched,
     workload,
 )
 from benchmarks.groups import Goal, Group, in_turn
@@ -239,6 +240,16 @@ def test_ddp_trains_in_a_group_of_one(monkeypatch):
     torch.set_num_threads(threads)
     assert [len(one) for one in found["seconds"]] == [2]
     assert not torch.distributed.is_initialized()
+
+
+@pytest.mark.spark
+def test_fits_that_are_watched_and_fits_that_are_not(spark):
+    rdd = to_simple_rdd(spark.sparkContext, *networks.rows((784,), ROWS))
+    work, before = loops.Work("MLP", ROWS, 2), sys.stdout
+    for verbose in (0, 1):
+        found = watched.fit(rdd, work, verbose)
+        assert found["rate"] > 0 and found["whole"] > found["cpu"] > 0
+    assert sys.stdout is before
 
 
 def test_goals_are_of_what_is_measured():
