@@ -20,8 +20,8 @@ RUN := OMP_NUM_THREADS=1 $(BIN)/python
 PYTEST := $(RUN) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-long test-gpu fuzz audit lint format bench docs site \
-	pictures parity build java clean
+.PHONY: help install demo test test-slow test-long test-gpu fuzz audit axe lint format bench docs \
+	site pictures parity build java clean
 
 help:
 	@echo "make demo       train the MNIST example on local Spark in all three modes"
@@ -31,6 +31,7 @@ help:
 	@echo "make test-gpu   what only a GPU shows; without one all of it is skipped"
 	@echo "make lint       ruff and mypy"
 	@echo "make fuzz       send the parameter server what its description allows, and doesn't"
+	@echo "make axe        fetch axe-core, with which a test looks at the live page (needs npm)"
 	@echo "make audit      ask for known weaknesses of the dependencies"
 	@echo "make format     let ruff lay out the code"
 	@echo "make bench      print samples per second, side by side"
@@ -74,6 +75,13 @@ audit:
 	@$(VENV)-audit/bin/python -m pip install --disable-pip-version-check --quiet pip-audit
 	@$(VENV)-audit/bin/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
 
+# Of that version, out of its package; nothing of it is installed, and nothing of it is run but in a
+# browser, by tests/test_live_page.py.
+axe:
+	@mkdir -p build/axe
+	@cd build/axe && npm pack --silent axe-core@4.14.1 && tar xzf axe-core-4.14.1.tgz \
+		--strip-components=1 package/axe.min.js && rm axe-core-4.14.1.tgz
+
 lint: $(VENV)/.installed-dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -93,8 +101,9 @@ site: $(VENV)/.installed-dev
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "It is in build/site: open build/site/index.html."
 
-pictures: $(VENV)/.installed-dev
+pictures: java $(VENV)/.installed-dev
 	@$(BIN)/python scripts/pictures.py
+	@$(RUN) scripts/screenshots.py
 
 parity: $(VENV)/.installed-dev
 	@$(RUN) scripts/parity.py

@@ -22,6 +22,7 @@ from elephas_torch.jobs import TrainingJob
 from elephas_torch.journal import Journal
 from elephas_torch.keras.callbacks import CallbackList, TerminateOnNaN
 from elephas_torch.keras.models import Model
+from elephas_torch.monitor import Monitor
 from elephas_torch.options import Options
 from elephas_torch.parameter.guard import Limits
 from elephas_torch.parameter.shards import ShardedClient, ShardedServer
@@ -30,6 +31,7 @@ from elephas_torch.progress.fit import FitProgress
 from elephas_torch.rates import Rates
 from elephas_torch.sources import Source
 from elephas_torch.stepping import step_of
+from elephas_torch.telling import Teller
 from elephas_torch.worker import Job
 
 logger = logging.getLogger(__name__)
@@ -46,6 +48,7 @@ class Run:
     Args:
         source: rows in exactly `options.workers` partitions.
         model: compiled and built; its weights are the first, and in the end the last ones.
+        monitor: is told where the fit's page is.
     """
 
     def __init__(
@@ -55,7 +58,9 @@ class Run:
         options: Options,
         hooks: CallbackList,
         progress: FitProgress,
+        monitor: Monitor | None = None,
     ) -> None:
+        self.page = Teller(model, options, hooks.history, monitor)
         self.source, self.model, self.options = source, model, options
         self.cluster = source.cluster
         self.hooks, self.progress = hooks, progress
@@ -120,6 +125,7 @@ class Run:
             self._slots(),
             self._server() as server,
             self._client(server) as client,
+            self.page.shown(server, bool(self._callbacks)),
             self._recovering(server, client),
             self.cluster.share(worker.packed(self.model)) as weights,
         ):
@@ -342,6 +348,7 @@ class Run:
 
     def _tell_again(self, client: ShardedClient) -> None:
         """Tells a server that begins from a snapshot what the driver had told the one before."""
+        self.page.again()
         if self._callbacks:
             client.control(learning_rate=self.rates.of(self._at), release_epoch=self._at - 1)
         if self.model.stop_training:
@@ -354,6 +361,7 @@ class Run:
             self._handle(client, client.events(self._seen, timeout))
             self._ask_all(client)
             self._look_after(server, client)
+            self.page.look(client)
             self.progress.look(client.status)
         while self._failure is None and (events := client.events(self._seen, 0.0)):
             self._handle(client, events)  # so many come at once, and there may be more
@@ -367,6 +375,9 @@ class Run:
             )
         for event in events:
             self._seen = event["number"]
+            if self.page.note(event):
+                self.model.stop_training = True
+                client.control(stop=True)  # all shards
             if event["kind"] == "join":
                 self._sharing.joined(event["worker"], event.get("info", {}))
             if event["kind"] == "failure":
@@ -408,6 +419,8 @@ class Run:
     def _end_epoch(self, client: ShardedClient) -> None:
         epoch, model = self._next, self.model
         logs = self._last = self._logs(epoch)
+        self.page.epoch(epoch, logs, self.rates.now())
+        model.stop_training |= self.page.stopping
         self.progress.end(logs)
         self.journal.epoch(epoch, logs)
         if self._callbacks:

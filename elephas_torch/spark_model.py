@@ -37,6 +37,7 @@ from elephas_torch.keras.models import Model
 from elephas_torch.keras.progress import Progress, resolve_verbose
 from elephas_torch.keras.results import in_order, results, to_classes
 from elephas_torch.keras.serialization import check_custom_objects
+from elephas_torch.monitor import Monitor
 from elephas_torch.optimizers import Optimizer
 from elephas_torch.optimizers.base import positive
 from elephas_torch.options import Options
@@ -186,6 +187,7 @@ class SparkModel:
         )
         self._tls = arguments.checked_tls(given)
         self.training_histories: list[dict[str, list[float]]] = []
+        self._monitor = Monitor()
 
     @property
     def sc(self) -> Any:
@@ -340,7 +342,8 @@ class SparkModel:
         if initial_epoch >= epochs:
             return hooks.history
         try:
-            run = Run(source, model, options, hooks, progress)
+            self._monitor.verbose = level
+            run = Run(source, model, options, hooks, progress, self._monitor)
             self.training_histories = run.execute()
             progress.finish()
         except BaseException as error:
@@ -349,7 +352,21 @@ class SparkModel:
         finally:
             progress.close()
             model.eval()
+            self._monitor.settle()
         return hooks.history
+
+    def monitor(self, keep: bool = False) -> Monitor:
+        """The page that shows a fit; in a notebook it shows itself. See docs/monitoring.md.
+
+        Args:
+            keep: let the page stay at its address when a fit is over, the last one too, until
+                `monitor().close()` or the program's end. Default False: it goes with the fit.
+        """
+        check_flag("keep", keep)
+        self._monitor.wanted = True
+        if keep:
+            self._monitor.stay()
+        return self._monitor
 
     def train(
         self,

@@ -278,7 +278,7 @@ def rooms() -> Picture:
         (20, 115, 620, "work", "worker, exchange, data, arrow, store, allreduce, cluster …"),
         (20, 210, 296, "share", "parameter: the server and its clients"),
         (344, 210, 296, "define", "keras: the facade"),
-        (20, 305, 620, "ground", "optimizers, constraints, flat, errors"),
+        (20, 305, 620, "ground", "optimizers, constraints, flat, errors, page"),
     )
     for x, y, width, name, modules in rooms:
         picture.box(x, y, width, 58, "box", 6)

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "elephas_torch"
 
 #: From the ground up: a module uses its own floor's room and the floors below.
 FLOORS = [
-    ["_version", "constraints", "errors", "flat", "loglevel", "optimizers"],
+    ["_version", "constraints", "errors", "flat", "loglevel", "optimizers", "page"],
     ["keras", "parameter"],
     [
         "allreduce",
@@ -60,6 +60,9 @@ FLOORS = [
         "sources",
         "spark_model",
         "mllib_model",
+        "monitor",
+        "showing",
+        "telling",
         "ml_model",
         "recovery",
         "run",
@@ -80,7 +83,13 @@ HTTP = {"aiohttp", "fastapi", "http", "httpx", "requests", "starlette", "urllib"
 FRAMEWORKS = {"fastapi", "starlette", "uvicorn"}
 DOWNLOADS = {"keras.datasets", "keras.utils"}
 #: What only the server's own process imports.
-SERVER = {"parameter.server", "parameter.protocol", "parameter.http", "parameter.routes"}
+SERVER = {
+    "parameter.server",
+    "parameter.protocol",
+    "parameter.http",
+    "parameter.routes",
+    "parameter.watching",
+}
 
 
 def is_typing_only(node):

@@ -169,7 +169,7 @@ SCRIPT = """
     sc.stop()
     seen = "".join(seen)
     assert "elephas_torch.parameter" in seen and name in seen
-    assert len(secrets) == 6, len(secrets)
+    assert len(secrets) == 9, len(secrets)
     assert not [one for one in secrets if one in seen], "seen"
     print(json.dumps(secrets), file=open(sys.argv[2], "w"))
 """

@@ -320,6 +320,20 @@ class Client:
         """Returns the events with numbers above `after`, waiting for one up to `timeout` s."""
         return self._json(f"GET /events?after={after}&timeout={timeout}")["events"]
 
+    def tell(
+        self,
+        about: dict[str, Any] | None = None,
+        state: str | None = None,
+        epochs: Sequence[dict[str, Any]] = (),
+    ) -> int:
+        """Tells those who look on at the run's page; see `Story.tell`. Returns how many do."""
+        body = {"about": about, "state": state, "epochs": list(epochs)}
+        return int(self._json("POST /story", body)["watchers"])
+
+    def story(self) -> dict[str, Any]:
+        """Returns all that was told of the run, and seen by the server."""
+        return self._json("GET /story")
+
     def control(
         self,
         *,
@@ -333,6 +347,10 @@ class Client:
         body = {"stop": stop, "learning_rate": learning_rate, "release_epoch": release_epoch,
                 "finalize": finalize}  # fmt: skip
         self._json("POST /control", body)
+
+    def stop(self, now: bool) -> None:
+        """Asks for the end of the run, as its page does: at once, or with the epoch."""
+        self._json("POST /stop", {"now": now})
 
     def close(self) -> None:
         """Closes the connection; calling another method makes a new one."""

@@ -65,6 +65,11 @@ class EventLog:
         with self._lock:
             return self._after(number)
 
+    def peek(self, number: int) -> list[dict[str, Any]]:
+        """As `after`, for who merely looks on: what it asks for hasn't been had."""
+        with self._lock:
+            return self._behind(number)
+
     def wait(self, number: int) -> Future[list[dict[str, Any]]]:
         """Returns a future of the events after `number`, done once there is at least one."""
         with self._lock:
@@ -79,6 +84,9 @@ class EventLog:
 
     def _after(self, number: int) -> list[dict[str, Any]]:
         self._had = max(self._had, min(number, self.number))
+        return self._behind(number)
+
+    def _behind(self, number: int) -> list[dict[str, Any]]:
         gone = self.number - len(self._events)
         first = min(max(number - gone, 0), len(self._events))
         return list(itertools.islice(self._events, first, first + KEPT))

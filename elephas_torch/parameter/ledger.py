@@ -57,6 +57,7 @@ class Worker:
         clock: how many pushes were applied; of a worker that joined or came back when others were
             further on, counted from where the slowest of them was.
         began: the epoch of its first push; None before that, and where it steps by itself.
+        stale: how many versions its last update had missed; None: it steps by itself.
         link: how its updates come: "http", or "memory" that it shares with the server.
         losses: of its last epoch, "train" and "val" -> the sum "loss" over so many "rows".
     """
@@ -74,6 +75,7 @@ class Worker:
     reported: int = -1
     began: int | None = None
     clock: int = 0
+    stale: int | None = None
     link: str = "http"
     progress: dict[str, Any] = field(default_factory=dict)
     losses: dict[str, dict[str, float]] = field(default_factory=dict)

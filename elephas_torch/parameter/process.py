@@ -54,7 +54,9 @@ class ServerProcess:
     Attributes:
         url: what workers connect to; known after `start()`, or construction with a port.
         token: what they must bring; made anew for every server.
+        page_token: what those bring who only look on, with the page (see `link`).
         address: (name, port) of the same.
+        identity: what it shows itself as, with its key; None: no TLS.
         certificate: PEM, what clients are to trust (`Client(ssl_certificate=…)`); None: no TLS.
 
     Raises:
@@ -87,13 +89,13 @@ class ServerProcess:
         if not isinstance(port, int) or not 0 <= port <= 65535:
             raise ValueError(f"`port` must be 0 (a free one) to 65535. Received: port={port!r}")
         self.settings, self.host, self.start_timeout = settings, host, start_timeout
-        self.token = secrets.token_urlsafe(32)
+        self.token, self.page_token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         self.address = (advertise or _reachable(host), port)
         self.limits = limits or Limits()
         self._metrics_token = checked_token(metrics_token)
         wanted = tls.Wanted(ssl, ssl_certfile, ssl_keyfile, ssl_keyfile_password)
-        self._identity = wanted.identity([self.address[0], _reachable(host)])
-        self.certificate = None if self._identity is None else self._identity.own
+        self.identity = wanted.identity([self.address[0], _reachable(host)])
+        self.certificate = None if self.identity is None else self.identity.own
         self._vectors = b"" if checkpoint else b"".join(wire.buffers(initial))
         self._checkpoint = checkpoint
         # A port must be free once `stop` returns, and classes of somebody else's may have changed
@@ -105,6 +107,12 @@ class ServerProcess:
     @property
     def url(self) -> str:
         return self._url(*self.address)
+
+    @property
+    def link(self) -> str:
+        """The page that shows the run, with the token that it needs in its fragment: whoever has
+        it may look on, and stop the run."""
+        return f"{self.url}/#token={self.page_token}"
 
     @property
     def alive(self) -> bool:
@@ -225,11 +233,12 @@ class ServerProcess:
             {
                 "settings": wire.settings_to_json(self.settings),
                 "token": self.token,
+                "page_token": self.page_token,
                 "parent": os.getpid(),
                 "checkpoint": len(checkpoint),
                 "metrics_token": self._metrics_token,
                 "limits": asdict(self.limits),
-                "identity": self._identity and asdict(self._identity),
+                "identity": self.identity and asdict(self.identity),
                 "log_level": loglevel.level(),
             }
         )

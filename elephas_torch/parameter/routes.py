@@ -18,6 +18,7 @@ from elephas_torch.errors import ElephasError, Fenced, Refused, Restarted, WaitT
 from elephas_torch.parameter import packing, wire
 from elephas_torch.parameter.metrics import exposition
 from elephas_torch.parameter.state import State
+from elephas_torch.parameter.watching import Watching
 
 LONGEST_POLL = 60.0
 #: Of what is kept: pushes have numbers of that size, and so has shared memory.
@@ -32,6 +33,7 @@ class Server(Protocol):
     """Whose routes they are."""
 
     state: State
+    watching: Watching
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """Calls what may take long with large vectors."""
@@ -90,6 +92,21 @@ class Control(BaseModel):
     learning_rate: float | None = None
     release_epoch: Whole | None = None
     finalize: bool = False
+
+
+class Epoch(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    epoch: Whole
+    time: float
+    rate: float | None = None
+    logs: dict[str, Any]
+
+
+class Told(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    about: dict[str, Any] | None = None
+    state: str | None = Field(None, pattern="^(starting|running|stopping|finished|stopped|failed)$")
+    epochs: list[Epoch] = Field(default_factory=list)
 
 
 def error_body(error: BaseException) -> tuple[int, bytes]:
@@ -218,6 +235,25 @@ def control_app(server: Server) -> FastAPI:
             body.finalize,
         )
         return as_json({})
+
+    @app.post("/story")
+    async def tell(body: Told) -> FastResponse:
+        """What the driver tells those who look on."""
+        state, story = server.state, server.state.story
+        epochs = [one.model_dump() for one in body.epochs]
+        for one in epochs:  # where a schedule decides, the server alone knows
+            if one["rate"] is None and state.settings.server_rate:
+                one["rate"] = state.weights.optimizer.learning_rate
+        story.tell(body.about, body.state, epochs)
+        if story.over:
+            story.tick(state)
+            await server.watching.farewell()
+        return as_json({"watchers": server.watching.watchers})
+
+    @app.get("/story")
+    async def story() -> FastResponse:
+        """All that was told of the run, and seen."""
+        return as_json(server.state.story.whole(server.state))
 
     app.exception_handler(ElephasError)(_json_error)
     app.exception_handler(RequestValidationError)(_invalid)

@@ -32,6 +32,7 @@ from elephas_torch.parameter.protocol import Receiver, plain_fields
 from elephas_torch.parameter.receiving import Buffers
 from elephas_torch.parameter.routes import as_json, control_app, error_body
 from elephas_torch.parameter.state import State
+from elephas_torch.parameter.watching import ROUTES, Watching
 
 #: From this many elements on, updates are applied in a thread, so that the loop goes on.
 INLINE_ELEMENTS = 250_000
@@ -57,6 +58,7 @@ class Application:
     Args:
         state: what it serves.
         token: what every request but `GET /health` must bring as a bearer token.
+        page_token: what those bring who only look on; see `watching`. Default None: nobody does.
         limits: how much it puts up with.
         metrics_token: another one, for `GET /metrics` alone; None: there is none.
     """
@@ -67,6 +69,7 @@ class Application:
         token: str,
         limits: Limits | None = None,
         metrics_token: str | None = None,
+        page_token: str | None = None,
     ) -> None:
         self.state = state
         self.guard = Guard(limits or Limits(), state.settings.workers)
@@ -78,6 +81,7 @@ class Application:
         self._scraper = None if metrics_token is None else f"Bearer {metrics_token}".encode()
         self.buffers = Buffers(state.layout)
         self._threads = ThreadPoolExecutor(min(4, os.cpu_count() or 1), "elephas-apply")
+        self.watching = Watching(state, page_token or token, self.guard, self.trusts)
         self._control = control_app(self)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -86,6 +90,10 @@ class Application:
         path, method = scope["path"], scope["method"]
         try:
             headers = dict(scope["headers"])
+            if (method, path) in ROUTES:
+                check_length(method, headers, JSON_BYTES)
+                await self.watching.answer(method, path, scope, receive, send)
+                return
             if not self._has_token(headers) and not self._scrapes(method, path, headers):
                 await self._check_stranger(path, scope["client"])
             if path == "/update" and method == "POST":
@@ -113,7 +121,7 @@ class Application:
         """Ends its threads and lets go of the vectors; answers nobody any more."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         self.buffers.clear()
-        del self.state
+        del self.state, self.watching
 
     async def tick(self) -> None:
         """Lets waits and leases run out, for as long as the server lives."""

@@ -80,7 +80,8 @@ def _run(
     if checkpoint:
         state.restore(Snapshot.read(checkpoint))
     limits = Limits(**message["limits"])
-    application = Application(state, message["token"], limits, message["metrics_token"])
+    tokens = {name: message[name] for name in ("metrics_token", "page_token")}
+    application = Application(state, message["token"], limits, **tokens)
     identity = message["identity"]
     context = server_context(Identity(**identity)) if identity else None
     server = uvicorn_server(application, context)

@@ -128,6 +128,11 @@ class ShardedServer:
         return self
 
     @property
+    def link(self) -> str:
+        """See `ServerProcess.link`: the first one's."""
+        return self.servers[0].link
+
+    @property
     def alive(self) -> bool:
         """Whether all of them run."""
         return all(server.alive for server in self.servers)
@@ -288,6 +293,14 @@ class ShardedClient:
     def events(self, after: int = 0, timeout: float = 0.0) -> list[dict[str, Any]]:
         """See `Client.events`."""
         return self.head.events(after, timeout)
+
+    def tell(self, **told: Any) -> int:
+        """See `Client.tell`: the first, whose page it is."""
+        return self.head.tell(**told)
+
+    def story(self) -> dict[str, Any]:
+        """See `Client.story`."""
+        return self.head.story()
 
     def control(self, *, release_epoch: int | None = None, **told: Any) -> None:
         """See `Client.control`: all are told, but reports wait at the first alone; last, as those

@@ -50,6 +50,7 @@ class Snapshot:
         rate: that of the server's optimizer; None where a schedule decides.
         events: the number of the last event.
         counts, staleness: as `status()` shows them.
+        story: what is told of the run, as far as the server sees it.
     """
 
     vectors: Vectors
@@ -65,6 +66,7 @@ class Snapshot:
     events: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     staleness: dict[int, int] = field(default_factory=dict)
+    story: dict[str, Any] = field(default_factory=dict)
 
     def packed(self) -> bytes:
         """All of it as one safetensors file."""
@@ -93,6 +95,7 @@ class Snapshot:
             "events": self.events,
             "counts": self.counts,
             "staleness": self.staleness,
+            "story": self.story,
         }
         return safetensors.torch.save(tensors, {"server": json.dumps(notes)})
 

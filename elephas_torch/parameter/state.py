@@ -23,6 +23,7 @@ from elephas_torch.parameter.ledger import Ledger, Worker
 from elephas_torch.parameter.orders import Orders
 from elephas_torch.parameter.slots import Slots
 from elephas_torch.parameter.snapshots import Snapshot
+from elephas_torch.parameter.story import Story
 from elephas_torch.parameter.updates import Updates
 from elephas_torch.parameter.weights import Weights
 from elephas_torch.parameter.wire import Answer, Joined, Push, Reply, Settings
@@ -53,6 +54,7 @@ class State:
         self.weights = Weights(settings, initial)
         self.slots = Slots(self.weights, settings)
         self.events = EventLog()
+        self.story = Story()
         self.ledger = Ledger(
             settings.workers, settings.lease, clock, self.events, self.weights.board
         )
@@ -84,6 +86,7 @@ class State:
             if known and known[0] < attempt:
                 record.link = "http"
                 self.slots.close(worker)
+            self.story.joined(record)
             replaced = self._replace(record) if known and known[0] < attempt else []
             joined = Joined(*record.position(), *self.reply())
         if known != (attempt, record.state):
@@ -321,6 +324,7 @@ class State:
                 events=self.events.number,
                 counts={**self.counts, "pushes": pushes},
                 staleness=dict(staleness),
+                story=self.story.remembered(self),
             )
 
     def restore(self, found: Snapshot) -> None:
@@ -339,6 +343,7 @@ class State:
         self.counts.update(found.counts)
         self.counts["restores"] += 1
         self.events.number = found.events
+        self.story.restore(found.story, found.events)
         now = self.clock()
         self.ledger.workers = {n: snapshots.known(n, w, now) for n, w in found.workers.items()}
         self.ledger.restarted = True
@@ -368,6 +373,14 @@ class State:
             settle(future, error)
         if expired:
             self.updates.settle()
+        self.story.tick(self)
+
+    def stop(self, now: bool) -> None:
+        """Asks for the end, as who looks on may: at once, or when the driver sees an epoch end."""
+        self.story.stopping()
+        self.events.add("stopping", now=now)
+        if now:
+            self.control(stop=True)
 
     def reply(self) -> Reply:
         """The present version, whether to stop, and the rate that the driver set."""

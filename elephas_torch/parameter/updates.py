@@ -165,6 +165,7 @@ class Updates:
                         worker.pending = None
                     self.counts["pushes"] += 1
                     self.staleness[stale] += 1
+                    worker.stale = stale
                     closed = self._epochs_closed()
         except Refused as error:
             # Not the same one, whose trace holds the update's memory.
@@ -188,9 +189,9 @@ class Updates:
             with self.whole:
                 _, _, missed = self.weights.step_round(pushes, [one.update for one in taken])
                 with self._lock:
-                    for one in taken:
+                    for one, stale in zip(taken, missed, strict=True):
                         one.worker.commit(one.pending.push)
-                        one.pending.counted = True
+                        one.worker.stale, one.pending.counted = stale, True
                     self.counts["pushes"] += len(taken)
                     self.counts["rounds"] += 1
                     if self.settings.quorum < 1:

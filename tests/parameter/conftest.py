@@ -31,7 +31,7 @@ def _settings(mode, initial, optimizer=None, **more):
 class LocalServer:
     """The real HTTP server on a real socket, in a thread of this process."""
 
-    def __init__(self, state, limits=None, identity=None):
+    def __init__(self, state, limits=None, identity=None, page_token=None):
         from elephas_torch.parameter.server import Application, uvicorn_server
         from elephas_torch.parameter.tls import server_context
 
@@ -40,7 +40,7 @@ class LocalServer:
         self.port = self.listener.getsockname()[1]
         self.certificate = identity and identity.own
         self.url = f"{'https' if identity else 'http'}://127.0.0.1:{self.port}"
-        self.application = Application(state, TOKEN, limits)
+        self.application = Application(state, TOKEN, limits, page_token)
         context = identity and server_context(identity)
         self.server = uvicorn_server(self.application, context)
         self.thread = threading.Thread(target=lambda: uvloop.run(self._serve()), daemon=True)
@@ -77,7 +77,7 @@ def settings():
 
 @pytest.fixture
 def local_server():
-    """local_server(state, limits, identity) -> LocalServer, closed at the end"""
+    """local_server(state, limits, identity, page_token) -> LocalServer, closed at the end"""
     with ExitStack() as stack:
 
         def start(state, *more):

@@ -181,6 +181,9 @@ def requests(server):
         b"GET /parameters": b"",
         b"GET /status": b"",
         b"GET /health": b"",
+        b"GET /": b"",
+        b"GET /watch": b"",
+        b"POST /stop": b'{"now": 0}',
     }
     return [
         line + b" HTTP/1.1\r\n" + common + b"content-length: %d\r\n\r\n" % len(body) + body

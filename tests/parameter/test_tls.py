@@ -332,7 +332,7 @@ def test_clients_trust_in_one_way():
 def test_neither_key_nor_token_is_anywhere_to_be_seen(settings, vectors):
     initial = vectors([0.0])
     with ServerProcess(settings("asynchronous", initial), initial, ssl=True) as server:
-        secrets = [server.token, *pem_lines(server._identity.key)]
+        secrets = [server.token, *pem_lines(server.identity.key)]
         pid = server.pid
         seen = subprocess.run(["ps", "-ef", "ww"], capture_output=True, text=True).stdout
         for name in ("cmdline", "environ"):
@@ -342,7 +342,7 @@ def test_neither_key_nor_token_is_anywhere_to_be_seen(settings, vectors):
         assert not any(file.startswith(("/tmp", "/dev/shm")) for file in files)
         with server.client() as client:
             client.join(0, 0, samples=1)
-            seen += repr([server, client, client._connection, client._trust, server._identity])
+            seen += repr([server, client, client._connection, client._trust, server.identity])
             assert client.url.startswith("https://")
             assert client.share(0, 0, initial.sizes).name == "memory"  # vectors needn't travel
             seen += str(client.status()) + str(client.events())
