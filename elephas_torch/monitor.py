@@ -11,6 +11,7 @@ from typing import Any
 
 from elephas_torch import page
 from elephas_torch.errors import ElephasError
+from elephas_torch.keras.progress import in_notebook
 from elephas_torch.parameter.shards import ShardedServer
 from elephas_torch.showing import Showing
 
@@ -155,11 +156,6 @@ class Monitor:
     def __repr__(self) -> str:
         state = "running" if self.running else "over" if self._story is not None else "no fit yet"
         return f"Monitor({state})"
-
-
-def in_notebook() -> bool:
-    """Whether what is displayed goes into a notebook's cell."""
-    return "ipykernel" in sys.modules
 
 
 def _display(monitor: Monitor) -> None:

@@ -183,7 +183,7 @@ def test_a_fit_is_watched_and_stopped_after_an_epoch(browser, fitting, rdd):
 
     rows = [one.text for one in browser.all("#workers tbody tr")]
     assert len(rows) == 2 and all(
-        re.match(r"\d \S+ cpu training|\d \S+ cpu active", one) for one in rows
+        re.match(r"\d \S+ cpu (training|validating|active)", one) for one in rows
     )
     assert "mode" in browser.text("#config") and "dense" in browser.text("#summary")
     assert "Worker 1 joined" in browser.text("#log")

@@ -40,7 +40,7 @@ class LocalServer:
         self.port = self.listener.getsockname()[1]
         self.certificate = identity and identity.own
         self.url = f"{'https' if identity else 'http'}://127.0.0.1:{self.port}"
-        self.application = Application(state, TOKEN, limits, page_token)
+        self.application = Application(state, TOKEN, limits, page_token=page_token)
         context = identity and server_context(identity)
         self.server = uvicorn_server(self.application, context)
         self.thread = threading.Thread(target=lambda: uvloop.run(self._serve()), daemon=True)

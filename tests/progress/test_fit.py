@@ -32,9 +32,10 @@ def test_what_a_person_sees(terminal, slow_model, rows):
     told = LambdaCallback(on_epoch_end=lambda epoch, logs: print(f"after {epoch}"))
     fit(slow_model, rows, [told], verbose=1)
     stays = place.closed()
-    patterns = [LINE.format(1), "after 0", LINE.format(2), "after 1"]
+    patterns = [r"Watch it at http://127\.0\.0\.1:\d+/#token=\S+"]
+    patterns += [LINE.format(1), "after 0", LINE.format(2), "after 1"]
     patterns.append(r"2 epochs in \d+\.\ds - [\d,]+ samples/s, its start included")
-    assert len(stays) == 5 and all(map(re.fullmatch, patterns, stays)), stays
+    assert len(stays) == 6 and all(map(re.fullmatch, patterns, stays)), stays
     lines = [line for lines in place.seen for line in lines]
     assert "Starting 2 workers" in lines
     bars = [line for line in lines if "━" in line or "─" in line]

@@ -47,6 +47,8 @@ def test_what_a_person_sees(tmp_path, monkeypatch):
     Client(book, timeout=120, kernel_name="python3").execute()
 
     # The output in place, as long as it lived.
+    (page,) = [one for one in shown if "Watch the fit" in one.get("text/html", "")]
+    shown.remove(page)
     texts = [one["text/plain"] for one in shown]
     assert texts[0] == "Starting 2 workers" and texts[-1] == ""
     bars = [
@@ -62,5 +64,5 @@ def test_what_a_person_sees(tmp_path, monkeypatch):
     assert re.fullmatch(r"Epoch 2/2 - 1250/1250 - \d+\.\ds - loss: 0\.\d{4}", second)
     assert re.fullmatch(r"2 epochs in \d+\.\ds - [\d,]+ samples/s, its start included", last)
     assert not any("\r" in str(output) or "\033" in str(output) for output in book.cells[1].outputs)
-    (display,) = [o for o in book.cells[1].outputs if o["output_type"] == "display_data"]
-    assert display["data"]["text/html"] == ""
+    display, link = [o for o in book.cells[1].outputs if o["output_type"] == "display_data"]
+    assert link["data"] == page and display["data"]["text/html"] == ""
