@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Protocol
 
 from elephas_torch.keras.progress import in_notebook
@@ -24,6 +25,20 @@ class Screen(Protocol):
         ...
 
 
+class Nowhere:
+    """Shows nothing."""
+
+    def show(self, view: View | Tasks) -> None: ...
+    def hide(self) -> None: ...
+    def close(self) -> None: ...
+
+
+#: Who has the terminal's last line: one at a time, as fits may run in several threads.
+_terminal = threading.Lock()
+
+
 def opened() -> Screen:
-    """The screen of this process."""
-    return Notebook() if in_notebook() else Terminal()
+    """The screen of this process; nowhere, while somebody else has its terminal."""
+    if in_notebook():
+        return Notebook()
+    return Terminal(_terminal.release) if _terminal.acquire(blocking=False) else Nowhere()

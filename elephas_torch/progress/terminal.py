@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any, TextIO
 
 from elephas_torch.progress.paint import FINE, text
@@ -24,9 +25,13 @@ class Terminal:
 
     What Python prints meanwhile, on `sys.stdout` or `sys.stderr`, comes above it: both are
     replaced until `close`.
+
+    Args:
+        closed: called once, when it is closed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, closed: Callable[[], None] = lambda: None) -> None:
+        self._closed: Callable[[], None] | None = closed
         self._lock = threading.RLock()
         self._out, self._error = sys.stdout, sys.stderr
         self._fine = _can_show(self._out, "".join(FINE))
@@ -70,6 +75,9 @@ class Terminal:
             sys.stdout = self._out
         if sys.stderr is self._above[1]:
             sys.stderr = self._error
+        closed, self._closed = self._closed, None
+        if closed is not None:
+            closed()
 
     def _clear(self) -> None:
         if self._shown:

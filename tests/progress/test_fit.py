@@ -4,11 +4,14 @@ import signal
 import sys
 import threading
 import warnings
+from contextlib import ExitStack
 
 import pytest
 
-from elephas_torch import SparkModel
+from elephas_torch import SparkModel, slots
 from elephas_torch.keras.callbacks import LambdaCallback
+from elephas_torch.keras.models import clone_model
+from elephas_torch.sources import Classic
 
 LINE = (
     r"Epoch {}/2 - 1126/1126 - \d+\.\ds - accuracy: 0\.\d{{4}} - loss: 0\.\d{{4}}"
@@ -86,3 +89,24 @@ def test_warnings_come_above_the_bar(terminal, model, rows):
         warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}")
         fit(model, rows, [warned], verbose=1, epochs=1)
     assert "warning: odd" in place.closed()
+
+
+def test_a_fit_that_waits_for_slots_says_so(terminal, caplog, model, rows, spark_context):
+    place, others = terminal(), ExitStack()
+    others.enter_context(slots.taken(Classic(spark_context).name, 3, 4))
+    threading.Timer(0.3, others.close).start()
+    fit(model, rows, verbose=1, epochs=1)
+    place.closed()
+    lines = [line for lines in place.seen for line in lines]
+    assert "Waiting for 2 of 4 slots: another fit has 3" in lines
+
+
+def test_of_two_fits_at_once_one_has_the_line(terminal, model, rows):
+    place, before = terminal(), sys.stdout
+    inner = clone_model(model)
+    inner.compile("sgd", "binary_crossentropy")
+    nested = LambdaCallback(on_epoch_end=lambda *_: fit(inner, rows, verbose=1, epochs=1))
+    fit(model, rows, [nested], verbose=1, epochs=1)
+    assert sys.stdout is before
+    stays = place.closed()
+    assert [line[:9] for line in stays] == ["Epoch 1/1", "Epoch 1/1", "1 epoch i", "1 epoch i"]
