@@ -28,6 +28,7 @@ FLAGS = (
 VIEWS = (
     ("page-light", 1180, 1290, 1, False),
     ("page-dark", 1180, 1290, 1, True),
+    ("page-below", 1180, 900, 1, False),
     ("page-phone", 390, 1500, 1, False),
 )
 
@@ -59,6 +60,8 @@ def taken(driver: Any, view: tuple[str, int, int, int, bool], folder: Path) -> N
     )
     scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+    below = "document.getElementById('staff').scrollIntoView()" if "below" in name else "scrollTo(0,0)"
+    driver.execute_script(below)
     time.sleep(1.0)
     driver.save_screenshot(str(folder / f"{name}.png"))
 
@@ -87,7 +90,7 @@ def main(folder: Path = FOLDER) -> None:
     from pyspark import SparkConf, SparkContext
 
     from elephas_torch import SparkModel
-    from elephas_torch.keras.layers import Dense, Dropout
+    from elephas_torch.keras.layers import Dense
     from elephas_torch.keras.models import Sequential
     from elephas_torch.keras.optimizers import SGD
     from elephas_torch.utils.rdd_utils import to_simple_rdd
@@ -95,27 +98,27 @@ def main(folder: Path = FOLDER) -> None:
     conf = SparkConf().setMaster("local[4]").set("spark.ui.enabled", "false")
     context = SparkContext(conf=conf.set("spark.driver.host", "127.0.0.1"))
     context.setLogLevel("ERROR")
-    rdd = to_simple_rdd(context, *rows(24_000), 4)
+    rdd = to_simple_rdd(context, *rows(6_000), 4)
 
     def spark_model(rate: float, width: int) -> SparkModel:
-        layers = [Dense(width, activation="relu", input_dim=64), Dropout(0.2),
-                  Dense(width, activation="relu"), Dense(10, activation="softmax")]  # fmt: skip
+        layers = [Dense(width, activation="relu", input_dim=64), Dense(10, activation="softmax")]
         model = Sequential(layers, name="classifier")
         model.compile(SGD(rate), "categorical_crossentropy", metrics=["accuracy"])
         return SparkModel(model, frequency="batch", num_workers=4, batch_size=32, seed=1)
 
-    for rate, width in ((0.05, 48), (0.4, 96)):
-        spark_model(rate, width).fit(rdd, epochs=20, validation_split=0.1, verbose=0)
-    shown = spark_model(0.2, 128)
+    for rate, width in ((0.02, 48), (0.4, 64)):
+        spark_model(rate, width).fit(rdd, epochs=24, validation_split=0.1, verbose=0)
+    shown = spark_model(0.1, 96)
     fitting = threading.Thread(
-        target=shown.fit, args=(rdd,), kwargs={"epochs": 300, "validation_split": 0.1, "verbose": 0}
+        target=shown.fit, args=(rdd,), kwargs={"epochs": 100, "validation_split": 0.1, "verbose": 0}
     )
     fitting.start()
     while not shown.monitor().running:
         time.sleep(0.1)
     with browser() as driver:
         driver.get(shown.monitor().url)
-        while int(driver.find_element("css selector", "#tiles dd span").text or 0) < 24:
+        seen = "return Number(document.querySelector('#tiles dd span')?.textContent)"
+        while (driver.execute_script(seen) or 0) < 30:
             time.sleep(0.5)
         for view in VIEWS:
             taken(driver, view, folder)
