@@ -347,12 +347,15 @@ class OutOfMemory(WorkerError):
 
 
 @contextlib.contextmanager
-def told_of_memory(device: Device, batch_size: int, weights: int) -> Iterator[None]:
+def told_of_memory(
+    device: Device, batch_size: int | None, weights: int, *, training: bool = True
+) -> Iterator[None]:
     """Makes CUDA's error of memory one that helps.
 
     Args:
-        batch_size: rows a step.
+        batch_size: rows a step; None: it isn't of rows.
         weights: bytes of the model's.
+        training: whether there are gradients and an optimizer besides.
 
     Raises:
         OutOfMemory: in place of torch's own error.
@@ -360,10 +363,12 @@ def told_of_memory(device: Device, batch_size: int, weights: int) -> Iterator[No
     try:
         yield
     except torch.cuda.OutOfMemoryError as error:
-        raise OutOfMemory(_of_memory(device, batch_size, weights, error)) from None
+        raise OutOfMemory(_of_memory(device, batch_size, weights, training, error)) from None
 
 
-def _of_memory(device: Device, batch_size: int, weights: int, error: Exception) -> str:
+def _of_memory(
+    device: Device, batch_size: int | None, weights: int, training: bool, error: Exception
+) -> str:
     room = ""
     if device.cuda is not None:
         free, total = device.cuda.mem_get_info(device.where)
@@ -372,13 +377,18 @@ def _of_memory(device: Device, batch_size: int, weights: int, error: Exception) 
             f" Of its {total // _MB} MB this worker took {own // _MB} at most; {free // _MB} are "
             "free now that other processes have theirs."
         )
-    smaller = (
-        f"batch_size={batch_size // 2}" if batch_size > 1 else "a smaller model, or shorter rows"
-    )
+    smaller, rows, more = "a smaller model, or shorter rows", "", ""
+    if batch_size is not None:
+        rows = f"batch_size={batch_size} and "
+        smaller = f"batch_size={batch_size // 2}" if batch_size > 1 else smaller
+    if training:
+        more = (
+            ", which with gradients and an optimizer such as Adam takes "
+            f"{max(4 * weights // _MB, 1)} MB"
+        )
     return (
-        f"{device.where} is out of memory with batch_size={batch_size} and a model of "
-        f"{max(weights // _MB, 1)} MB, which with gradients and an optimizer such as Adam takes "
-        f"{max(4 * weights // _MB, 1)} MB.{room} Try {smaller}; mixed_precision "
+        f"{device.where} is out of memory with {rows}a model of {max(weights // _MB, 1)} MB{more}."
+        f"{room} Try {smaller}; mixed_precision "
         "('mixed_bfloat16') takes about half for what layers compute; and give each task a GPU of "
         f"its own where several share one.\nCUDA said: {str(error).splitlines()[0]}"
     )

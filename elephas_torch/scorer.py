@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,18 +12,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from elephas_torch import arrow, cluster, worker
+from elephas_torch import arrow, cluster, device, worker
 from elephas_torch.arrow import filled
 from elephas_torch.arrow.columns import decoded, shaped
 from elephas_torch.arrow.field import Odd
 from elephas_torch.arrow.nulls import kind_of, mask, null_rows
+from elephas_torch.device import Device
 from elephas_torch.errors import DataError, ElephasError
 from elephas_torch.heads import Head, numbers, output_structure
 from elephas_torch.keras import trees
+from elephas_torch.keras.batches import Samples
 from elephas_torch.keras.forward import Forward
 from elephas_torch.keras.models import Model
 from elephas_torch.keras.sparse import dense
 from elephas_torch.keras.structure import Structure
+from elephas_torch.passage import Passage, Place, rows_at_once
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,8 +52,13 @@ class Sent:
     skeleton: Model = field(repr=False)
     weights: Any = field(repr=False)
 
-    def model(self) -> Model:
-        """The model in this Python worker, in eval mode."""
+    def model(self, where: Device = device.CPU) -> Model:
+        """The model in this Python worker, in eval mode; on a device a copy of the task's own,
+        which leaves the memory there to others when the task ends."""
+        if not where.is_host:
+            made = worker.load_model(self.skeleton, self.weights.value).eval()
+            device.put(made, where)
+            return made
         found = _models.pop(self.key, None)
         if found is None:
             found = worker.load_model(self.skeleton, self.weights.value).eval()
@@ -66,19 +75,21 @@ class Plan:
     Attributes:
         heads: of the outputs that are wanted, at most one each.
         fields: of the model's inputs; None: as the columns' types say.
-        batch_size: rows that go through the model at once.
+        batch_size: rows that go through the model at once; None: as many as `rows_at_once` says.
         invalid: "error", or "keep" or "skip": null outputs for null rows.
         vectors: whether vectors come out as such, and not as arrays.
         only: the one field that is wanted, in no struct.
+        place: where it is computed.
     """
 
     sent: Sent
     heads: tuple[Head, ...]
     fields: tuple[arrow.Field, ...] | None
-    batch_size: int
+    batch_size: int | None
     invalid: str
     vectors: bool
     only: str | None = None
+    place: Place = field(default_factory=Place)
 
     @property
     def kinds(self) -> dict[str, int | str]:
@@ -100,14 +111,29 @@ def computed(plan: Plan, batches: Iterable[Any]) -> Iterator[pa.Array]:
         WorkerError: the model raised; with the user's part of its traceback.
     """
     torch.set_num_threads(cluster.task_cpus())
-    groups = _grouped(batches, plan.batch_size)
-    scorer = None
+    rest = iter(batches)
+    for first in rest:  # without rows nobody asks for a device, or for weights
+        with plan.place.taken(_partition(), len(plan.sent.weights.value)) as where:
+            yield from _arrays(plan, where, itertools.chain([first], rest))
+
+
+def _partition() -> int:
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    return 0 if context is None else context.partitionId()
+
+
+def _arrays(plan: Plan, where: Device, batches: Iterable[Any]) -> Iterator[pa.Array]:
+    scorer = _Scorer(plan, where)
+    groups = _grouped(batches, scorer.size)
     for group in groups:
-        scorer = scorer or _Scorer(plan)
         try:
             yield scorer.array(group)
         except _Invalid as found:
             raise _invalid(found, groups, scorer) from None
+        except torch.cuda.OutOfMemoryError:
+            raise  # it is told of by `Place.taken`
         except ElephasError as error:
             raise error.with_traceback(None) from None
         except Exception as error:
@@ -173,9 +199,11 @@ def _invalid(found: _Invalid, rest: Iterator[list[pa.Array]], scorer: _Scorer) -
 
 
 class _Scorer:
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.model = plan.sent.model()
+    def __init__(self, plan: Plan, where: Device) -> None:
+        self.plan, self.where = plan, where
+        self.model = plan.sent.model(where)
+        self.size = rows_at_once(self.model, plan.batch_size, where)
+        self.passage = Passage(where, len(plan.sent.weights.value))
         self.inputs = self.model.input_structure
         self.shapes = [tuple(one[1:]) for one in self.inputs.leaves(self.model.input_shape)]
         self.form = output_structure(self.model)
@@ -243,15 +271,27 @@ class _Scorer:
             return [torch.zeros(0, *(n or 0 for n in head.shape)) for head in self.plan.heads], None
         parts: list[list[Tensor]] = []
         odd: list[Tensor] = []
-        size = self.plan.batch_size
         with torch.inference_mode():
-            for start in range(0, len(numbers), size):
-                part = [one.slice(start, size) for one in group]
-                x = self._features(part, numbers[start : start + size])
-                parts.append(self._given(x))
-                odd.append(_nan(parts[-1], trees.leaves(x)))
+            for x, given in self._through(self._batches(group, numbers)):
+                parts.append(given)
+                odd.append(_nan(given, trees.leaves(x)))
             bad = torch.cat(odd)
             return [torch.cat(one) for one in zip(*parts, strict=True)], bad if bad.any() else None
+
+    def _batches(self, group: Sequence[pa.Array], numbers: np.ndarray) -> Iterator[Any]:
+        for start in range(0, len(numbers), self.size):
+            part = [one.slice(start, self.size) for one in group]
+            yield self._features(part, numbers[start : start + self.size])
+
+    def _through(self, batches: Iterator[Any]) -> Iterator[tuple[Any, list[Tensor]]]:
+        """Batches of features, and what the model gives for each."""
+        if self.where.is_host:
+            for x in batches:
+                yield x, self._given(x)
+            return
+        found = self.passage.outputs(lambda batch: self._given(batch.x), map(Samples, batches))
+        for batch, given in found:
+            yield batch.x, given
 
     def _features(self, group: Sequence[pa.Array], numbers: np.ndarray) -> Any:
         columns = [
@@ -260,11 +300,13 @@ class _Scorer:
         return self.model.features(self.inputs.pack(columns), "features")
 
     def _given(self, x: Any) -> list[Tensor]:
-        if self.model.predicts_by_itself:
-            rows = self.model.predict(x, batch_size=self.plan.batch_size, verbose=0)
+        if not self.model.predicts_by_itself:
+            given = self.forward(x)
+        elif self.where.is_host:
+            rows = self.model.predict(x, batch_size=self.size, verbose=0)
             given = trees.map_leaves(torch.from_numpy, rows)
         else:
-            given = self.forward(x)
+            given = self.model.predict_step(Samples(x).packed())
         leaves = self.form.leaves(given)
         return [leaves[head.output] for head in self.plan.heads]
 

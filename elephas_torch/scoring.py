@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,11 +13,15 @@ import numpy as np
 import torch
 from pyspark import RDD
 
-from elephas_torch import cluster, data, forms, preflight
+from elephas_torch import cluster, data, device, forms, preflight
+from elephas_torch.device import Device
 from elephas_torch.errors import DataError, WorkerError
+from elephas_torch.keras import batches as cut
 from elephas_torch.keras import trees
+from elephas_torch.keras.batches import Samples
 from elephas_torch.keras.models import Model
-from elephas_torch.keras.results import empty
+from elephas_torch.keras.results import as_arrays, empty
+from elephas_torch.passage import Passage, Place, gathered, rows_at_once
 from elephas_torch.progress import tasks
 from elephas_torch.skipping import RowsCut, drain
 from elephas_torch.sources import Classic, FrameSource, Source
@@ -29,25 +34,51 @@ _FAILED = "elephas_torch failure"
 
 @dataclass(frozen=True)
 class Scoring:
-    """What a task that scores is given."""
+    """What a task that scores is given.
+
+    Attributes:
+        batch_size: rows that go through the model at once; None: as many as `rows_at_once` says.
+    """
 
     skeleton: Model = field(repr=False)
     weights: Any = field(repr=False)
-    batch_size: int
+    batch_size: int | None
     reader: data.Reader = field(default_factory=data.Pairs)
+    place: Place = field(default_factory=Place)
 
-    def model(self) -> Model:
-        """A model of this task's own."""
+    def taken(self, partition: int) -> AbstractContextManager[Device]:
+        """The device of a task, for its time."""
+        return self.place.taken(partition, len(self.weights.value))
+
+    def model(self, where: Device) -> Model:
+        """A model of this task's own, on its device."""
         torch.set_num_threads(cluster.task_cpus())
-        return load_model(self.skeleton, self.weights.value).eval()
+        model = load_model(self.skeleton, self.weights.value).eval()
+        device.put(model, where)
+        return model
+
+    def rows(self, model: Model, where: Device) -> int:
+        """How many rows go through the model at once."""
+        return rows_at_once(model, self.batch_size, where)
+
+    def passage(self, where: Device) -> Passage:
+        """The way of batches through a model on a device."""
+        return Passage(where, len(self.weights.value))
 
 
 def predict(
-    model: Model, rdd: RDD[Any], batch_size: int, collect: bool = True, verbose: int = 0
+    model: Model,
+    rdd: RDD[Any],
+    batch_size: int | None,
+    collect: bool = True,
+    wanted: str = "auto",
+    verbose: int = 0,
 ) -> Any:
     """Outputs for an RDD of features, in order.
 
     Args:
+        batch_size: rows at once; None: 256, on a GPU more.
+        wanted: the device; see `device.checked`.
         collect: False gives an RDD of outputs, computed when it is used.
         verbose: 1 shows Spark's tasks.
 
@@ -61,21 +92,30 @@ def predict(
         WorkerError: a worker raised, or the RDD's own functions did.
     """
     _check(model)
+    place = Place.of(wanted)
     if not collect:
         weights = Classic(rdd.context).hold(packed(model))
-        return _outputs(Scoring(model.skeleton(), weights, batch_size), rdd).flatMap(_rows)
+        scoring = Scoring(model.skeleton(), weights, batch_size, place=place)
+        return _outputs(scoring, rdd).flatMap(_rows)
     where = Classic(rdd.context)
     with where.share(packed(model)) as weights, tasks.shown(where, "Predicting", verbose):
-        parts = _collected(_outputs(Scoring(model.skeleton(), weights, batch_size), rdd).collect)
+        scoring = Scoring(model.skeleton(), weights, batch_size, place=place)
+        parts = _collected(_outputs(scoring, rdd).collect)
     return trees.map_leaves(_joined, *parts) if parts else empty(model.output_shape)
 
 
-def predict_frame(model: Model, source: FrameSource, batch_size: int, verbose: int = 0) -> Any:
+def predict_frame(
+    model: Model,
+    source: FrameSource,
+    batch_size: int | None,
+    wanted: str = "auto",
+    verbose: int = 0,
+) -> Any:
     """Outputs for a DataFrame, in order; otherwise as `predict`."""
     _check(model)
     where = source.cluster
     with where.share(packed(model)) as weights, tasks.shown(where, "Predicting", verbose):
-        scoring = Scoring(model.skeleton(), weights, batch_size, source.reader)
+        scoring = Scoring(model.skeleton(), weights, batch_size, source.reader, Place.of(wanted))
         run = functools.partial(_predicted_arrays, scoring)
         parts = _collected(lambda: [_told(arrays) for arrays in source.arrays(run)])
     form = empty(model.output_shape)
@@ -100,8 +140,14 @@ def _joined(*parts: Any) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def evaluate(model: Model, source: Source, batch_size: int, verbose: int = 0) -> dict[str, Any]:
-    """Loss and metrics over rows with labels, exact over all of them.
+def evaluate(
+    model: Model,
+    source: Source,
+    batch_size: int | None,
+    wanted: str = "auto",
+    verbose: int = 0,
+) -> dict[str, Any]:
+    """Loss and metrics over rows with labels, exact over all of them; otherwise as `predict`.
 
     Raises:
         ValueError: a layer is stateful, or the model isn't built.
@@ -111,7 +157,7 @@ def evaluate(model: Model, source: Source, batch_size: int, verbose: int = 0) ->
     _check(model)
     where = source.cluster
     with where.share(packed(model)) as weights, tasks.shown(where, "Evaluating", verbose):
-        scoring = Scoring(model.skeleton(), weights, batch_size, source.reader)
+        scoring = Scoring(model.skeleton(), weights, batch_size, source.reader, Place.of(wanted))
         sums = _collected(lambda: source.results(functools.partial(_evaluated, scoring)))
     if not sums:
         raise DataError("There are no rows: there is nothing to evaluate.")
@@ -126,25 +172,25 @@ def _outputs(scoring: Scoring, rdd: RDD[Any]) -> RDD[Any]:
 
 def _predicted(scoring: Scoring, partition: int, rows: Iterable[Any]) -> Iterator[Any]:
     try:
-        model = scoring.model()
-        for block in data.features_of(rows, forms.features_part(model)):
-            yield model.predict(block, batch_size=scoring.batch_size, verbose=0)
+        with scoring.taken(partition) as where:
+            yield from _outputs_of_rows(scoring, where, rows)
     except Exception as error:
         yield _failed(partition, error)
     drain(rows)
+
+
+def _outputs_of_rows(scoring: Scoring, where: Device, rows: Iterable[Any]) -> Iterator[Any]:
+    model = scoring.model(where)
+    blocks = data.features_of(rows, forms.features_part(model))
+    return _outputs_of(scoring, model, where, blocks)
 
 
 def _predicted_arrays(
     scoring: Scoring, partition: int, batches: Iterable[Any]
 ) -> Iterator[list[np.ndarray]]:
     try:
-        model = scoring.model()
-        form, blocks = scoring.reader.arranged(model, batches)
-        for block in data.checked(blocks, form):
-            if len(block.features[0]):
-                x = form.x.structure.pack(block.features)
-                found = model.predict(x, batch_size=scoring.batch_size, verbose=0)
-                yield trees.leaves(found)
+        with scoring.taken(partition) as where:
+            yield from _outputs_of_batches(scoring, where, batches)
     except RowsCut:
         raise
     except Exception as error:
@@ -152,20 +198,63 @@ def _predicted_arrays(
     drain(batches)
 
 
+def _outputs_of_batches(
+    scoring: Scoring, where: Device, batches: Iterable[Any]
+) -> Iterator[list[np.ndarray]]:
+    model = scoring.model(where)
+    form, blocks = scoring.reader.arranged(model, batches)
+    features = (
+        form.x.structure.pack(block.features)
+        for block in data.checked(blocks, form)
+        if len(block.features[0])
+    )
+    return map(trees.leaves, _outputs_of(scoring, model, where, features))
+
+
+def _outputs_of(
+    scoring: Scoring, model: Model, where: Device, blocks: Iterable[Any]
+) -> Iterator[Any]:
+    """The outputs of blocks of features, as arrays in the outputs' form."""
+    rows = scoring.rows(model, where)
+    if where.is_host:
+        for x in blocks:
+            yield model.predict(x, batch_size=rows, verbose=0)
+        return
+    several = (part for x in blocks for part in cut.batches(model._features_alone(x), rows))
+    compute = functools.partial(_computed, model)
+    for _, given in scoring.passage(where).outputs(compute, gathered(several, rows)):
+        yield as_arrays(given)
+
+
+def _computed(model: Model, batch: Samples) -> Any:
+    return model.predict_step(batch.packed()) if model.predicts_by_itself else model(batch.x)
+
+
 def _evaluated(scoring: Scoring, partition: int, rows: Iterable[Any]) -> Iterator[Any]:
     try:
-        model = scoring.model()
-        step = step_of(model)
-        step.reset()
-        for batch in data.batches_of(model, scoring.reader, rows, scoring.batch_size):
-            step.evaluate(batch)
-        if step.sums()["rows"]:
-            yield step.sums()
+        with scoring.taken(partition) as where:
+            found = _sums(scoring, where, rows)
+            if found["rows"]:
+                yield found
     except RowsCut:
         raise
     except Exception as error:
         yield _failed(partition, error)
     drain(rows)
+
+
+def _sums(scoring: Scoring, where: Device, rows: Iterable[Any]) -> dict[str, Any]:
+    """A step's sums over all rows."""
+    model = scoring.model(where)
+    step, size = step_of(model), scoring.rows(model, where)
+    step.reset()
+    found = data.batches_of(model, scoring.reader, rows, size)
+    if where.is_host:
+        for batch in found:
+            step.evaluate(batch)
+    else:
+        scoring.passage(where).evaluate(step, gathered(found, size))
+    return step.sums()
 
 
 def _failed(partition: int, error: Exception) -> dict[str, Any]:

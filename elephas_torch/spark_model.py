@@ -486,7 +486,8 @@ class SparkModel:
         Args:
             data: an array (predicted on the driver), or an RDD of features or of
                 (features, label) pairs, or a DataFrame (predicted by the workers).
-            batch_size: rows at once. Default 256.
+            batch_size: rows at once. Default 256; on a GPU as many as have 64 MB of features, 256
+                to 4,096.
             collect: for an RDD: False gives an RDD of outputs in place of an array. A DataFrame
                 with a column of predictions is what `ElephasTransformer` gives.
             features_col, handle_invalid: of a DataFrame, as in `fit`.
@@ -500,7 +501,7 @@ class SparkModel:
         """
         check_known(SparkModel.predict, kwargs)
         level = resolve_verbose(verbose)
-        size = 256 if batch_size is None else check_batch_size(batch_size)
+        size = None if batch_size is None else check_batch_size(batch_size)
         model = self.master_network
         if frames.is_frame(data):
             if not collect:
@@ -509,11 +510,12 @@ class SparkModel:
                     "predictions use ElephasTransformer(model=…).transform(df)."
                 )
             columns = frames.Columns(features_col, None, invalid=handle_invalid)
-            return scoring.predict_frame(model, frames.scored(data, columns, model), size, level)
+            source = frames.scored(data, columns, model)
+            return scoring.predict_frame(model, source, size, self.device, level)
         if not isinstance(data, RDD):
-            return model.predict(data, size, 0 if verbose == "auto" else verbose)
+            return model.predict(data, size or 256, 0 if verbose == "auto" else verbose)
         cluster.prepare_python(data.context)
-        return scoring.predict(model, data, size, collect, level)
+        return scoring.predict(model, data, size, collect, self.device, level)
 
     def predict_classes(self, data: Any, batch_size: int | None = None) -> np.ndarray:
         """The class of each row, int64; see `Model.predict_classes`."""
@@ -539,7 +541,8 @@ class SparkModel:
         Args:
             x: an array of features, with `y`; or an RDD of (features, label) pairs; or a
                 DataFrame.
-            batch_size: rows at once. Default 256.
+            batch_size: rows at once. Default 256; on a GPU as many as have 64 MB of features, 256
+                to 4,096.
             verbose: 1 and "auto" show a bar of Spark's tasks where output is a terminal or a
                 notebook and it takes more than two seconds, and print a line with the result;
                 2 prints the line; 0 (default) nothing.
@@ -554,7 +557,7 @@ class SparkModel:
         check_known(SparkModel.evaluate, kwargs)
         model = self.master_network
         model._needs_compile()
-        size = 256 if batch_size is None else check_batch_size(batch_size)
+        size = None if batch_size is None else check_batch_size(batch_size)
         spark = isinstance(x, RDD) or frames.is_frame(x)
         if spark and (y is not None or sample_weight is not None):
             raise ValueError(
@@ -563,12 +566,12 @@ class SparkModel:
             )
         if sample_weight is not None:
             return model.evaluate(
-                x, y, size, verbose, sample_weight=sample_weight, return_dict=return_dict
+                x, y, size or 256, verbose, sample_weight=sample_weight, return_dict=return_dict
             )
         if not spark:
             x, y = self._columns(x, y)
             if None in trees.leaves(y):  # an output without a loss has no targets to send
-                return model.evaluate(x, y, size, verbose, return_dict=return_dict)
+                return model.evaluate(x, y, size or 256, verbose, return_dict=return_dict)
             x = to_simple_rdd(self.sc, x, y)
         columns = frames.Columns(features_col, label_col, weight_col, invalid=handle_invalid)
         if frames.is_frame(x):
@@ -577,7 +580,7 @@ class SparkModel:
             cluster.prepare_python(x.context)
             source = as_it_is(x)
         progress = Progress(1, 1, resolve_verbose(verbose))
-        logs = scoring.evaluate(model, source, size, progress.verbose)
+        logs = scoring.evaluate(model, source, size, self.device, progress.verbose)
         progress.result(logs)
         return results(logs, return_dict, in_order(logs, model.metrics))
 

@@ -66,9 +66,15 @@ class Features(Named, HasFeaturesCol, HasLabelCol, HasPredictionCol, HasHandleIn
         checks.invalid,
     )
     inferenceBatchSize = _param(
-        "inferenceBatchSize", "rows that the fitted model computes at once.",
+        "inferenceBatchSize",
+        "rows that the fitted model computes at once; on a GPU more, unless it is set.",
         partial(checks.whole, "inferenceBatchSize"),
-    )  # fmt: skip
+    )
+    device = _param(
+        "device",
+        "what workers compute on, and the fitted model: 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'.",
+        devices.checked,
+    )
     customObjects = _param(
         "customObjects",
         "name -> class or function: layers, losses and functions of one's own, for loading.",
@@ -78,8 +84,21 @@ class Features(Named, HasFeaturesCol, HasLabelCol, HasPredictionCol, HasHandleIn
     def __init__(self) -> None:
         super().__init__()
         self._setDefault(
-            featuresCols=None, handleInvalid="error", inferenceBatchSize=256, customObjects=None
+            featuresCols=None,
+            handleInvalid="error",
+            inferenceBatchSize=256,
+            device="auto",
+            customObjects=None,
         )
+
+    def _inference(self) -> dict[str, Any]:
+        """How the fitted model computes, as `inference` takes it."""
+        size = self.inferenceBatchSize
+        return {
+            "batch_size": self.getOrDefault(size) if self.isSet(size) else None,
+            "invalid": self.getOrDefault(self.handleInvalid),
+            "device": self.getOrDefault(self.device),
+        }
 
     def features(self) -> str | list[str]:
         """The features column, or a list of them."""
@@ -243,11 +262,6 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
         "slowest one.",
         slow.checked_bound,
     )
-    device = _param(
-        "device",
-        "what workers compute on: 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'.",
-        devices.checked,
-    )
     gpusPerTask = _param(
         "gpusPerTask",
         "GPUs that Spark is asked for, for each task of the training alone: 1, or a fraction.",
@@ -339,7 +353,6 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
             mode="asynchronous",
             frequency="epoch",
             exchange="server",
-            device="auto",
             sharedMemory=True,
             overlap=False,
             numShards=1,

@@ -240,8 +240,7 @@ class Fitted(Features, SparkModelStage, MLWritable, MLReadable[Any]):
             self._sent_to(dataset.sparkSession),
             fields,
             [head],
-            batch_size=self.getOrDefault(self.inferenceBatchSize),
-            invalid=invalid,
+            **self._inference(),
         )
         about = {name: self._metadata(name) for name in head.fields}
         names = [name for one in fields for name in one.sources]
@@ -277,8 +276,7 @@ class Fitted(Features, SparkModelStage, MLWritable, MLReadable[Any]):
             self._sent_to(found),
             [head],
             None if first == "*" else first,
-            batch_size=self.getOrDefault(self.inferenceBatchSize),
-            invalid=self.getOrDefault(self.handleInvalid),
+            **self._inference(),
         )
 
     def _sent_to(self, session: Any) -> inference.Sent:
