@@ -7,7 +7,9 @@ worker needs), `again` (persisted pairs once more), `watched` (what it costs to 
 `spark` (SparkModel in each mode, frequency and way to exchange against hand-written loops, torch's
 hogwild and DDP, elephas and sparktorch), `exchange` (pulls and pushes against raw TCP and memcpy),
 `clients` (the server's CPU time as workers grow), `star` (the same as updates grow), `rows` (time
-and memory as data grow) and `profile` (a fit's wall time taken apart). Without names: all. What
+and memory as data grow), `profile` (a fit's wall time taken apart), and `gpu` (on a CUDA device: a
+worker's steps against hand-written ones, their memory, and exchanges against pinned copies).
+Without names: all. What
 counts is the ratio within a round, of which the median is given with the smallest and the largest.
 docs/performance.md says what each figure means.
 """
@@ -157,6 +159,12 @@ def _profile(arguments: argparse.Namespace, _: peers.Peers) -> Iterable[Group]:
     return profile.suite(arguments)
 
 
+def _gpu(arguments: argparse.Namespace, _: peers.Peers) -> Iterable[Group]:
+    from benchmarks import gpu
+
+    return gpu.suite(arguments)
+
+
 SUITES: dict[str, Callable[[argparse.Namespace, peers.Peers], Iterable[Group]]] = {
     "start": _start,
     "facade": _facade,
@@ -169,6 +177,7 @@ SUITES: dict[str, Callable[[argparse.Namespace, peers.Peers], Iterable[Group]]] 
     "star": _star,
     "rows": _rows,
     "profile": _profile,
+    "gpu": _gpu,
 }
 
 if __name__ == "__main__":

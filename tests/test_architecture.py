@@ -28,6 +28,7 @@ FLOORS = [
         "memory",
         "moving",
         "overlap",
+        "passage",
         "pile",
         "plan",
         "preflight",

@@ -20,6 +20,7 @@ from benchmarks import (
     exchange,
     fits,
     frames,
+    gpu,
     growth,
     loops,
     machine,
@@ -40,6 +41,7 @@ from benchmarks.groups import Goal, Group, in_turn
 from elephas_torch import keras, sources
 from elephas_torch.data import Pairs
 from elephas_torch.utils.rdd_utils import to_simple_rdd
+from tests.test_device import played
 
 ROWS = 40
 
@@ -250,6 +252,41 @@ def test_fits_that_are_watched_and_fits_that_are_not(spark):
         found = watched.fit(rdd, work, verbose)
         assert found["rate"] > 0 and found["whole"] > found["cpu"] > 0
     assert sys.stdout is before
+
+
+@pytest.mark.parametrize("name", gpu.TINY)
+def test_both_spellings_of_a_network_for_gpus_have_the_same_weights(name):
+    network = gpu.TINY[name]
+    module = torch.nn.Sequential(network.module(network), torch.nn.LazyLinear(gpu.CLASSES))
+    module(network.rows(1).x)
+    more = 4 * network.width if name == "LSTM" else 0  # torch has two biases, which are added
+    by_hand = sum(one.numel() for one in module.parameters() if one.requires_grad)
+    model = gpu.modelled(network, "float32")
+    assert sum(one.numel() for one in model.trainable_weights) == by_hand - more
+
+
+def test_what_a_gpu_does_is_measured_on_one_that_is_played(monkeypatch):
+    monkeypatch.setattr(exchange, "SECONDS", 0)
+    where, both = played(), ("float32", "bf16")
+    *steps, moved = gpu.suite(Namespace(rounds=1), where, gpu.TINY, both, 2, 0.04)
+    titles = [f"fit, {name}, batch 4, {kind}" for name in gpu.TINY for kind in both]
+    assert [one.title for one in steps] == titles
+    for group in steps:
+        assert not group.left_out
+        assert {goal["figure"] for goal in group.reached()} == {"rate", "peak"}
+        for name in (gpu.BY_HAND, gpu.FACADE):
+            assert group.rounds[name][0]["rate"] > 0
+            assert group.rounds[name][0]["peak"] == (15 << 30) - (1 << 20)
+    assert set(moved.rounds) == {gpu.PINNED, *exchange.PATHS}
+    assert moved.rounds[exchange.HTTP][0]["gigabytes"] > 0
+    assert "copies on side" in where.cuda.noted
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="would measure for minutes")
+def test_without_a_gpu_nothing_is_measured_there():
+    (group,) = gpu.suite(Namespace(rounds=1))
+    assert "no CUDA device" in group.left_out[gpu.FACADE]
+    assert "no CUDA device" in table.shown(group)
 
 
 def test_goals_are_of_what_is_measured():

@@ -69,6 +69,9 @@ class Played:
     def mem_get_info(self, where):
         return self.free, 16 << 30
 
+    def memory_allocated(self, where):
+        return 1 << 20
+
     def max_memory_allocated(self, where):
         return 15 << 30
 

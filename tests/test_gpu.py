@@ -6,19 +6,22 @@ import numpy as np
 import pytest
 import torch
 
-from elephas_torch import SparkModel, data, device, store
+from benchmarks import gpu
+from elephas_torch import ElephasTransformer, SparkModel, data, device, store
 from elephas_torch.device import Choice, OutOfMemory
 from elephas_torch.errors import WorkerError
 from elephas_torch.exchange import Exchange
 from elephas_torch.heartbeat import Standing
-from elephas_torch.keras import Model, Sequential, layers
+from elephas_torch.keras import Model, Sequential, layers, mixed_precision
 from elephas_torch.keras.batches import Samples
+from elephas_torch.keras.losses import SparseCategoricalCrossentropy
 from elephas_torch.keras.optimizers import SGD, Adam
 from elephas_torch.moving import Passing, Resident, moved
 from elephas_torch.overlap import Overlapping
 from elephas_torch.parameter.in_memory import InMemoryClient
 from elephas_torch.parameter.state import State
 from elephas_torch.parameter.wire import Settings
+from elephas_torch.passage import Passage
 from elephas_torch.plan import Plan
 from elephas_torch.staging import staged
 from elephas_torch.stepping import step_of
@@ -40,6 +43,14 @@ def words():
     found = layers.GRU(4, return_sequences=True)(found)
     found = layers.Add()([found, layers.MultiHeadAttention(2, 3)(found, found)])
     return Model(given, layers.Dense(3)(layers.GlobalAveragePooling1D()(found)))
+
+
+def attended():
+    given = layers.Input(shape=STEPS)
+    both = [layers.Attention()([given, given]), layers.AdditiveAttention()([given, given])]
+    merged = layers.Concatenate()([layers.Multiply()(both), layers.Average()(both), given])
+    grouped = layers.GroupQueryAttention(4, 4, 2)(merged, merged)
+    return Model(given, layers.Dense(3)(layers.Flatten()(layers.Maximum()([grouped, merged]))))
 
 
 def lined(shape, *middle):
@@ -71,7 +82,31 @@ FAMILIES = {
         lined(IMAGE, lambda: layers.Rescaling(0.5), lambda: layers.Resizing(6, 6)),
     ),
     "words": ((6,), words),
-}
+    "attention and merging": (STEPS, attended),
+    "activations": (
+        LINE,
+        lined(LINE, layers.PReLU, layers.LeakyReLU, layers.ELU, layers.Softmax,
+              lambda: layers.Activation("gelu")),
+    ),
+    "pooling": (
+        IMAGE,
+        lined(IMAGE, layers.AveragePooling2D, layers.UpSampling2D,
+              lambda: layers.ZeroPadding2D(1), lambda: layers.Cropping2D(1),
+              lambda: layers.DepthwiseConv2D(2), layers.GlobalMaxPooling2D),
+    ),
+    "convolution 3": (
+        (4, 4, 4, 2),
+        lined((4, 4, 4, 2), lambda: layers.Conv3D(3, 2), layers.MaxPooling3D),
+    ),
+    "reshaping": (
+        LINE,
+        lined(LINE, lambda: layers.Reshape((2, 2)), lambda: layers.Permute((2, 1)),
+              lambda: layers.TimeDistributed(layers.Dense(2)), layers.Flatten,
+              lambda: layers.RepeatVector(2), lambda: layers.EinsumDense("abc,cd->abd", (2, 3))),
+    ),
+    "group normalization": (IMAGE, lined(IMAGE, lambda: layers.GroupNormalization(2))),
+    "cells": (STEPS, lined(STEPS, lambda: layers.RNN([layers.LSTMCell(3), layers.GRUCell(2)]))),
+}  # fmt: skip
 
 
 def here():
@@ -89,9 +124,19 @@ def rows(shape, count=12):
 
 def stepped(made, where, policy=None, steps=3):
     """The losses of some steps, and the weights."""
+    with device.backends_as({"cudnn_tf32": False}):
+        return _stepped(made, where, policy, steps)
+
+
+def _stepped(made, where, policy, steps):
     torch.manual_seed(1)
-    model = made()
-    model.compile(Adam(0.01), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    mixed_precision.set_global_policy(policy or "float32")
+    try:
+        model = made()
+    finally:
+        mixed_precision.set_global_policy("float32")
+    loss = SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(Adam(0.01), loss, metrics=["accuracy"])
     device.put(model, where)
     step, losses = step_of(model), []
     x, y = rows(model.input_shape[1:])
@@ -114,6 +159,13 @@ def test_a_family_of_layers_computes_as_on_the_cpu(family):
     mine, theirs = stepped(made, here()), stepped(made, device.CPU)
     assert distance(mine[0], theirs[0]) < 1e-4
     assert distance(mine[1], theirs[1]) < 1e-3  # Adam's first steps make much of roundings
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_of_layers_in_bfloat16(family):
+    _, made = FAMILIES[family]
+    mine, theirs = (stepped(made, on, "mixed_bfloat16") for on in (here(), device.CPU))
+    assert distance(mine[0], theirs[0]) < 1e-2
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
@@ -222,6 +274,63 @@ def test_a_full_memory_is_told():
     with told, where.used(), device.told_of_memory(where, 64, 1 << 20):
         torch.empty(1 << 42, dtype=torch.uint8, device=where.where)
     torch.ones(1, device=where.where)  # it goes on
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_outputs_are_those_of_the_cpu(family):
+    _, made = FAMILIES[family]
+    torch.manual_seed(1)
+    model, where = made().eval(), here()
+    x, _ = rows(model.input_shape[1:])
+    expected = torch.from_numpy(model.predict(x, verbose=0))
+    device.put(model, where)
+    parts = (Samples(x[start : start + 5]) for start in range(0, len(x), 5))
+    with device.backends_as({"cudnn_tf32": False}):
+        found = [out for _, out in Passage(where, 0).outputs(lambda b: model(b.x), parts)]
+    assert distance(torch.cat(found), expected) < 1e-4
+
+
+def test_batches_that_do_not_fit_are_halved(caplog):
+    where, total = here(), torch.cuda.mem_get_info()[1]
+    wide = total // 16  # floats a row; a quarter of the memory
+
+    def compute(batch):
+        return batch.x + torch.ones(len(batch), wide, device=where.where).sum(1, keepdim=True)
+
+    with where.used():
+        ((_, found),) = Passage(where, 0).outputs(compute, [Samples(torch.zeros(8, 1))])
+    assert found.tolist() == [[float(wide)]] * 8
+    assert "out of memory with 8 rows at once: going on with 4" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["MLP", "ResNet", "transformer"])
+def test_a_step_takes_little_more_memory_than_one_by_hand(name):
+    where = here()
+    with where.used(), gpu.steps(gpu.NETWORKS[name], "float32", 2, where) as measures:
+        peaks = {kind: [take() for _ in range(2)][-1]["peak"] for kind, take in measures.items()}
+    assert peaks[gpu.FACADE] <= 1.15 * peaks[gpu.BY_HAND]
+
+
+@pytest.mark.spark
+def test_scoring_on_spark(spark):
+    model = network()
+    x, y = (one.numpy() for one in rows(LINE, 1000))
+    pairs = spark.sparkContext.parallelize(list(zip(x, y, strict=True)), 2)
+    frame = spark.createDataFrame([(n, one.tolist()) for n, one in enumerate(x)], ["n", "features"])
+
+    def scored(on):
+        trained = SparkModel(model, device=on)
+        stage = ElephasTransformer(model=model, device=on)
+        found = stage.transform(frame).orderBy("n").toPandas()["probability"]
+        return (
+            trained.predict(pairs),
+            trained.evaluate(pairs),
+            trained.predict(frame),
+            np.stack([one.toArray() for one in found]),
+        )
+
+    for mine, theirs in zip(scored("cuda"), scored("cpu"), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.spark

@@ -9,8 +9,10 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils import backend_registration
 
+from elephas_torch.device import Device
 from elephas_torch.keras import Model, Sequential, layers, losses, optimizers
 from elephas_torch.keras.batches import Samples
+from elephas_torch.passage import Passage
 from elephas_torch.stepping import step_of
 
 
@@ -27,7 +29,7 @@ def put(model, where):
 
 
 def check(model, where, inputs, targets, dtype=torch.float32, target_dtype=torch.float32):
-    """A step with this model, and an evaluation, weighed."""
+    """A step with this model, an evaluation, weighed, and a prediction."""
     with FakeTensorMode(allow_non_fake_inputs=True):
         put(model, where)
         step = step_of(model)
@@ -40,6 +42,9 @@ def check(model, where, inputs, targets, dtype=torch.float32, target_dtype=torch
         vectors = step.flat.vectors
         assert {one.device for one in vectors} == {torch.device("sham", 0)}
         assert step._there is not None and step._there.device.type == "sham"
+        given = Samples(torch.empty(inputs, dtype=dtype))
+        (there,) = Passage(Device(where), 0).outputs(lambda batch: model(batch.x), iter([given]))
+        assert there[0] is given and there[1].device.type == "cpu"
 
 
 LINE, STEPS, IMAGE = (4,), (6, 4), (8, 8, 2)

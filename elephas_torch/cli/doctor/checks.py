@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from elephas_torch.cli.doctor.findings import Finding, duration, listed, several, size
+from elephas_torch.cli.doctor.findings import Finding, duration, gpu, listed, several, size
 
 Facts = dict[str, Any]
 #: Packages of which another minor version on executors is no trouble.
@@ -361,8 +361,7 @@ def gpus(facts: Facts) -> Iterator[Finding]:
         yield Finding("gpus", "ok", "none; workers train on the processor")
         return
     names = listed(name for one in there for name in one["gpus"])
-    by_task = {(one["host"], address) for one in given for address in one["task"]["gpus"]}
-    places = listed(f"{host}:{address}" for host, address in by_task)
+    places = listed(f"{one['host']}:{gpu(one)} to task {one['partition']}" for one in executors)
     if any(one["task"]["cuda"] is None for one in there if "torch" not in one["missing"]):
         yield Finding(
             "gpus", "warn", f"{names}, but PyTorch on executors is built without CUDA",
@@ -370,12 +369,12 @@ def gpus(facts: Facts) -> Iterator[Finding]:
         )  # fmt: skip
     elif not given:
         yield Finding(
-            "gpus", "warn", f"{names}; Spark gives none to tasks, so workers take them in turn",
+            "gpus", "warn", f"{names}; Spark gives none, so tasks take them in turn: {places}",
             "Set spark.executor.resource.gpu.amount, spark.task.resource.gpu.amount and a "
             "discovery script, so that each worker gets a GPU of its own.",
         )  # fmt: skip
     else:
-        yield Finding("gpus", "ok", f"{names or 'GPUs'}, given to tasks as {places}")
+        yield Finding("gpus", "ok", f"{names or 'GPUs'}, given by Spark: {places}")
 
 
 def arrow(facts: Facts) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 LEVELS = ("ok", "warn", "fail")
@@ -48,3 +48,20 @@ def listed(names: Iterable[Any]) -> str:
     ordered = sorted({str(one) for one in names})
     more = f" and {len(ordered) - 4} more" if len(ordered) > 4 else ""
     return ", ".join(ordered[:4]) + more
+
+
+def gpu(executor: Mapping[str, Any]) -> str:
+    """The GPU that a task's worker takes, as `device="auto"` chooses; "none" where it's the CPU.
+
+    Returns:
+        The address that Spark has assigned; else "cuda:1 of 2", by the task's number.
+    """
+    task = executor["task"]
+    if task["gpus"]:
+        return ",".join(task["gpus"])
+    count = len(executor["gpus"])
+    if task.get("visible") is not None:
+        count = min(count, len([one for one in task["visible"].split(",") if one.strip()]))
+    if not count or task["cuda"] is None:
+        return "none"
+    return f"cuda:{executor['partition'] % count} of {count}"

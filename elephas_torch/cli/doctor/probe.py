@@ -133,7 +133,7 @@ def _gpus() -> list[str]:
 
 
 def task() -> dict[str, Any]:
-    """What Spark gives to a task, and what its environment says of threads."""
+    """What Spark gives to a task, and what its environment says of GPUs and threads."""
     cpus, gpus = 1, []
     try:
         from pyspark import TaskContext
@@ -148,6 +148,7 @@ def task() -> dict[str, Any]:
     return {
         "cpus": cpus,
         "gpus": gpus,
+        "visible": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
         "torch_threads": None if torch is None else torch.get_num_threads(),
         "cuda": None if torch is None else torch.version.cuda,

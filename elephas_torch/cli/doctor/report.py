@@ -10,7 +10,7 @@ from typing import Any
 
 from elephas_torch._version import __version__
 from elephas_torch.cli.doctor.checks import diagnose
-from elephas_torch.cli.doctor.findings import LEVELS, Finding, duration, several, size
+from elephas_torch.cli.doctor.findings import LEVELS, Finding, duration, gpu, several, size
 
 #: Of `Report.to_json`: rises when a field goes or means something else.
 FORMAT = 1
@@ -68,7 +68,7 @@ class Report:
         if not rows:
             return
         yield ""
-        names = ("host", "process", "cores", "free memory", "GPUs", "latency", "push and pull")
+        names = ("host", "process", "cores", "free memory", "GPU", "latency", "push and pull")
         table = [names, *sorted(rows)]
         widths = [max(len(row[n]) for row in table) for n in range(len(names))]
         for row in table:
@@ -96,7 +96,7 @@ def _row(one: dict[str, Any]) -> tuple[str, ...]:
         str(one["process"]),
         str(one["cores"]),
         size(memory["free"]) if memory else "?",
-        ",".join(one["task"]["gpus"]) or str(len(one["gpus"]) or "none"),
+        gpu(one),
         duration(latency) if latency is not None else "-",
         f"{size(rate)}/s" if rate is not None else "-",
     )

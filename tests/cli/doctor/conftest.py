@@ -27,7 +27,8 @@ def executor(partition):
         "memory": {"total": 8 << 30, "free": 4 << 30},
         "gpus": [],
         "task": {
-            "cpus": 1, "gpus": [], "omp_num_threads": "1", "torch_threads": 1, "cuda": None,
+            "cpus": 1, "gpus": [], "visible": None, "omp_num_threads": "1", "torch_threads": 1,
+            "cuda": None,
         },
         "folder": {"place": "/tmp", "free": 100 << 30, "error": None},
         "server": {"latency": 0.0005, "rate": 500e6, "trouble": None, "error": None},

@@ -162,12 +162,19 @@ def test_no_session():
 
 def test_gpus_that_are_given_and_those_that_are_not(facts):
     for one in facts["executors"]:
-        one["gpus"], one["task"]["cuda"] = ["H100"], "13.0"
+        one["gpus"], one["task"]["cuda"] = ["H100", "H100"], "13.0"
+    facts["executors"][3]["task"]["visible"] = "1"
     ((check, level, said),) = found(facts)
     assert (check, level) == ("gpus", "warn")
     assert "spark.task.resource.gpu.amount" in said
+    for place in ("node0:cuda:0 of 2 to task 0", "node1:cuda:1 of 2 to task 1",
+                  "node0:cuda:0 of 2 to task 2", "node1:cuda:0 of 1 to task 3"):  # fmt: skip
+        assert place in said
     for number, one in enumerate(facts["executors"]):
         one["task"]["gpus"] = [str(number // 2)]
     assert found(facts) == []
     (well,) = [one.found for one in diagnose(facts) if one.check == "gpus"]
-    assert well == "H100, given to tasks as node0:0, node0:1, node1:0, node1:1"
+    assert well == (
+        "H100, given by Spark: node0:0 to task 0, node0:1 to task 2, node1:0 to task 1, "
+        "node1:1 to task 3"
+    )
