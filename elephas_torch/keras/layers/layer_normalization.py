@@ -284,6 +284,10 @@ class GroupNormalization(BuiltIn):
     def call(self, inputs: Tensor) -> Tensor:
         second = self.axis == 1 or inputs.dim() == 2
         moved = inputs if second else inputs.movedim(self.axis, 1)
+        if torch.is_grad_enabled() and not inputs.requires_grad:
+            # torch's backward pass ends the process where channels lie last and the inputs, as
+            # rows do, take no gradient.
+            moved = moved.contiguous()
         gamma, beta = self._parameters.get("gamma"), self._parameters.get("beta")
         if gamma is None and beta is not None:  # torch can't go back through that
             outputs = F.group_norm(moved, self.groups, eps=self.epsilon)

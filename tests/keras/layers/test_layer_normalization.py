@@ -135,3 +135,14 @@ def test_shapes_that_do_not_fit_name_the_layer():
         layer.build((None, 4))
         with pytest.raises(ValueError, match=r"Layer 'n' .*\(None, 4\). Received.*\(2, 6\)"):
             layer(torch.ones(2, 6))
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_groups_of_rows_whose_channels_lie_last(taken):
+    """Rows take no gradient; torch by itself would end the process here."""
+    layer = layers.GroupNormalization(2)
+    x = torch.randn(3, 4, 4, 2, requires_grad=taken)
+    layer(x).square().sum().backward()
+    normed = (x.detach() - x.detach().mean((1, 2), keepdim=True)).pow(2)
+    scaled = normed / (x.detach().var((1, 2), correction=0, keepdim=True) + layer.epsilon)
+    torch.testing.assert_close(layer.gamma.grad, 2 * scaled.sum((0, 1, 2)))
