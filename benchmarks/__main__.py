@@ -9,9 +9,8 @@ hogwild and DDP, elephas and sparktorch), `exchange` (pulls and pushes against r
 `clients` (the server's CPU time as workers grow), `star` (the same as updates grow), `rows` (time
 and memory as data grow), `profile` (a fit's wall time taken apart), and `gpu` (on a CUDA device: a
 worker's steps against hand-written ones, their memory, and exchanges against pinned copies).
-Without names: all. What
-counts is the ratio within a round, of which the median is given with the smallest and the largest.
-docs/performance.md says what each figure means.
+Without names: all. What counts is the ratio within a round, of which the median is given with the
+smallest and the largest. docs/performance.md says what each figure means.
 """
 
 from __future__ import annotations
