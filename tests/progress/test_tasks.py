@@ -40,7 +40,7 @@ def described(spark_context):
     return found
 
 
-BAR = r"{} \d/8 tasks [━╸─]+ · 0:0\d"
+BAR = r"{} \d/8 tasks [━╸─]+ · \d+:\d\d"
 
 
 def test_predictions_show_tasks_and_are_named(terminal, soon, model, slow, described):
@@ -57,7 +57,7 @@ def test_evaluations_show_tasks_and_their_result(terminal, soon, model, slow, de
     place = terminal()
     SparkModel(model, num_workers=2).evaluate(slow, verbose=1)
     (line,) = place.closed()
-    assert re.fullmatch(r"1/1 - \d\.\ds - accuracy: \S+ - loss: \S+", line)
+    assert re.fullmatch(r"1/1 - \d+\.\ds - accuracy: \S+ - loss: \S+", line)
     assert any(re.fullmatch(BAR.format("Evaluating"), one) for lines in place.seen for one in lines)
     assert described()[1] == "elephas_torch: evaluating"
 
