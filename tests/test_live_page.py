@@ -194,9 +194,6 @@ def test_a_fit_is_watched_and_stopped_after_an_epoch(browser, fitting, rdd):
     assert HOSTILE in [one.text for one in browser.all(".chart h3")]
     assert browser.run("return document.images.length") == 0
 
-    origin = link.partition("/#")[0]
-    assert {one.partition("#")[0] for one in browser.loaded()} == {f"{origin}/", f"{origin}/watch"}
-
     browser.one("#stop-later").click()
     thread.join(30)
     assert not thread.is_alive()
@@ -205,6 +202,10 @@ def test_a_fit_is_watched_and_stopped_after_an_epoch(browser, fitting, rdd):
     assert len(history.epoch) == browser.epoch() < 100_000
     assert history.story["state"] == "stopped" and not browser.one("#stop-now").is_displayed()
     assert {"loss", "val_loss"} <= history.history.keys()
+
+    origin = link.partition("/#")[0]
+    expected = {f"{origin}/", f"{origin}/watch", f"{origin}/stop"}
+    browser.until(lambda: {one.partition("#")[0] for one in browser.loaded()} == expected)
 
 
 @pytest.mark.spark

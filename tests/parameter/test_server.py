@@ -254,6 +254,7 @@ def test_the_page_of_routes_names_them_all(server):
     assert status == 200 and set(json.loads(body)["paths"]) == {
         "/health", "/status", "/metrics", "/workers/{worker}", "/workers/{worker}/beat",
         "/workers/{worker}/memory", "/workers/{worker}/kept", "/events", "/control", "/checkpoint",
+        "/story",
     }  # fmt: skip
 
 
