@@ -53,11 +53,11 @@ class Place:
         return cls(wanted, devices.backends())
 
     @contextlib.contextmanager
-    def taken(self, partition: int, weights: int) -> Iterator[Device]:
+    def taken(self, partition: int, weights: Any) -> Iterator[Device]:
         """The device of a task, for its time.
 
         Args:
-            weights: bytes of the model's.
+            weights: the model's, in the `value` of something, which on the CPU isn't asked for.
 
         Raises:
             WorkerError: there is none such here, or its memory is full.
@@ -71,7 +71,7 @@ class Place:
             with (
                 devices.backends_as(self.backends),
                 where.used(),
-                devices.told_of_memory(where, None, weights, training=False),
+                devices.told_of_memory(where, None, len(weights.value), training=False),
             ):
                 yield where
         finally:
@@ -132,13 +132,14 @@ class Passage:
     Args:
         where: the device, which the model is on.
         weights: bytes of the model's.
+        size: rows of a batch; None: nobody knows.
 
     Attributes:
-        rows: how many rows its memory has been too small for, less one; None: none so far.
+        rows: how many are computed at once, since a batch didn't fit; None: all have.
     """
 
-    def __init__(self, where: Device, weights: int) -> None:
-        self.where, self.weights = where, weights
+    def __init__(self, where: Device, weights: int, size: int | None = None) -> None:
+        self.where, self.weights, self.size = where, weights, size
         self.rows: int | None = None
 
     def outputs(
@@ -154,7 +155,7 @@ class Passage:
         """
         sent: deque[Samples] = deque()
         before: list[Any] | None = None
-        for batch in streamed(_noting(batches, sent), self.where):
+        for batch in self._arriving(_noting(batches, sent)):
             now = self._computed(compute, batch)
             if before is not None:
                 yield sent.popleft(), _fetched(before)
@@ -169,8 +170,12 @@ class Passage:
         def counted() -> Any:
             return step.goals.loss.count if isinstance(step, Step) else None
 
-        for batch in streamed(iter(batches), self.where):
+        for batch in self._arriving(iter(batches)):
             self._computed(step.evaluate, batch, counted)
+
+    def _arriving(self, batches: Iterator[Samples]) -> Iterator[Samples]:
+        with devices.told_of_memory(self.where, self.size, self.weights, training=False):
+            yield from streamed(batches, self.where)
 
     def _computed(
         self,

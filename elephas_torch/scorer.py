@@ -113,7 +113,7 @@ def computed(plan: Plan, batches: Iterable[Any]) -> Iterator[pa.Array]:
     torch.set_num_threads(cluster.task_cpus())
     rest = iter(batches)
     for first in rest:  # without rows nobody asks for a device, or for weights
-        with plan.place.taken(_partition(), len(plan.sent.weights.value)) as where:
+        with plan.place.taken(_partition(), plan.sent.weights) as where:
             yield from _arrays(plan, where, itertools.chain([first], rest))
 
 
@@ -203,7 +203,6 @@ class _Scorer:
         self.plan, self.where = plan, where
         self.model = plan.sent.model(where)
         self.size = rows_at_once(self.model, plan.batch_size, where)
-        self.passage = Passage(where, len(plan.sent.weights.value))
         self.inputs = self.model.input_structure
         self.shapes = [tuple(one[1:]) for one in self.inputs.leaves(self.model.input_shape)]
         self.form = output_structure(self.model)
@@ -211,6 +210,7 @@ class _Scorer:
         which = [place for place, number in enumerate(self.form.numbers) if number in fused]
         self.forward = Forward(self.model, which)
         self.fields: Sequence[arrow.Field] = ()
+        self.passage: Passage | None = None
         self.rows = 0
 
     def null(self, group: Sequence[pa.Array]) -> np.ndarray | None:
@@ -289,6 +289,9 @@ class _Scorer:
             for x in batches:
                 yield x, self._given(x)
             return
+        if self.passage is None:
+            weights = len(self.plan.sent.weights.value)
+            self.passage = Passage(self.where, weights, self.size)
         found = self.passage.outputs(lambda batch: self._given(batch.x), map(Samples, batches))
         for batch, given in found:
             yield batch.x, given

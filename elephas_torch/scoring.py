@@ -48,7 +48,7 @@ class Scoring:
 
     def taken(self, partition: int) -> AbstractContextManager[Device]:
         """The device of a task, for its time."""
-        return self.place.taken(partition, len(self.weights.value))
+        return self.place.taken(partition, self.weights)
 
     def model(self, where: Device) -> Model:
         """A model of this task's own, on its device."""
@@ -61,9 +61,9 @@ class Scoring:
         """How many rows go through the model at once."""
         return rows_at_once(model, self.batch_size, where)
 
-    def passage(self, where: Device) -> Passage:
+    def passage(self, where: Device, rows: int) -> Passage:
         """The way of batches through a model on a device."""
-        return Passage(where, len(self.weights.value))
+        return Passage(where, len(self.weights.value), rows)
 
 
 def predict(
@@ -222,7 +222,7 @@ def _outputs_of(
         return
     several = (part for x in blocks for part in cut.batches(model._features_alone(x), rows))
     compute = functools.partial(_computed, model)
-    for _, given in scoring.passage(where).outputs(compute, gathered(several, rows)):
+    for _, given in scoring.passage(where, rows).outputs(compute, gathered(several, rows)):
         yield as_arrays(given)
 
 
@@ -253,7 +253,7 @@ def _sums(scoring: Scoring, where: Device, rows: Iterable[Any]) -> dict[str, Any
         for batch in found:
             step.evaluate(batch)
     else:
-        scoring.passage(where).evaluate(step, gathered(found, size))
+        scoring.passage(where, size).evaluate(step, gathered(found, size))
     return step.sums()
 
 

@@ -213,6 +213,15 @@ def test_rows_that_were_counted_already_are_not_counted_again():
         Passage(played(), 1).evaluate(step_of(model), model_samples(model))
 
 
+def test_a_batch_that_can_not_even_be_copied_there():
+    def found():
+        yield Samples(torch.ones(6, 1))
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+
+    with pytest.raises(OutOfMemory, match=r"batch_size=6 and .* Try batch_size=3"):
+        list(Passage(played(), 1, 6).outputs(lambda batch: batch.x, found()))
+
+
 def model_samples(model):
     x, y = zip(*pairs(), strict=True)
     samples = model.samples(np.stack(x), np.stack(y))
@@ -276,5 +285,5 @@ def test_settings_of_torch_are_the_driver_s():
     finally:
         torch.backends.cudnn.benchmark = before
     assert place.backends["cudnn_benchmark"] is True
-    with place.taken(0, 0) as where:
+    with place.taken(0, None) as where:
         assert where is CPU
