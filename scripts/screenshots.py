@@ -60,10 +60,8 @@ def taken(driver: Any, view: tuple[str, int, int, int, bool], folder: Path) -> N
     )
     scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
-    below = (
-        "document.getElementById('staff').scrollIntoView()" if "below" in name else "scrollTo(0,0)"
-    )
-    driver.execute_script(below)
+    below = "document.getElementById('staff').scrollIntoView()"
+    driver.execute_script(below if name == "page-below" else "scrollTo(0, 0)")
     time.sleep(1.0)
     driver.save_screenshot(str(folder / f"{name}.png"))
 
