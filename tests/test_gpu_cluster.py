@@ -141,6 +141,32 @@ def test_each_task_takes_what_spark_assigns_it(gpu_cluster):
     assert found == [[[["0"], "cuda:0"], [["1"], "cuda:1"]]] * 2
 
 
+def test_scoring_takes_what_spark_assigns_it(gpu_cluster):
+    found = gpu_cluster.run("""
+        import json
+        from elephas_torch import ElephasTransformer
+        sc = context(**{"spark.executor.resource.gpu.amount": "2", "spark.task.maxFailures": "1",
+                        "spark.task.resource.gpu.amount": "1"})
+        model = Sequential([layers.Dense(1, input_dim=3)])
+        model.compile("sgd", "mse")
+        df = SparkSession(sc).createDataFrame([([0.0] * 3,)] * 8, "features array<float>")
+        stage, told = ElephasTransformer(model=model), []
+        for score in (lambda: SparkModel(model).predict(rdd(sc)),
+                      lambda: stage.transform(df.coalesce(1)).collect()):
+            try:
+                score()
+                told.append("scored")
+            except Exception as error:
+                told.append(str(error))
+        on_cpu = SparkModel(model, device="cpu").predict(rdd(sc))
+        print(json.dumps([told, len(on_cpu)]))
+    """)
+    told, rows = found
+    assert rows == 8
+    for one in told:
+        assert one == "scored" or "Spark assigned the GPU" in one
+
+
 def test_gpus_for_the_training_alone(gpu_cluster):
     found = gpu_cluster.run("""
         import json
