@@ -105,7 +105,7 @@ class Monitor:
         self._server, self._story = server, None
         self._link, self._token = server.link, first.page_token
         self._place = (first.host, first.address[1], first.identity)
-        if self.verbose or self.wanted:
+        if self.verbose:
             self._tell()
 
     def end(self, story: dict[str, Any]) -> None:
@@ -135,7 +135,7 @@ class Monitor:
     def _tell(self) -> None:
         if in_notebook():
             _display(self)
-        elif self.verbose and sys.stdout.isatty():
+        elif sys.stdout.isatty():
             # Nowhere else: a token in a log is a token for all who read the log.
             print(f"Watch it at {self._link}", flush=True)
 

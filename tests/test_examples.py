@@ -33,6 +33,7 @@ TOGETHER = {
     "ml_cross_validation.py": 0.9,
     "streaming_scoring.py": 0.8,
     "Getting_Started.ipynb": 0.85,
+    "Monitoring.ipynb": 0.85,
     "Spark_ML_Pipeline.ipynb": 0.85,  # stops Spark in the end
 }
 HELPERS = {"images"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from pathlib import Path
 from typing import Any
@@ -86,14 +87,7 @@ class History(Callback):
         names = [name for name in self.history if not name.startswith("val_")]
         if not names:
             raise ValueError("There is nothing to plot: no epoch has ended yet.")
-        try:
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise ImportError(
-                "History.plot needs matplotlib: pip install 'elephas-torch[plot]'. "
-                "History.to_html needs nothing."
-            ) from error
-        figure = Figure(figsize=(5.2 * len(names), 3.6), layout="constrained")
+        figure = _figure(5.2 * len(names), 3.6)
         for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
             for key, style, label in ((name, "-", "training"), (f"val_{name}", "--", "validation")):
                 values = self.history.get(key, [])
@@ -135,3 +129,22 @@ class History(Callback):
             "ended": last,
             "time": last,
         }
+
+
+def _figure(width: float, height: float) -> Any:
+    """A figure that notebooks show, also where matplotlib isn't set up for them."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError(
+            "History.plot needs matplotlib: pip install 'elephas-torch[plot]'. "
+            "History.to_html needs nothing."
+        ) from error
+
+    class Shown(Figure):
+        def _repr_png_(self) -> bytes:
+            buffer = io.BytesIO()
+            self.savefig(buffer, format="png")
+            return buffer.getvalue()
+
+    return Shown(figsize=(width, height), layout="constrained")

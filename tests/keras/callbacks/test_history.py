@@ -64,6 +64,7 @@ def test_curves_are_drawn_with_matplotlib(fitted, tmp_path):
     assert list(solid.get_xdata()) == [1, 2, 3]
     assert list(dashed.get_ydata()) == fitted.history["val_loss"]
     assert (solid.get_linestyle(), dashed.get_linestyle()) == ("-", "--")
+    assert figure._repr_png_().startswith(b"\x89PNG"), "what notebooks show"
 
 
 def test_nothing_to_plot_is_said():
