@@ -25,6 +25,8 @@ from elephas_torch.parameter.trust import Trust
 Channel = socket.socket | Secured
 CONNECT_SECONDS, GONE_SECONDS = 15.0, 120.0
 _HEAD_BYTES = 16_384
+#: What Linux takes of seconds of silence, and of questions in vain.
+_LONGEST_IDLE, _MOST_PROBES = 32_767, 127
 
 
 class Head(NamedTuple):
@@ -244,13 +246,13 @@ def notice_loss(made: socket.socket, seconds: float) -> None:
     a router that forgot it) be cut after so many seconds; of a listener: those that it accepts.
     Linux's own: two hours. The kernel asks after a quarter of that silence, and then again."""
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    idle = max(round(seconds / 4), 1)
+    idle = min(max(round(seconds / 4), 1), _LONGEST_IDLE)
     every = max(idle // 2, 1)
     wanted = {
         "TCP_KEEPIDLE": idle,
         "TCP_KEEPINTVL": every,
-        "TCP_KEEPCNT": max(round((seconds - idle) / every), 1),
-        "TCP_USER_TIMEOUT": round(1000 * seconds),
+        "TCP_KEEPCNT": min(max(round((seconds - idle) / every), 1), _MOST_PROBES),
+        "TCP_USER_TIMEOUT": min(round(1000 * seconds), 2**31 - 1),
     }
     for name, value in wanted.items():
         if hasattr(socket, name):  # Linux has them all

@@ -307,25 +307,30 @@ class State:
         Args:
             epoch: that has ended for all, where one has.
         """
-        with self.updates.whole, self._lock:
-            self.ledger.look()
-            rate = self.weights.optimizer._learning_rate
-            pushes, staleness = account.counted(self)
-            workers = self.ledger.workers
-            self.counts["snapshots"] += 1
-            return Snapshot(
-                **self.weights.remembered(),
-                kept={n: self._kept.of(n, workers[n].position()[1]) for n in self._kept.left},
-                workers={n: snapshots.noted(one) for n, one in workers.items()},
-                epoch=epoch,
-                closed_epoch=self.updates.closed_epoch,
-                learning_rate=self.orders.learning_rate,
-                rate=rate if isinstance(rate, float) else None,
-                events=self.events.number,
-                counts={**self.counts, "pushes": pushes},
-                staleness=dict(staleness),
-                story=self.story.remembered(self),
-            )
+        with self.updates.whole:
+            with self._lock:
+                noted = self._noted()
+            # They may be large, and who takes the lock is the loop that serves all.
+            return Snapshot(**self.weights.remembered(), **noted, epoch=epoch)
+
+    def _noted(self) -> dict[str, Any]:
+        """What a snapshot has besides the weights; with the lock held."""
+        self.ledger.look()
+        rate = self.weights.optimizer._learning_rate
+        pushes, staleness = account.counted(self)
+        workers = self.ledger.workers
+        self.counts["snapshots"] += 1
+        return {
+            "kept": {n: self._kept.of(n, workers[n].position()[1]) for n in self._kept.left},
+            "workers": {n: snapshots.noted(one) for n, one in workers.items()},
+            "closed_epoch": self.updates.closed_epoch,
+            "learning_rate": self.orders.learning_rate,
+            "rate": rate if isinstance(rate, float) else None,
+            "events": self.events.number,
+            "counts": {**self.counts, "pushes": pushes},
+            "staleness": dict(staleness),
+            "story": self.story.remembered(self),
+        }
 
     def restore(self, found: Snapshot) -> None:
         """Begins from a snapshot, in place of the initial vectors: all have to join again.

@@ -212,7 +212,7 @@ class Weights:
                 name: value.clone() if isinstance(value, Tensor) else value
                 for name, value in self.optimizer.state_dict().items()
             },
-            "shares": {worker: (n, state.clone()) for worker, (n, state) in self._shares.items()},
+            "shares": {one: (n, state.clone()) for one, (n, state) in list(self._shares.items())},
         }
 
     def restore(

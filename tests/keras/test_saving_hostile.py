@@ -248,6 +248,19 @@ def test_a_text_that_can_t_be_looked_at():
             heaps.refuse_too_long(changed, "names", 8)
 
 
+@pytest.mark.parametrize("number", [50_000, 2**40])
+def test_places_that_look_like_very_many_texts_take_no_time(number):
+    """As many of them as a file can hold, each of which would be looked at anew."""
+    head = struct.pack("<BBHHH", 1, 0, 6, 8, 16) + b"names\0\0\0"
+    fake = head + b"\x19" + bytes(7) + struct.pack("<BBxxxxxxQ", 1, 1, number)
+    junk = fake * 2000 + bytes(1_000_000)
+    content = hdf5.written(lambda file: file.attrs.update({"names": "text"})) + junk
+    began = time.perf_counter()
+    with pytest.raises(ValueError, match=f"says that it has {number} texts"):
+        heaps.refuse_too_long(content, "names", 8)
+    assert time.perf_counter() - began < 5
+
+
 def test_texts_among_numbers():
     kind = np.dtype([("number", "f4"), ("text", h5py.string_dtype())])
     content = hdf5.written(lambda file: file.create_dataset("x", (3,), dtype=kind))

@@ -28,8 +28,9 @@ SMALL = 64 * 2**20
 EXPANSION = 1000
 #: HDF5 keeps no longer attributes beside a group.
 _LONGEST_ATTRIBUTE = 64_000
-#: The bytes of files that are open, by the number that the library has for them.
-_contents: dict[int, bytes] = {}
+#: The bytes of files that are open, by the number that the library has for them; and which names of
+#: attributes were looked for in them.
+_contents: dict[int, tuple[bytes, set[str]]] = {}
 
 
 def written(write: Callable[[Any], Any]) -> bytes:
@@ -56,7 +57,7 @@ def opened(content: bytes, path: Any) -> Iterator[Any]:
         with h5py.File(io.BytesIO(content), "r") as file:
             heaps.refuse_endless(content, file.id.get_create_plist().get_sizes()[1])
             number = h5py.h5o.get_info(file.id).fileno
-            _contents[number] = content
+            _contents[number] = content, set()
             try:
                 yield file
             finally:
@@ -175,14 +176,15 @@ def attribute(holder: Any, name: str) -> Any:
     """
     import h5py
 
-    found, content = holder.attrs.get_id(name), _contents[h5py.h5o.get_info(holder.id).fileno]
+    found = holder.attrs.get_id(name)
+    content, safe = _contents[h5py.h5o.get_info(holder.id).fileno]
     if not _is_text(found.dtype) and found.dtype.kind not in "fiub":
         raise ValueError(f"the attribute {name!r} of {holder.name!r} is neither text nor numbers")
     if found.dtype.itemsize * math.prod(found.shape) > len(content):
         raise ValueError(f"the attribute {name!r} of {holder.name!r} is larger than the file")
-    if h5py.check_vlen_dtype(found.dtype) is not None:
-        width = holder.file.id.get_create_plist().get_sizes()[0]
-        heaps.refuse_too_long(content, name, width)
+    if name not in safe and h5py.check_vlen_dtype(found.dtype) is not None:
+        heaps.refuse_too_long(content, name, holder.file.id.get_create_plist().get_sizes()[0])
+        safe.add(name)
     return holder.attrs[name]
 
 

@@ -59,11 +59,14 @@ def refuse_too_long(content: bytes, name: str, width: int) -> None:
     Raises:
         ValueError: one is longer than the file; or there is no such message to be seen.
     """
-    mark, found = name.encode() + b"\x00", False
+    mark, found, looked_at = name.encode() + b"\x00", False, 0
     at = content.find(mark)
     while at >= 0:
         for place, number in _texts(content, at, len(mark)):
-            found = True
+            found, looked_at = True, looked_at + number
+            end = place + number * (8 + width)
+            if end > len(content) or looked_at > len(content):
+                raise ValueError(f"the attribute {name!r} says that it has {number} texts")
             lengths = (_number(content, place + one * (8 + width), 4) for one in range(number))
             if (longest := max(lengths, default=0)) > len(content):
                 raise ValueError(
@@ -93,7 +96,7 @@ def _texts(content: bytes, at: int, least: int) -> Iterator[tuple[int, int]]:
             raise ValueError(f"an attribute at byte {at} has its kind or shape elsewhere")
         kind, shape = at + sizes[0], at + sizes[0] + sizes[1]
         if sizes[0] >= least and content[kind : kind + 1] and content[kind] % 16 == _VARIABLE:
-            yield shape + sizes[2], min(_points(content, shape), len(content))
+            yield shape + sizes[2], _points(content, shape)
 
 
 def _points(content: bytes, at: int) -> int:

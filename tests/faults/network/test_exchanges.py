@@ -15,6 +15,7 @@ from elephas_torch import optimizers
 from elephas_torch.errors import Fenced
 from elephas_torch.flat import Vectors
 from elephas_torch.parameter import Client, Push, ServerProcess, Settings
+from elephas_torch.parameter.connection import notice_loss
 from elephas_torch.parameter.guard import Limits
 
 WORKERS = 4
@@ -215,6 +216,15 @@ def test_a_connection_that_is_gone_without_a_word(mode, monkeypatch):
     found, status, proxy = trained(given, 1, 10, counting(mode, 10), plan, limits=limits)
     assert (found.parameters == 1).all() and proxy.tried == {"vanished": 2}
     check_account(status, 1, 10)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 140_000, 1e9])
+def test_as_long_as_somebody_likes_to_wait(seconds):
+    with socket.socket() as one:
+        notice_loss(one, seconds)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            kept = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+            assert kept == min(1000 * seconds, 2**31 - 1)
 
 
 def test_a_push_that_comes_too_slowly_is_sent_again():
