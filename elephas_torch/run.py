@@ -252,7 +252,7 @@ class Run:
             plan=replace(options.plan, initial_epoch=self._first),
             timeout=max(options.round_timeout, options.join_timeout) + 30,
             connect_timeout=options.connect_timeout,
-            beat=min(options.lease / 4, 0.5 if self.progress.verbose == 1 else 5.0),
+            beat=min(options.lease / 4, self.progress.beat(options.workers)),
             gang=None if self._gangs is None else Gang(server.servers[0].settings),
             keep=self.source.keep,
         )

@@ -59,6 +59,9 @@ class Worker:
         began: the epoch of its first push; None before that, and where it steps by itself.
         stale: how many versions its last update had missed; None: it steps by itself.
         link: how its updates come: "http", or "memory" that it shares with the server.
+        progress: what it says with its signs of life.
+        told: how many epochs its attempt has reported on.
+        before: rows that its attempts before this one have trained on.
         losses: of its last epoch, "train" and "val" -> the sum "loss" over so many "rows".
     """
 
@@ -78,12 +81,20 @@ class Worker:
     stale: int | None = None
     link: str = "http"
     progress: dict[str, Any] = field(default_factory=dict)
+    told: int = 0
+    before: int = 0
     losses: dict[str, dict[str, float]] = field(default_factory=dict)
     pending: Pending | None = None
 
     def begin(self, push: Push) -> Pending:
         """Returns the note of a push that is to be applied."""
         return Pending(push, self.batch if push.epoch == self.epoch else 0)
+
+    @property
+    def rows(self) -> int:
+        """Rows that all its attempts have trained on, as far as is known: never fewer than
+        before. Exact at ends of epochs."""
+        return self.before + max(self.told * self.samples, self.progress.get("rows", 0))
 
     def position(self) -> tuple[int, int, int]:
         """Returns seq, epoch and batch that a new attempt goes on from.
@@ -122,6 +133,7 @@ class Worker:
             "waiting": self.pending is not None,
             "last_seen": round(now - self.last_seen, 3),
             "progress": self.progress,
+            "rows": self.rows,
             "reported": self.reported,
             "losses": self.losses,
         }
@@ -214,6 +226,8 @@ class Ledger:
         if record is None:
             record = self.workers[worker] = Worker(worker, attempt, samples, info, now, "empty")
         _fence(record, attempt)
+        if attempt != record.attempt:
+            record.before, record.told, record.progress = record.rows, 0, {}
         record.attempt, record.samples, record.info = attempt, samples, info
         record.last_seen = now
         if samples:

@@ -66,19 +66,14 @@ def exposition(status: dict[str, Any], cpu_seconds: float) -> str:
             each(lambda one: one["progress"].get("epoch"))),
         *_metric("worker_batch", "gauge", "Batches of that epoch that it has done",
             each(lambda one: one["progress"].get("batch"))),
-        *_metric("worker_rows_total", "counter", "Rows that it has trained on", each(_rows)),
+        *_metric("worker_rows_total", "counter", "Rows that it has trained on",
+            each(lambda one: one["rows"])),
         *_metric("worker_updates_total", "counter", "Updates of its that were applied",
             each(lambda one: one["seq"])),
         *_metric("worker_retries", "gauge", "How often Spark has begun its task again",
             each(lambda one: one.get("tries"))),
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
-
-
-def _rows(worker: dict[str, Any]) -> int:
-    """Rows of the epochs that it has reported on; or, if those are more, those that it says it has
-    trained on, as an attempt that has begun with the first epoch does."""
-    return max(worker["samples"] * (worker["reported"] + 1), worker["progress"].get("rows", 0))
 
 
 def _loss(part: str, workers: Any) -> float | None:

@@ -176,6 +176,7 @@ class State:
             record = self.ledger.heard(worker, attempt)
             fresh = epoch > record.reported
             record.reported = max(epoch, record.reported)
+            record.told += fresh and bool(summary)  # without: who isn't sure whether it was told
             record.losses = record.losses | account.losses(summary)
             self._kept.tidy(worker, record.position()[1])
             if self.settings.gated and self._gate.shut_for(epoch) and not self.orders.stop:

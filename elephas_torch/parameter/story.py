@@ -156,7 +156,8 @@ class Story:
         rows, meter = self._trained(worker), self._meters.get(worker.id)
         if meter is None or meter.attempt != worker.attempt:
             tries = 1 if meter is None else meter.attempts + 1
-            meter = self._meters[worker.id] = Meter(worker.attempt, rows, now, attempts=tries)
+            had = 0 if meter is None else meter.rows  # what it does again counts once
+            meter = self._meters[worker.id] = Meter(worker.attempt, max(rows, had), now, 0.0, tries)
         # The driver may tell only now with which epoch it all began.
         meter.rows = max(meter.rows, _number(self.about.get("first")) * worker.samples)
         if rows > meter.rows:

@@ -10,8 +10,11 @@ from elephas_torch.keras.progress import told
 from elephas_torch.progress import screen
 from elephas_torch.progress.view import Status, View, Window, rows_of, seen
 
-#: Seconds between two looks at the server's status.
-EVERY = 0.25
+#: Seconds between two looks at the server's status, and between two signs of life of a worker whom
+#: somebody looks at, or nobody.
+EVERY, WATCHED, ALONE = 0.25, 0.5, 5.0
+#: Both come less often from so many workers on: what the server does for them is bounded.
+FEW = 50
 
 
 class FitProgress:
@@ -27,8 +30,12 @@ class FitProgress:
         self.epochs, self.batch_size, self.verbose = epochs, batch_size, verbose
         self._screen: screen.Screen | None = None
         self._window, self._view = Window(), View()
-        self._samples = self._ended = 0
+        self._samples = self._ended = self._workers = 0
         self._started = self._began = self._looked = time.perf_counter()
+
+    def beat(self, workers: int) -> float:
+        """Seconds between two signs of life of a worker."""
+        return min(WATCHED * max(workers / FEW, 1), ALONE) if self.verbose == 1 else ALONE
 
     def say(self, text: str) -> None:
         """Tells what is done before training."""
@@ -46,10 +53,12 @@ class FitProgress:
         """Shows what the server says, a few times a second; `status` asks it."""
         now = time.perf_counter()
         epoch = self._view.epoch
-        if self.verbose != 1 or now - self._looked < EVERY or epoch >= self.epochs:
+        every = EVERY * max(self._workers / FEW, 1)
+        if self.verbose != 1 or now - self._looked < every or epoch >= self.epochs:
             return
         self._looked, found = now, status()
         self._window.add(now, rows_of(found))
+        self._workers = len(found["workers"])
         self._samples = sum(one["samples"] for one in found["workers"].values())
         self._show(seen(found, self._window.rate(), epoch, self.epochs, self.batch_size))
 

@@ -6,6 +6,7 @@ wraps; after the window was made narrower, rests of the one before may stay abov
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sys
@@ -40,6 +41,7 @@ class Terminal:
         self._open_line = False
         self._above = _Above(self, self._out), _Above(self, self._error)
         sys.stdout, sys.stderr = self._above
+        self._redirect((self._out, self._error), self._above)
 
     def show(self, view: View | Tasks) -> None:
         """Paints it; not while somebody is in the middle of a line of his own."""
@@ -75,9 +77,17 @@ class Terminal:
             sys.stdout = self._out
         if sys.stderr is self._above[1]:
             sys.stderr = self._error
+        self._redirect(self._above, (self._out, self._error))
         closed, self._closed = self._closed, None
         if closed is not None:
             closed()
+
+    def _redirect(self, before: tuple[Any, Any], after: tuple[Any, Any]) -> None:
+        """Lets log handlers that were set up before write above the line, too."""
+        for name in (None, "elephas_torch"):
+            for handler in logging.getLogger(name).handlers:
+                if isinstance(handler, logging.StreamHandler) and handler.stream in before:
+                    handler.setStream(after[before.index(handler.stream)])
 
     def _clear(self) -> None:
         if self._shown:

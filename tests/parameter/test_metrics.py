@@ -81,13 +81,25 @@ def test_rows_are_exact_at_ends_of_epochs_and_never_fall(state, vectors, parsed)
         seen.append(parsed(exposition(state.status(), 0))["worker_rows_total", ("worker", "1")])
 
     look()
-    state.report(1, 5, 0, {})
+    state.report(1, 5, 0, {"train": {}})
     look()
     state.beat(1, 5, {"epoch": 0, "batch": 8, "rows": 30})  # a late one
     look()
     state.beat(1, 5, {"epoch": 1, "batch": 1, "rows": 34})
     look()
-    assert seen == [8, 30, 30, 34]
+    state.join(1, 6, 30, {})  # the next attempt begins from 0
+    look()
+    state.report(1, 6, 0, {})
+    state.beat(1, 6, {"epoch": 1, "batch": 2, "rows": 8})
+    look()
+    assert seen == [8, 30, 30, 34, 34, 42]
+
+
+def test_rows_count_from_the_first_epoch_of_this_fit(state, vectors, parsed):
+    worked(state, vectors)
+    state.report(0, 5, 50, {"train": {}})
+    found = parsed(exposition(state.status(), 0))
+    assert found["worker_rows_total", ("worker", "0")] == 10
 
 
 def test_the_loss_is_of_all_rows(state, vectors, parsed):

@@ -3,6 +3,8 @@
 import os
 import random
 import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -37,6 +39,31 @@ def restored(settings, initial, snapshot):
 
 def same(one, other):
     return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_nobody_waits_while_a_snapshot_copies_the_weights(settings, vectors, mode, monkeypatch):
+    initial = made(vectors)
+    state = State(settings(mode, initial, workers=1), initial)
+    state.join(0, 0, 3, {})
+    begun, go, copy = threading.Event(), threading.Event(), state.weights.remembered
+
+    def slowly():
+        begun.set()
+        assert go.wait(20)
+        return copy()
+
+    monkeypatch.setattr(state.weights, "remembered", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        snapshot = pool.submit(state.snapshot)
+        try:
+            assert begun.wait(10)
+            asked = pool.submit(lambda: (state.beat(0, 0, {}), state.status()))
+            assert asked.result(10)[1]["workers"]["0"]["alive"]
+            assert not snapshot.done()
+        finally:
+            go.set()
+        assert same(snapshot.result(10).vectors, initial)
 
 
 @pytest.mark.parametrize("mode", MODES)

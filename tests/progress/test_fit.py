@@ -11,6 +11,7 @@ import pytest
 from elephas_torch import SparkModel, slots
 from elephas_torch.keras.callbacks import LambdaCallback
 from elephas_torch.keras.models import clone_model
+from elephas_torch.progress.fit import FitProgress
 from elephas_torch.sources import Classic
 
 LINE = (
@@ -59,6 +60,12 @@ def test_a_pipe_gets_lines_and_no_control_characters(capfd, model, rows):
     assert re.fullmatch(f"Epoch 1/2 - {values}", first)
     assert re.fullmatch(f"Epoch 2/2 - {values}", second)
     assert err == "" and all(c.isprintable() or c == "\n" for c in out)
+
+
+def test_many_workers_are_looked_at_less_often():
+    shown, quiet = FitProgress(1, 32, 1), FitProgress(1, 32, 2)
+    assert [shown.beat(workers) for workers in (1, 50, 200, 10_000)] == [0.5, 0.5, 2.0, 5.0]
+    assert quiet.beat(1) == 5.0
 
 
 def test_verbose_0_prints_nothing_at_all(terminal, capfd, model, rows):

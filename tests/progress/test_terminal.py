@@ -1,3 +1,4 @@
+import logging
 import os
 import sys
 
@@ -52,6 +53,24 @@ def test_the_streams_come_back_unless_somebody_has_others(terminal, monkeypatch)
     assert sys.stdout is before[0] and sys.stderr is other
     other.close()
     place.closed()
+
+
+@pytest.mark.parametrize("name", [None, "elephas_torch"])
+def test_logs_of_handlers_that_were_there_before_come_above_it(terminal, name):
+    place = terminal(100)
+    handler, logger = logging.StreamHandler(), logging.getLogger(name)
+    before = handler.stream
+    logger.addHandler(handler)
+    try:
+        shown = Terminal()
+        shown.show(VIEW)
+        logging.getLogger("elephas_torch.run").warning("hello")
+        place.wait_for(["hello", BAR])
+        shown.close()
+    finally:
+        logger.removeHandler(handler)
+    assert handler.stream is before
+    assert place.closed() == ["hello"]
 
 
 @pytest.mark.parametrize("columns", [10, 30, 61])
