@@ -94,6 +94,12 @@ def _is_spark(thing: Any) -> bool:
 
 
 def checked_model(model: Any) -> Model:
+    if type(model).__module__.partition(".")[0] == "keras":
+        raise TypeError(
+            "`model` is Keras's own. Import elephas_torch.keras in place of keras, or save it with "
+            "model.save('model.keras') and open it with elephas_torch.keras.models.load_model. "
+            f"Received: model={type(model).__name__}"
+        )
     if isinstance(model, torch.nn.Module) and not isinstance(model, Model):
         raise TypeError(
             "`model` is a torch module: wrap it with Model.from_torch(module, input_shape=…) "

@@ -484,7 +484,7 @@ class SparkModel:
         """Outputs of the model.
 
         Args:
-            data: an array (predicted on the driver), or an RDD of features or of
+            data: an array (predicted on the driver, on its CPU), or an RDD of features or of
                 (features, label) pairs, or a DataFrame (predicted by the workers).
             batch_size: rows at once. Default 256; on a GPU as many as have 64 MB of features, 256
                 to 4,096.
@@ -539,8 +539,8 @@ class SparkModel:
         """Loss and metrics, computed by the workers; exact over all rows.
 
         Args:
-            x: an array of features, with `y`; or an RDD of (features, label) pairs; or a
-                DataFrame.
+            x: an array of features, with `y`, evaluated on Spark where there is one, else here;
+                or an RDD of (features, label) pairs; or a DataFrame.
             batch_size: rows at once. Default 256; on a GPU as many as have 64 MB of features, 256
                 to 4,096.
             verbose: 1 and "auto" show a bar of Spark's tasks where output is a terminal or a
@@ -569,6 +569,9 @@ class SparkModel:
                 x, y, size or 256, verbose, sample_weight=sample_weight, return_dict=return_dict
             )
         if not spark:
+            if self._sc is None and SparkContext._active_spark_context is None:
+                # For a few arrays no Spark is begun.
+                return model.evaluate(x, y, size, verbose, return_dict=return_dict)
             x, y = self._columns(x, y)
             if None in trees.leaves(y):  # an output without a loss has no targets to send
                 return model.evaluate(x, y, size or 256, verbose, return_dict=return_dict)

@@ -90,7 +90,7 @@ def test_the_server_s_process_logs_by_the_driver(caplog):
             time.sleep(0.05)
     [line] = [one for one in caplog.records if one.name == "elephas_torch.parameter"]
     assert line.levelno == logging.WARNING
-    assert line.getMessage().startswith("1 requests without this run's token")
+    assert line.getMessage().startswith("1 request without this run's token")
 
 
 def run(code):

@@ -70,10 +70,14 @@ def read(path: Path, changes: Iterable[str] = ()) -> Recipe:
         changes: "section.key=value" in TOML, in place of what the file says.
 
     Raises:
-        FileNotFoundError: it isn't there.
-        UsageError: it isn't TOML, or has keys that nobody knows or that don't go together.
+        UsageError: it isn't there, isn't TOML, or has keys that nobody knows or that don't go
+            together.
     """
-    content = _parsed(path.read_text(encoding="utf-8"), str(path))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{str(path)!r} can't be read: {error}") from None
+    content = _parsed(text, str(path))
     for change in changes:
         section, key, value = _change(change)
         place = content.setdefault(section, {})

@@ -169,7 +169,9 @@ def find_class(
         import elephas_torch.keras.models  # noqa: F401  which may not have been asked for yet
     if plain in _OWN and (module or "keras").partition(".")[0] in _ROOMS:
         return _OWN[plain]
+    # Of a file that somebody made to do harm, no code is to be recommended.
+    shown = f"{{{name!r}: {plain}}}" if plain.isidentifier() else "…"
     raise ValueError(
         f"Unknown {kind}: {name!r}.{nearest(name, _OWN)} If it is a class of yours, decorate it "
-        f"with @register_keras_serializable(), or pass custom_objects={{{name!r}: {plain}}}."
+        f"with @register_keras_serializable(), or pass custom_objects={shown}."
     )

@@ -142,8 +142,9 @@ class Guard:
         self._refused += 1
         if self.now - self._told >= LOG_SECONDS:
             log.warning(
-                "%d requests without this run's token, or with a wrong one; the last from %s.",
+                "%d request%s without this run's token, or with a wrong one; the last from %s.",
                 self._refused,
+                "s" * (self._refused != 1),
                 client[0] if client else "somewhere",
             )
             self._refused, self._told = 0, self.now

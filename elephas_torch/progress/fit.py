@@ -29,7 +29,7 @@ class FitProgress:
     def __init__(self, epochs: int, batch_size: int, verbose: int) -> None:
         self.epochs, self.batch_size, self.verbose = epochs, batch_size, verbose
         self._screen: screen.Screen | None = None
-        self._window, self._view = Window(), View()
+        self._window, self._view, self._told = Window(), View(), False
         self._samples = self._ended = self._workers = 0
         self._started = self._began = self._looked = time.perf_counter()
 
@@ -44,7 +44,7 @@ class FitProgress:
 
     def begin(self, epoch: int) -> None:
         """An epoch begins; counted from 0."""
-        self._began = time.perf_counter()
+        self._began, self._told = time.perf_counter(), False
         if self._view.total:
             self._show(replace(self._view, epoch=epoch, done=0, validating=False, logs={}))
         self._view = replace(self._view, epoch=epoch)
@@ -55,6 +55,9 @@ class FitProgress:
         epoch = self._view.epoch
         every = EVERY * max(self._workers / FEW, 1)
         if self.verbose != 1 or now - self._looked < every or epoch >= self.epochs:
+            return
+        if epoch + 1 == self.epochs and self._told:
+            self.say("Waiting for the workers to end")
             return
         self._looked, found = now, status()
         self._window.add(now, rows_of(found))
@@ -74,7 +77,7 @@ class FitProgress:
             return
         if self._screen is not None:
             self._screen.hide()
-        self._ended += 1
+        self._ended, self._told = self._ended + 1, True
         start, seconds = f"Epoch {self._view.epoch + 1}/{self.epochs}", self._since(self._began)
         print(told(start, self._view.total, seconds, logs), flush=True)
 
@@ -84,6 +87,8 @@ class FitProgress:
         if self.verbose == 1 and self._ended:
             seconds = self._since(self._started)
             said = f"{self._ended} epoch{'s' * (self._ended > 1)} in {seconds:.1f}s"
+            if self._view.epoch + 1 < self.epochs:
+                said = f"Stopped after epoch {self._view.epoch + 1} of {self.epochs}: {said}"
             rate = self._samples * self._ended / seconds
             print(said + (f" - {rate:,.0f} samples/s, its start included" if rate else ""))
 

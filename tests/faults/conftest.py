@@ -321,13 +321,21 @@ class Cluster:
                 return found
             return {n: one for n, one in found.items() if "elephas_torch.par" in one and listens(n)}
 
+        def of_ours():
+            return {n: one for n, one in what_runs().items() if "/bin/java " not in one}
+
+        def ours_ended():
+            return not of_ours()
+
         def all_ended():
             return not what_runs()
 
-        try:
-            until(all_ended, seconds)
-        except AssertionError:
-            pytest.fail(f"still runs: {what_runs()}")
+        # An executor of Spark's finds out in its own time that its driver was killed.
+        for ended, wait in ((ours_ended, seconds), (all_ended, 90)):
+            try:
+                until(ended, wait)
+            except AssertionError:
+                pytest.fail(f"still runs: {what_runs()}")
         assert [one.name for one in self.scratch.iterdir() if not fnmatch(one.name, killed)] == []
         assert in_memory() <= self._memory
 

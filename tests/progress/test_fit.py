@@ -116,4 +116,5 @@ def test_of_two_fits_at_once_one_has_the_line(terminal, model, rows):
     fit(model, rows, [nested], verbose=1, epochs=1)
     assert sys.stdout is before
     stays = place.closed()
-    assert [line[:9] for line in stays] == ["Epoch 1/1", "Epoch 1/1", "1 epoch i", "1 epoch i"]
+    said = ["Watch it", "Epoch 1/1", "Watch it", "Epoch 1/1", "1 epoch in", "1 epoch in"]
+    assert [line[: len(start)] for line, start in zip(stays, said, strict=True)] == said

@@ -303,5 +303,5 @@ def session(settings: dict[str, str], timeout: float) -> Any:
     thread.start()
     thread.join(timeout)
     if thread.is_alive():
-        raise WaitTimeout(f"Spark gave no session within {timeout:g} s.")
+        raise WaitTimeout(f"there was none within {timeout:g} s.")
     return outcome.given()

@@ -53,12 +53,13 @@ class JSONLinesLogger(Callback):
         self._epochs = 0
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self.run, self._epochs = uuid.uuid4().hex, 0
+        run, self.run, self._epochs = uuid.uuid4().hex, None, 0
         self._began = time.perf_counter()
         params = dict(self.params)
         spark = params.pop("spark", None)
         self._write(
             "begin",
+            run=run,
             host=platform.node(),
             pid=os.getpid(),
             versions=_versions(),
@@ -67,6 +68,7 @@ class JSONLinesLogger(Callback):
             fit=params,
             spark=spark,
         )
+        self.run = run  # there is a beginning: an end belongs to it
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch_began = time.perf_counter()

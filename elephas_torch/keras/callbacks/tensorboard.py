@@ -98,6 +98,8 @@ class TensorBoard(Callback):
             self._writer(part).add_scalar(name.format(key), float(value), step)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
+        if "://" not in self.log_dir:  # what can't be made is told now, and not after an epoch
+            os.makedirs(self.log_dir, exist_ok=True)
         self._batches = 0
 
     def on_train_end(self, logs: Logs | None = None) -> None:

@@ -102,4 +102,4 @@ def test_without_a_master_the_command_ends(tmp_path):
     assert report["verdict"] == "fail"
     (finding,) = report["findings"]
     assert finding["check"] == "session"
-    assert "Spark gave no session within 4 s" in finding["found"]
+    assert "Spark gave no session: there was none within 4 s" in finding["found"]
