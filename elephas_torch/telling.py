@@ -6,6 +6,7 @@ the fit's `History`. Nothing of it may hold a fit up: what can't be told is left
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections import deque
@@ -29,8 +30,9 @@ logger = logging.getLogger(__name__)
 #: Seconds between two words to the server: epochs may be shorter.
 PAUSE = 0.25
 #: Earlier runs of this program that a page shows beside its own, and epochs of each; characters of
-#: a model's summary, and epochs that are told at once: a request has at most 1 MiB.
-RUNS, EPOCHS, SUMMARY, AT_ONCE = 10, 60, 50_000, 200
+#: a model's summary, epochs that are told at once, and characters of all that a fit is about: a
+#: request has at most 1 MiB.
+RUNS, EPOCHS, SUMMARY, AT_ONCE, ABOUT = 10, 60, 50_000, 50, 700_000
 #: Seconds that the server may take to hear of the end.
 GRACE = 5.0
 TOGETHER = (
@@ -71,21 +73,23 @@ class Teller:
             watched: callbacks look at each epoch.
         """
         self._watched = watched
-        if self._monitor is not None:
-            self._monitor.begin(server)
         state = "failed"
         try:
+            self._begin(server)
             yield
             state = "stopped" if self._asked else "finished"
         finally:
-            story = self._end(server, state)
-            if self._monitor is not None:
-                self._monitor.end(story)
+            self._end(server, state)
 
     def look(self, client: ShardedClient) -> None:
         """Tells what is new, unless it has just told something."""
         if time.monotonic() - self._last >= PAUSE and (self._epochs or not self._told):
-            self._tell(client)
+            try:
+                self._tell(client)
+            except ElephasError:  # a server that has fallen is the run's business
+                raise
+            except Exception:
+                logger.warning("The page can't be told of the fit.", exc_info=True)
 
     def note(self, event: dict[str, Any]) -> bool:
         """Takes an event of the server's; whether to stop at once."""
@@ -105,33 +109,59 @@ class Teller:
         """The server began anew: it is to be told all."""
         self._told, self._epochs, self._last = False, list(self._all.rows), 0.0
 
+    def _begin(self, server: ShardedServer) -> None:
+        try:
+            if self._monitor is not None:
+                self._monitor.begin(server)
+        except Exception:  # nowhere to print it, say
+            logger.warning("The fit's page can't be shown.", exc_info=True)
+
     def _tell(self, client: ShardedClient, state: str | None = None) -> None:
         epochs, self._epochs = self._epochs, []
-        about = None if self._told else self.about()
-        if about is not None and state is None:
-            state = "stopping" if self.stopping else "running"
-        self._told, self._last = True, time.monotonic()
+        told, self._told, self._last = self._told, True, time.monotonic()
+        for start in range(0, len(epochs), AT_ONCE):
+            self._say(client, epochs=epochs[start : start + AT_ONCE])
+        if not told:
+            about, now = self.about(), state or ("stopping" if self.stopping else "running")
+            if not self._say(client, about=about, state=now):
+                self._say(client, about={**about, "earlier": [], "summary": ""}, state=now)
+        elif state is not None:
+            self._say(client, state=state)
+
+    def _say(self, client: ShardedClient, **told: Any) -> bool:
+        """Whether the server took it."""
         try:
-            while len(epochs) > AT_ONCE:
-                client.tell(epochs=epochs[:AT_ONCE])
-                epochs = epochs[AT_ONCE:]
-            client.tell(about=about, state=state, epochs=epochs)
+            client.tell(**told)
         except Refused as error:  # too much of it, say
             logger.warning("The page can't be told of the fit: %s", error)
+            return False
+        return True
 
-    def _end(self, server: ShardedServer, state: str) -> dict[str, Any]:
+    def _end(self, server: ShardedServer, state: str) -> None:
+        """Tells the end, and keeps the story."""
+        story: dict[str, Any] = {"about": {}, "state": state, "epochs": list(self._all.rows)}
+        try:
+            story = self._told_by(server, state) or story
+            story["about"] = story["about"] or self.about()
+            if story["epochs"]:
+                _earlier.append(_short(story))
+        except Exception:
+            logger.warning("The fit's story can't be told to its end.", exc_info=True)
+        finally:
+            story["ended"] = round(time.time(), 2)
+            self._history.story = story
+            if self._monitor is not None:
+                self._monitor.end(story)
+
+    def _told_by(self, server: ShardedServer, state: str) -> dict[str, Any] | None:
+        """The whole story as the server has it; None where it can't be reached."""
         try:
             with server.client(GRACE) as client:
                 self._tell(client, state)
-                story = client.story()
+                return client.story()
         except ElephasError as error:
             logger.debug("The end could not be told: %s", error)
-            story = {"about": self.about(), "state": state, "epochs": list(self._all.rows)}
-        story["ended"] = round(time.time(), 2)
-        if story["epochs"]:
-            _earlier.append(_short(story))
-        self._history.story = story
-        return story
+            return None
 
     def about(self) -> dict[str, Any]:
         """What the fit is about, JSON-able, without a secret."""
@@ -140,7 +170,8 @@ class Teller:
         if plan.exchange == "allreduce":
             gated = self._watched and options.quorum == 1
             stops, why = ("after", AFTER) if gated else ("none", TOGETHER)
-        return {
+        earlier = list(_earlier)
+        found = {
             "title": model.name,
             "began": round(self._began, 2),
             "first": plan.initial_epoch,
@@ -150,8 +181,11 @@ class Teller:
             "stops_why": why,
             "config": configuration(model, options),
             "summary": _summary(model)[:SUMMARY],
-            "earlier": list(_earlier),
+            "earlier": earlier,
         }
+        while earlier and len(json.dumps(found)) > ABOUT:
+            del earlier[0]
+        return found
 
 
 def configuration(model: Model, options: Options) -> dict[str, Any]:
@@ -210,11 +244,13 @@ def _short(story: dict[str, Any]) -> dict[str, Any]:
     """A run as the pages of later ones show it."""
     about, epochs = story["about"], Series(EPOCHS, story["epochs"])
     rows = [{**row, "logs": _rounded(row["logs"])} for row in epochs.rows]
-    return {"title": about["title"], "began": about["began"], "epochs": rows}
+    return {"title": about.get("title"), "began": about.get("began"), "epochs": rows}
 
 
 def _rounded(logs: dict[str, Any]) -> dict[str, Any]:
+    """The numbers in logs, and the texts that stand for NaN and infinite ones."""
     return {
         name: float(f"{value:.5g}") if isinstance(value, float) else value
         for name, value in logs.items()
+        if isinstance(value, int | float | str)
     }

@@ -1,6 +1,7 @@
 """What drivers tell of fits, and what they hear from who looks on."""
 
 import http.client
+import io
 import json
 import pickle
 import re
@@ -9,11 +10,13 @@ import ssl
 import sys
 import threading
 import time
+from collections import deque
 
 import numpy as np
 import pytest
 import torch
 
+from elephas_torch import telling
 from elephas_torch.errors import ElephasError, WorkerError
 from elephas_torch.keras.callbacks import LambdaCallback
 from elephas_torch.keras.layers import Dense
@@ -122,6 +125,46 @@ def test_later_runs_have_the_earlier_ones_beside_them(rdd):
     assert earlier["title"] == "small" and earlier["began"] == first.story["about"]["began"]
     losses = [row["logs"]["loss"] for row in earlier["epochs"]]
     assert losses == pytest.approx(first.history["loss"], rel=1e-4)
+
+
+@pytest.mark.parametrize("limit", [telling.ABOUT, 10**9], ids=["left out", "refused"])
+def test_too_much_to_tell_fails_no_fit_and_loses_no_epoch(rdd, monkeypatch, limit):
+    logs = {f"metric of the class {number}": 0.12345 for number in range(200)}
+    rows = [{"epoch": n, "time": 1.0, "rate": 0.1, "logs": logs} for n in range(60)]
+    runs = [{"title": f"run {number}", "began": 1.0, "epochs": rows} for number in range(10)]
+    monkeypatch.setattr(telling, "_earlier", deque(runs, 10))
+    monkeypatch.setattr(telling, "ABOUT", limit)
+    story = model().fit(rdd, epochs=2, verbose=0).story
+    assert story["about"]["title"] == "small" and len(story["epochs"]) == 2
+    left = [one["title"] for one in story["about"]["earlier"]]
+    assert left == ([] if limit == 10**9 else [f"run {n}" for n in range(10)][-len(left) :])
+    assert bool(left) is (limit < 10**9)
+
+
+class Terminal(io.StringIO):
+    """A terminal where the link can't be written."""
+
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
+
+    def isatty(self):
+        return True
+
+    def write(self, text):
+        if "Watch it" in text:
+            raise self.error
+        return super().write(text)
+
+
+def test_a_link_that_cannot_be_printed_fails_no_fit(rdd, monkeypatch):
+    spark_model = model()
+    monkeypatch.setattr(sys, "stdout", Terminal(BrokenPipeError()))
+    assert len(spark_model.fit(rdd, epochs=1, verbose=2).epoch) == 1
+    monkeypatch.setattr(sys, "stdout", Terminal(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        spark_model.fit(rdd, epochs=1, verbose=2)
+    assert not spark_model.monitor().running
 
 
 def ways():
