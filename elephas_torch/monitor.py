@@ -92,15 +92,17 @@ class Monitor:
     def close(self) -> None:
         """Ends a page that was kept."""
         self.keep = False
+        self.make_room()
+
+    def make_room(self) -> None:
+        """Ends the page of the last fit, as the next one's server may want its port."""
         if self._showing is not None:
             self._showing.close()
         self._showing = None
 
     def begin(self, server: ShardedServer) -> None:
         """A fit begins; says where, if somebody wants to know."""
-        keep = self.keep
-        self.close()  # its port may be wanted again
-        self.keep = keep
+        self.make_room()
         first = server.servers[0]
         self._server, self._story = server, None
         self._link, self._token = server.link, first.page_token

@@ -343,6 +343,7 @@ class SparkModel:
             return hooks.history
         try:
             self._monitor.verbose = level
+            self._monitor.make_room()
             run = Run(source, model, options, hooks, progress, self._monitor)
             self.training_histories = run.execute()
             progress.finish()

@@ -286,6 +286,18 @@ def test_a_page_stays_when_asked_to(rdd, how):
     assert not [one for one in threading.enumerate() if one.name == "elephas-page"]
 
 
+def test_a_page_that_stays_makes_room_for_the_next_fit_at_its_port(rdd):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    spark_model = model(port=port)
+    monitor = spark_model.monitor(keep=True)
+    for epochs in (1, 2):
+        spark_model.fit(rdd, epochs=epochs, verbose=0)
+        assert f":{port}/" in monitor.url
+        assert len(watched(monitor.url)[1]["epochs"]["rows"]) == epochs
+    monitor.close()
+
+
 def test_a_fit_that_fails_tells_so(rdd):
     spark_model = model()
     with pytest.raises(WorkerError, match="ZeroDivisionError"):
