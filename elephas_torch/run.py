@@ -152,6 +152,7 @@ class Run:
         recovery, history = self.recovery, self.hooks.history
         assert recovery is not None and recovery.held is not None
         history.epoch, history.history = list(known["epochs"]), dict(known["history"])
+        self.page.take_up()
         self._first = self.options.plan.initial_epoch
         self._next, self._at = known["next"], max(recovery.held.at, self._first)
         self.rates.take(known, self._next)

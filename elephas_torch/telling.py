@@ -105,6 +105,16 @@ class Teller:
         self._epochs.append(row)
         self._all.add(row)
 
+    def take_up(self) -> None:
+        """Takes the epochs in the history, of the fit that this one goes on from: when they were
+        over, and at which rates, isn't kept."""
+        for number, epoch in enumerate(self._history.epoch):
+            values = self._history.history.items()
+            logs = {name: found[number] for name, found in values if number < len(found)}
+            row = {"epoch": epoch, "time": None, "rate": None, "logs": plain(logs)}
+            self._epochs.append(row)
+            self._all.add(row)
+
     def again(self) -> None:
         """The server began anew: it is to be told all."""
         self._told, self._epochs, self._last = False, list(self._all.rows), 0.0

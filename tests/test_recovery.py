@@ -175,6 +175,10 @@ def test_a_fit_that_was_broken_off_goes_on_and_comes_to_the_same(rdd, tmp_path, 
     found = fit(rdd, tmp_path, how=how, epochs=6, resume=True, **options)
     assert same(found, expected)
     assert found[0].epoch == [0, 1, 2, 3, 4, 5] and 0 < len(found[2].epochs) <= 4
+    told = found[0].story["epochs"]
+    assert [row["epoch"] for row in told] == found[0].epoch
+    assert [row["logs"]["loss"] for row in told] == found[0].history["loss"]
+    assert told[0]["time"] is None and told[-1]["time"] > 0
 
     # What is over is over; and may be gone on with.
     again = fit(rdd, tmp_path, how=how, epochs=6, resume=True, **options)

@@ -97,7 +97,7 @@ class Control(BaseModel):
 class Epoch(BaseModel):
     model_config = ConfigDict(extra="forbid")
     epoch: Whole
-    time: float
+    time: float | None = None
     rate: float | None = None
     logs: dict[str, Any]
 
