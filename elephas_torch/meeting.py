@@ -79,7 +79,9 @@ class Meeting:
         wait = timedelta(seconds=settings.join_timeout)
         if self.number == members[0]:
             store, port = opened(address, wait)
-            info = {"gang": self.gang.number, **self.where.info, "meet": [address, port]}
+            tries = self._workers()[self.number].get("tries", 0)  # what it says takes its place
+            info = {"gang": self.gang.number, "tries": tries, **self.where.info}
+            info["meet"] = [address, port]
             self.client.join(self.number, self.attempt, samples=samples[self.number], info=info)
         else:
             store = self._found(members[0], address, wait)

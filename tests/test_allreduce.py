@@ -237,7 +237,7 @@ def meeting():
 
     def exchange(gang=0):
         client = Local(state)
-        joined = client.join(0, 5, samples=8, info={"gang": gang})
+        joined = client.join(0, 5, samples=8, info={"gang": gang, "tries": 2})
         given = (plan(), step, client, (0, 5), joined, Standing())
         return AllReduce(Gang(chosen, number=gang), *given)
 
@@ -262,6 +262,15 @@ def test_who_came_without_rows_is_not_waited_for(meeting):
     state.join(1, 3, 0, {"gang": 0})
     found = exchange()
     assert found.team is None and found.leads
+
+
+def test_who_says_where_to_meet_keeps_its_tries(meeting):
+    state, exchange = meeting
+    state.join(1, 3, 8, {"gang": 0})
+    with pytest.raises((WaitTimeout, Parted)):  # the other one never comes there
+        exchange()
+    told = state.ledger.workers[0].info
+    assert told["meet"] and told["tries"] == 2
 
 
 @pytest.mark.parametrize("why", ["failure", "stop"])
