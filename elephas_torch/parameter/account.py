@@ -48,7 +48,10 @@ def _missing(state: State) -> list[int]:
 
 def counted(state: State) -> tuple[int, Counter[int]]:
     """Updates, and how stale they were: the server's, and those of workers that step."""
-    board, pushes, staleness = state.weights.board, state.counts["pushes"], state.updates.staleness
+    board, pushes = state.weights.board, state.counts["pushes"]
+    # Updates come meanwhile, where the caller hasn't the lock. A dict of ints is copied in one go;
+    # a Counter's own operators would go through it in Python.
+    staleness = Counter(dict(state.updates.staleness))
     if board is None:
         return pushes, staleness
     return pushes + board.pushes(), staleness + Counter(board.staleness())
