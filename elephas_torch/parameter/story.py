@@ -230,7 +230,7 @@ class Story:
         return {
             "worker": worker.id,
             "host": _text(info.get("host")),
-            "device": _text(info.get("name") or info.get("device")),
+            "device": _device(info),
             "state": worker.state,
             "phase": _text(told.get("phase")),
             "epoch": epoch,
@@ -276,6 +276,11 @@ def _number(value: Any) -> float:
     """A number as executors tell it; 0 for what is none, or can't be."""
     good = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 2**53
     return float(value) if good else 0.0
+
+
+def _device(info: dict[str, Any]) -> str:
+    where, name = _text(info.get("device")), _text(info.get("name"))
+    return f"{where} ({name})" if where and name else name or where
 
 
 def _text(value: Any) -> str:

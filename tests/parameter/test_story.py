@@ -154,3 +154,17 @@ def test_a_server_that_begins_again_goes_on_telling(state, clock, vectors, setti
     again.join(0, 1, 5, {})
     tick(again, clock, 2)
     assert [one["kind"] for one in again.story.whole(again)["log"]] == ["join", "restarted", "join"]
+
+
+@pytest.mark.parametrize(
+    ("info", "shown"),
+    [
+        ({"device": "cuda:1", "name": "NVIDIA H100"}, "cuda:1 (NVIDIA H100)"),
+        ({"device": "cpu"}, "cpu"),
+        ({"name": "NVIDIA H100"}, "NVIDIA H100"),
+        ({}, ""),
+    ],
+)
+def test_a_device_is_shown_with_its_number_and_its_name(state, info, shown):
+    state.join(0, 0, 5, info)
+    assert state.story.whole(state)["workers"][0]["device"] == shown
