@@ -35,7 +35,7 @@ def test_staleness_is_counted_while_updates_come(vectors, settings, quick_switch
     thread = threading.Thread(target=push, daemon=True)
     thread.start()
     try:
-        for _ in range(500):
+        for _ in range(20_000):
             _, staleness = account.counted(state)
             assert staleness[0] == 7 and len(staleness) <= 50
     finally:
