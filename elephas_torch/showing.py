@@ -1,14 +1,17 @@
 """Shows the page of a fit that is over, at the address where it was: a server of the driver's.
 
 Python's own HTTP server, in threads that end with the program: there is nothing here but a finished
-text and its story, and few who look at it.
+text and its story, and few who look at it. Who sends or takes slowly is cut off after `SECONDS`, so
+that nobody can hold it shut.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import json
 import logging
+import socket
 import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,8 +23,8 @@ from elephas_torch.parameter.tls import Identity, server_context
 
 logger = logging.getLogger(__name__)
 
-#: Requests at once, and seconds that one may take.
-MOST, SECONDS = 16, 10.0
+#: Requests at once, and seconds that one may take in all, TLS's handshake too.
+MOST, SECONDS = 16, 30.0
 
 
 class Showing:
@@ -80,23 +83,36 @@ class _Server(ThreadingHTTPServer):
             self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
+        end = threading.Timer(SECONDS, lambda: _cut(request))
+        end.daemon = True
         try:
             request.settimeout(SECONDS)
             if self.context is not None:
-                request = self.context.wrap_socket(request, server_side=True)
+                request = self.context.wrap_socket(
+                    request, server_side=True, do_handshake_on_connect=False
+                )
+            end.start()
+            if isinstance(request, ssl.SSLSocket):
+                request.do_handshake()
             super().process_request_thread(request, client_address)
-        except OSError:
+        except (OSError, ValueError):  # cut in the middle of a handshake, say
             self.shutdown_request(request)
         finally:
+            end.cancel()
             self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         logger.debug("A page could not be shown.", exc_info=True)
 
 
+def _cut(request: socket.socket) -> None:
+    """Ends a connection that another thread waits at."""
+    with contextlib.suppress(OSError):  # it has ended
+        socket.socket.shutdown(request, socket.SHUT_RDWR)  # leaves TLS's own state alone
+
+
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
-    timeout = SECONDS
 
     def do_GET(self) -> None:
         given = self.headers.get("authorization", "").encode()
