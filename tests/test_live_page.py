@@ -10,6 +10,8 @@ import re
 import shutil
 import threading
 import time
+from contextlib import ExitStack, closing
+from http.client import HTTPConnection
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,7 @@ from elephas_torch.keras.layers import Dense
 from elephas_torch.keras.metrics import MeanAbsoluteError
 from elephas_torch.keras.models import Sequential
 from elephas_torch.parameter import ServerProcess, Settings
+from elephas_torch.parameter.watching import MOST
 from elephas_torch.spark_model import SparkModel
 from elephas_torch.utils.rdd_utils import to_simple_rdd
 
@@ -379,10 +382,36 @@ def test_a_phone_shows_all_without_scrolling_sideways(browser, file):
     assert browser.run("return document.documentElement.scrollWidth") <= 360
 
 
-def test_a_server_that_falls_is_waited_for(browser):
+def a_run():
+    """What a server needs, and what it is told."""
     initial = Vectors(torch.zeros(3), torch.zeros(0), torch.zeros(0, dtype=torch.int64))
     settings = Settings("asynchronous", initial.sizes, optimizers.serialize(optimizers.SGD(0.1)))
-    told = {"about": {"title": "falls", "epochs": 9}, "state": "running"}
+    return settings, initial, {"about": {"title": "falls", "epochs": 9}, "state": "running"}
+
+
+def test_one_page_too_many_says_so_and_waits_for_another_to_go(browser):
+    settings, initial, told = a_run()
+    with ServerProcess(settings, initial) as server, ExitStack() as others:
+        with server.client() as client:
+            client.tell(**told)
+        for _ in range(MOST):
+            one = others.enter_context(closing(HTTPConnection(*server.address, timeout=10)))
+            one.request("GET", "/watch", headers={"Authorization": f"Bearer {server.page_token}"})
+            assert others.enter_context(one.getresponse()).status == 200
+        browser.see()
+        browser.open(server.link)
+        browser.state("too many look on")
+        assert f"{MOST} pages look on already: close one of them." in browser.text("#note")
+        others.close()
+        browser.state("training")
+        assert browser.text("#note") == ""
+    # Chromium itself writes down refusals, and that the server is gone.
+    said = browser.driver.get_log("browser")
+    assert all("/watch" in one["message"] and one["source"] == "network" for one in said)
+
+
+def test_a_server_that_falls_is_waited_for(browser):
+    settings, initial, told = a_run()
     with ServerProcess(settings, initial) as server:
         with server.client() as client:
             client.tell(**told, epochs=[{"epoch": 0, "time": 1.0, "logs": {"loss": 0.5}}])

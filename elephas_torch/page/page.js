@@ -1,7 +1,8 @@
 // Puts it together: a story from the file, or from the server; drawn at most once a frame.
 
 let story = { about: {}, state: "starting", epochs: [], log: [], time: 0 };
-let token = "", contact = true, due = new Set(), said = 0, lag = 0;
+// Why the server tells nothing: "", "lost" or "full".
+let token = "", absent = "", due = new Set(), said = 0, lag = 0;
 
 function draw() {
   const now = isOver(story) ? story.time : Date.now() / 1000 + lag;
@@ -11,7 +12,7 @@ function draw() {
   if (due.has("workers")) drawWorkers(story);
   if (due.has("staleness")) drawStaleness(story);
   if (due.has("log")) drawLog(story);
-  drawState(story, contact);
+  drawState(story, absent);
   drawTiles(story, now);
   drawButtons();
   due = new Set();
@@ -52,8 +53,8 @@ function note(text) {
 function drawButtons() {
   const stops = story.about.stops || "none", over = isOver(story);
   byId("buttons").hidden = !token || over || stops === "none" || story.state === "starting";
-  byId("stop-later").disabled = !contact || story.state === "stopping";
-  byId("stop-now").disabled = !contact;
+  byId("stop-later").disabled = absent !== "" || story.state === "stopping";
+  byId("stop-now").disabled = absent !== "";
   byId("stop-now").hidden = stops !== "both";
 }
 
@@ -77,7 +78,7 @@ function begin() {
     began() {
       // All comes anew.
       story = { ...story, log: [] };
-      [contact, lost] = [true, 0];
+      [absent, lost] = ["", 0];
       note(story.about.stops === "none" ? story.about.stops_why : "");
     },
     news(news) {
@@ -85,13 +86,14 @@ function begin() {
       if (news.about && story.about.stops !== "both" && !isOver(story)) note(story.about.stops_why || "");
       if (isOver(story)) note("");
     },
-    lost() {
-      contact = false;
+    lost(heard, why) {
+      absent = why ? "full" : "lost";
+      soon("state");
+      if (why) return note(`${why} This page tries again by itself.`);
       lost += 1;
       const words = lost < 4 ? "Lost contact with the server; trying again." :
         "Lost contact with the server. If the fit is over, this is the last that was heard; else the page goes on by itself.";
       note(words);
-      soon("state");
     },
     over() { return isOver(story); },
   });

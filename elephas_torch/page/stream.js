@@ -18,13 +18,14 @@ async function watch(token, hears) {
   let wait = FIRST_WAIT;
   while (me === asking) {
     const ending = new AbortController();
-    let silent = setTimeout(() => ending.abort(), SILENCE), heard = false;
+    let silent = setTimeout(() => ending.abort(), SILENCE), heard = false, why = "";
     try {
       const answer = await fetch(address("watch"), {
         headers: { Authorization: `Bearer ${token}` }, cache: "no-store", signal: ending.signal,
       });
       if (me !== asking) return;
       if (answer.status === 401) return hears.refused();
+      if (answer.status === 429) why = await reason(answer);
       if (!answer.ok) throw new Error(String(answer.status));
       hears.began();
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -44,7 +45,7 @@ async function watch(token, hears) {
       clearTimeout(silent);
     }
     if (me !== asking || hears.over()) return;
-    hears.lost(heard);
+    hears.lost(heard, why);
     await new Promise((resolve) => setTimeout(resolve, wait));
     wait = Math.min(wait * 1.6, LONGEST_WAIT);
   }
@@ -55,7 +56,10 @@ async function stop(token, now) {
     method: "POST", headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
     body: JSON.stringify({ now }),
   });
-  if (answer.ok) return "";
+  return answer.ok ? "" : reason(answer);
+}
+
+async function reason(answer) {
   const said = await answer.json().catch(() => ({}));
   return said.reason || `The server answered ${answer.status}.`;
 }

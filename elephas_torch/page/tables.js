@@ -1,7 +1,7 @@
 // All that isn't a curve. Rows are changed in place, so that what somebody selects stays selected.
 
 const STATES = { starting: "starting", running: "training", stopping: "stopping", finished: "finished",
-  stopped: "stopped", failed: "failed", lost: "lost contact" };
+  stopped: "stopped", failed: "failed", lost: "lost contact", full: "too many look on" };
 const KINDS = { join: "joined", leave: "is done", expired: "was silent too long, left out",
   returned: "came back", failure: "failed", restarted: "The parameter server was started again",
   stopping: "Somebody asked on this page to stop" };
@@ -136,8 +136,8 @@ function drawAbout(story) {
 
 function isOver(story) { return ["finished", "stopped", "failed"].includes(story.state); }
 
-function drawState(story, contact) {
-  const state = contact || isOver(story) ? story.state : "lost", share = Math.round(100 * progressOf(story));
+function drawState(story, absent) {
+  const state = absent && !isOver(story) ? absent : story.state, share = Math.round(100 * progressOf(story));
   put(byId("state"), STATES[state] || state);
   byId("state").dataset.state = state;
   const busy = !isOver(story) && state !== "starting";
