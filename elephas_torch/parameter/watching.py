@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import hmac
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -149,6 +150,7 @@ class Watching:
             waiting.cancel()
 
 
+@functools.cache
 def _page() -> Response:
     body = page.document().encode()
     headers = [*page.headers(), ("content-length", str(len(body)))]

@@ -121,6 +121,10 @@ def test_the_end_waits_for_nobody_who_doesn_t_read(server, monkeypatch):
     watcher.close()
 
 
+def test_strangers_cost_no_page_each():
+    assert watching._page() is watching._page()
+
+
 def test_watchers_are_few_and_make_room_when_they_go(server, monkeypatch):
     monkeypatch.setattr(watching, "MOST", 2)
     watchers = [Watcher(server), Watcher(server)]
