@@ -186,13 +186,13 @@ def control_app(server: Server) -> FastAPI:
         return as_json({})
 
     @app.put("/workers/{worker}/kept")
-    async def keep(worker: int, attempt: int, epoch: int, request: Request) -> FastResponse:
+    async def keep(worker: Whole, attempt: Whole, epoch: Whole, request: Request) -> FastResponse:
         """What a worker wants back if it, or this server, has to begin anew."""
         data = await request.body()
         return as_json({"kept": server.state.keep(worker, attempt, epoch, data)})
 
     @app.get("/workers/{worker}/kept")
-    async def kept(worker: int, attempt: int) -> FastResponse:
+    async def kept(worker: Whole, attempt: Whole) -> FastResponse:
         """The same back: the epoch, 8 bytes, little-endian, signed; and the data."""
         epoch, data = server.state.kept(worker, attempt)
         return as_bytes(wire.EPOCH.pack(epoch) + data)

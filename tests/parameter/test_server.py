@@ -253,8 +253,8 @@ def test_the_page_of_routes_names_them_all(server):
     status, body = ask(server, request("GET /openapi.json"))
     assert status == 200 and set(json.loads(body)["paths"]) == {
         "/health", "/status", "/metrics", "/workers/{worker}", "/workers/{worker}/beat",
-        "/workers/{worker}/memory", "/workers/{worker}/kept", "/events", "/control", "/checkpoint",
-        "/story",
+        "/workers/{worker}/loading", "/workers/{worker}/memory", "/workers/{worker}/kept",
+        "/events", "/control", "/checkpoint", "/story",
     }  # fmt: skip
 
 
