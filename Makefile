@@ -15,13 +15,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 PACKAGING := setup.cfg pyproject.toml constraints.txt elephas_torch/_version.py
+AXE := build/axe/axe.min.js
 RUN := OMP_NUM_THREADS=1 $(BIN)/python
 # By whole files, which share Spark sessions and data; in their order, as the slow ones are spread.
 PYTEST := $(RUN) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-long test-gpu fuzz audit axe lint format bench docs \
-	site pictures parity build java clean
+.PHONY: help install demo test test-slow test-long test-gpu fuzz audit axe axe-if-possible lint \
+	format bench docs site pictures parity build java clean
 
 help:
 	@echo "make demo       train the MNIST example on local Spark in all three modes"
@@ -31,7 +32,7 @@ help:
 	@echo "make test-gpu   what only a GPU shows; without one all of it is skipped"
 	@echo "make lint       ruff and mypy"
 	@echo "make fuzz       send the parameter server what its description allows, and doesn't"
-	@echo "make axe        fetch axe-core, with which a test looks at the live page (needs npm)"
+	@echo "make axe        fetch axe-core, with which a test looks at the live page, as make test does"
 	@echo "make audit      ask for known weaknesses of the dependencies"
 	@echo "make format     let ruff lay out the code"
 	@echo "make bench      print samples per second, side by side"
@@ -48,10 +49,10 @@ install: $(VENV)/.installed-dev
 demo: java $(VENV)/.installed-examples
 	@$(BIN)/python examples/mnist_mlp_spark.py
 
-test: java lint
+test: java lint axe-if-possible
 	@$(PYTEST) -m "not slow" $(ARGS)
 
-test-slow: java $(VENV)/.installed-dev
+test-slow: java $(VENV)/.installed-dev axe-if-possible
 	@$(PYTEST) $(ARGS)
 
 # One after the other: clusters of their own, and times that are measured.
@@ -77,10 +78,17 @@ audit:
 
 # Of that version, out of its package; nothing of it is installed, and nothing of it is run but in a
 # browser, by tests/test_live_page.py.
-axe:
+axe: $(AXE)
+
+$(AXE): Makefile
 	@mkdir -p build/axe
-	@cd build/axe && npm pack --silent axe-core@4.14.1 && tar xzf axe-core-4.14.1.tgz \
-		--strip-components=1 package/axe.min.js && rm axe-core-4.14.1.tgz
+	@cd build/axe && npm pack --silent --fetch-retries=0 --fetch-timeout=20000 axe-core@4.14.1 \
+		&& tar xzmf axe-core-4.14.1.tgz --strip-components=1 package/axe.min.js \
+		&& rm axe-core-4.14.1.tgz
+
+# Where there is no npm, or no network, its test is skipped and says so.
+axe-if-possible:
+	@! command -v npm >/dev/null || $(MAKE) --silent axe >/dev/null 2>&1 || true
 
 lint: $(VENV)/.installed-dev
 	@$(BIN)/ruff check .

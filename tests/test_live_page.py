@@ -1,7 +1,7 @@
 """The page in a real browser: a headless Chromium, which sees real fits.
 
 axe-core, which looks for what people who can't see or can't use a mouse would stumble at, comes by
-`make axe`.
+`make axe`, which `make test` does where npm is there.
 """
 
 import importlib.util
