@@ -148,8 +148,12 @@ def _check(options: argparse.Namespace) -> None:
     token = os.environ.get(TOKEN)
     if token is None:
         return
-    if len(token) < 16 or not token.isascii() or not token.isprintable() or " " in token:
-        raise UsageError(f"{TOKEN} must have 16 or more characters of ASCII, without spaces.")
+    from elephas_torch.parameter.process import checked_token
+
+    try:
+        checked_token(token, TOKEN)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
     if options.token_file is not None:
         raise UsageError(f"--token-file is for a new token, and {TOKEN} gives one.")
 

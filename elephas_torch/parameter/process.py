@@ -245,17 +245,17 @@ class ServerProcess:
         return [serving.LENGTH.pack(len(head)), head, checkpoint or self._vectors]
 
 
-def checked_token(metrics_token: str | None) -> str | None:
+def checked_token(token: str | None, name: str = "`metrics_token`") -> str | None:
     """Returns a token of somebody's own; raises ValueError where it can't be one, and doesn't show
     it."""
-    if metrics_token is not None:
-        plain = metrics_token.isascii() and metrics_token.isprintable() and " " not in metrics_token
-        if len(metrics_token) < 16 or not plain:
+    if token is not None:
+        plain = token.isascii() and token.isprintable() and " " not in token
+        if len(token) < 16 or not plain:
             raise ValueError(
-                "`metrics_token` must have 16 or more characters of ASCII, without spaces. "
-                f"Received: {len(metrics_token)} characters"
+                f"{name} must have 16 or more characters of ASCII, without spaces. "
+                f"Received: {len(token)} characters"
             )
-    return metrics_token
+    return token
 
 
 def _is_ours(config: Any) -> bool:
