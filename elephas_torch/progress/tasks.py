@@ -55,7 +55,10 @@ def _watch(cluster: Cluster, group: str, title: str, over: Event) -> None:
     place = screen.opened()
     try:
         while not over.wait(EVERY):
-            done, total = cluster.tasks(group)
+            try:
+                done, total = cluster.tasks(group)
+            except Exception:  # Spark was stopped: whoever waits for the job hears of it
+                return
             if total:
                 place.show(Tasks(title, done, total, time.perf_counter() - began))
     finally:

@@ -109,7 +109,7 @@ def seen(status: Status, rate: float | None, epoch: int, epochs: int, batch_size
     if text:
         return View(text, epoch, epochs, workers=status["expected"])
     parts = [_part(one, epoch, batch_size) for one in workers]
-    done, total = (sum(numbers) for numbers in zip(*parts, strict=True))
+    done, total = sum(one[0] for one in parts), sum(one[1] for one in parts)
     samples = sum(one["samples"] for one in workers)
     left = samples * (1 - done / total) if total else 0.0
     lost = sum(not one["alive"] and one["state"] not in DONE for one in workers)
