@@ -108,9 +108,10 @@ class Teller:
     def take_up(self) -> None:
         """Takes the epochs in the history, of the fit that this one goes on from: when they were
         over, and at which rates, isn't kept."""
-        for number, epoch in enumerate(self._history.epoch):
-            values = self._history.history.items()
-            logs = {name: found[number] for name, found in values if number < len(found)}
+        epochs, values = self._history.epoch, self._history.history.items()
+        for number, epoch in enumerate(epochs):
+            behind = len(epochs) - number  # some may have come later
+            logs = {name: found[-behind] for name, found in values if len(found) >= behind}
             row = {"epoch": epoch, "time": None, "rate": None, "logs": plain(logs)}
             self._epochs.append(row)
             self._all.add(row)
