@@ -248,8 +248,8 @@ def test_ddp_trains_in_a_group_of_one(monkeypatch):
 def test_fits_that_are_watched_and_fits_that_are_not(spark):
     rdd = to_simple_rdd(spark.sparkContext, *networks.rows((784,), ROWS))
     work, before = loops.Work("MLP", ROWS, 2), sys.stdout
-    for verbose in (0, 1):
-        found = watched.fit(rdd, work, verbose)
+    for verbose, page in ((0, False), (1, False), (1, True)):
+        found = watched.fit(rdd, work, verbose, page)
         assert found["rate"] > 0 and found["whole"] > found["cpu"] > 0
     assert sys.stdout is before
 
