@@ -256,7 +256,7 @@ def test_places_that_look_like_very_many_texts_take_no_time(number):
     junk = fake * 2000 + bytes(1_000_000)
     content = hdf5.written(lambda file: file.attrs.update({"names": "text"})) + junk
     began = time.perf_counter()
-    with pytest.raises(ValueError, match=f"says that it has {number} texts"):
+    with pytest.raises(ValueError, match="says that it has"):
         heaps.refuse_too_long(content, "names", 8)
     assert time.perf_counter() - began < 5
 
