@@ -156,8 +156,8 @@ class Monitor:
         return f'{told}<iframe title="The fit" src="{link}" {_FRAME}></iframe>'
 
     def __repr__(self) -> str:
-        state = "running" if self.running else "over" if self._story is not None else "no fit yet"
-        return f"Monitor({state})"
+        over = "no fit yet" if self._story is None else self._story["state"]
+        return f"Monitor({'running' if self.running else over})"
 
 
 def _display(monitor: Monitor) -> None:

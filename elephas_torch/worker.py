@@ -433,7 +433,10 @@ class _Worker:
                 summary["val"] = step.sums()
                 logs |= {f"val_{name}": value for name, value in step.logs().items()}
             summary["seconds"] = logs["seconds"] = time.perf_counter() - began
-            logger.info("Worker %d: epoch %d: %s", self.partition, epoch + 1, logs)
+            told = [
+                f"{name} {one:.6g}" for name, one in logs.items() if isinstance(one, float | int)
+            ]
+            logger.info("Worker %d: epoch %d: %s.", self.partition, epoch + 1, ", ".join(told))
             if self.job.gang is not None:  # who has stepped as all do: there is no push to be last
                 exchange.keep(epoch + 1)
             for name, value in logs.items():

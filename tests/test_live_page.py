@@ -183,6 +183,7 @@ def test_a_fit_is_watched_and_stopped_after_an_epoch(browser, fitting, rdd):
     before = browser.epoch(), browser.curve("loss")
     browser.until(lambda: browser.epoch() > before[0] and browser.curve("loss") != before[1])
     browser.until(lambda: browser.curve("rows/s") and browser.curve("MB/s"))
+    assert "Left, about" in browser.text("#tiles")
 
     rows = [one.text for one in browser.all("#workers tbody tr")]
     assert len(rows) == 2 and all(

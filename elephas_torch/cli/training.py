@@ -63,6 +63,10 @@ def run(options: argparse.Namespace) -> int:
     model, spark_model = made(recipe)
     if options.check:
         model.summary()
+        if not model.built:
+            print(
+                "Shapes are known once the rows are read; to see them here, set model.input_shape."
+            )
         return 0
     kept = usage.has_session()
     session = _session(recipe, options)

@@ -7,6 +7,14 @@ const KINDS = { join: "joined", leave: "is done", expired: "was silent too long,
   stopping: "Somebody asked on this page to stop" };
 const TILE_METRICS = 4;
 
+// Seconds to the end, at the pace of the epochs that are over; what came before the first doesn't count.
+function leftOf(epochs, all, now) {
+  const timed = epochs.filter((one) => isNumber(one.time)), a = timed[0], b = timed[timed.length - 1];
+  if (!b || b.epoch === a.epoch) return null;
+  const each = (b.time - a.time) / (b.epoch - a.epoch);
+  return Math.max(each * (all - b.epoch - 1) - (now - b.time), 0);
+}
+
 function drawTiles(story, now) {
   const about = story.about, tiles = [], last = story.epochs[story.epochs.length - 1];
   const done = last ? last.epoch + 1 : about.first || 0, all = about.epochs;
@@ -25,9 +33,8 @@ function drawTiles(story, now) {
   const until = isOver(story) ? story.ended || (last && last.time) || now : now;
   if (about.began) tiles.push(["Time", lasting(until - about.began), ""]);
   const first = about.first || 0, share = progressOf(story);
-  if (!isOver(story) && share > 0.02 && about.began && all) {
-    tiles.push(["Left, about", lasting((now - about.began) * (1 - share) / share), ""]);
-  }
+  const left = all ? leftOf(story.epochs, all, now) : null;
+  if (!isOver(story) && story.state !== "stopping" && left !== null) tiles.push(["Left, about", lasting(left), ""]);
   const box = byId("tiles");
   while (box.childElementCount > tiles.length) box.lastElementChild.remove();
   tiles.forEach(([name, value, more, place = ""], n) => {
