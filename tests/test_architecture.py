@@ -198,6 +198,53 @@ def test_wrong_arrows_are_found(tmp_path, path, line, wrong):
     assert bool(violations(tmp_path)) is wrong
 
 
+UNPICKLERS = {"pickle", "_pickle", "cPickle", "marshal", "shelve", "dill", "joblib", "copyreg"}
+
+
+def unpickling(package):
+    """Lines of modules that could unpickle something. What Spark itself pickles is Spark's."""
+    found = []
+    for path in sorted(package.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = [alias.name for alias in node.names]
+                names.append(getattr(node, "module", None) or "")
+                wrong = {name.split(".")[0] for name in names} & UNPICKLERS
+            elif isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                allowed = any(
+                    keyword.arg == "allow_pickle" and ast.unparse(keyword.value) != "False"
+                    for keyword in node.keywords
+                )
+                wrong = called in ("torch.load", "torch.jit.load") or allowed
+            else:
+                continue
+            if wrong:
+                found.append(f"{path.name}: {ast.unparse(node)}")
+    return found
+
+
+def test_nothing_unpickles():
+    # Lambda layers, as Keras saves them: for `safe_mode=False` alone.
+    assert unpickling(PACKAGE) == ["code.py: import marshal"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import pickle",
+        "from pickle import loads",
+        "def f(data):\n    import _pickle as p",
+        "np.load(file, allow_pickle=True)",
+        "np.lib.format.read_array(file, allow_pickle=wanted)",
+        "torch.load(file, weights_only=True)",
+    ],
+)
+def test_what_could_unpickle_is_found(tmp_path, line):
+    (tmp_path / "module.py").write_text(line + "\n")
+    assert len(unpickling(tmp_path)) == 1
+
+
 def loaded_by(statement):
     code = f"import sys\n{statement}\nprint(*sorted({{m.split('.')[0] for m in sys.modules}}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,96 +1,315 @@
-"""Reads what two old data sets keep as pickles, without running anything that they name.
+"""Reads what a few old data sets keep as pickles, by a reader that can make nothing but data.
 
-Only plain values and NumPy arrays of numbers (or of plain lists of them) come out. Where a pickle
-names NumPy's functions, stand-ins of this module are called, which check what they are given;
-a pickle that names anything else is refused.
+Python's own unpickler calls what a pickle names. This one knows the opcodes that plain values and
+NumPy arrays are written with; a few names stand for an array, its dtype and bytes, which are made
+here, of parts that were checked; another name, or another opcode, is refused.
+
+The opcodes are described in Python's `pickletools`, and in PEP 307, 3154 and 574.
 """
 
 from __future__ import annotations
 
+import ast
 import io
 import math
-import pickle
 import re
+import struct
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from elephas_torch.errors import DataError
 
 _DTYPE = re.compile(r"[|<>=]?([biuf][1248]?|[?]|O8?)")
+#: BININT1, BININT2 and BININT, which lists of numbers consist of: many are read at once.
+_INTEGER = re.compile(rb"K.|M..|J....", re.DOTALL)
+_INTEGERS = re.compile(rb"(?:K.|M..|J....){1,4096}", re.DOTALL)
+_QUOTED = re.compile(r"""(['"])(?:\\.|(?!\1)[^\\])*\1""")
 #: What a damaged or hostile pickle makes the reader raise.
 _ERRORS = (
-    pickle.UnpicklingError, ArithmeticError, AttributeError, EOFError, ImportError, LookupError,
-    MemoryError, TypeError, ValueError,
+    ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, SyntaxError, TypeError,
+    ValueError,
 )  # fmt: skip
 
 
+class _Name(NamedTuple):
+    """What a pickle names: nothing but the name."""
+
+    module: str
+    name: str
+
+
 class _Dtype:
-    """Stands in for `numpy.dtype`."""
+    def __init__(self, name: Any) -> None:
+        if not _DTYPE.fullmatch(_text(name)):
+            raise ValueError(f"dtype {name!r}")
+        self.dtype = np.dtype(_text(name))
 
-    __slots__ = ("dtype",)
-
-    def __init__(self, name: str) -> None:
-        self.dtype = np.dtype(name)
-
-    def __setstate__(self, state: Any) -> None:
+    def build(self, state: Any) -> _Dtype:
         order: Any = _text(state[1])
         if order not in ("|", "<", ">", "="):
             raise ValueError(f"byte order {order!r}")
         self.dtype = self.dtype.newbyteorder(order)
+        return self
 
 
-class _Array(np.ndarray):
-    """Stands in for `numpy.ndarray`."""
+class _Array:
+    """An array whose parts come later."""
 
-    def __setstate__(self, state: Any) -> None:
-        version, shape, dtype, fortran, data = state
+    found: np.ndarray | None = None
+
+    def build(self, state: Any) -> np.ndarray:
+        _, shape, dtype, fortran, data = state
         if not isinstance(dtype, _Dtype) or not isinstance(shape, tuple):
             raise TypeError("an array's state")
-        length = math.prod(shape)
-        if dtype.dtype.hasobject:
+        kind, length = dtype.dtype, math.prod(shape)
+        if kind.hasobject:
             fits = type(data) is list and len(data) == length
         else:
-            fits = type(data) is bytes and len(data) == length * dtype.dtype.itemsize
+            fits = type(data) is bytes and len(data) == length * kind.itemsize
         if not fits or any(type(size) is not int or size < 0 for size in shape):
             raise ValueError("an array's size")
-        checked: Any = (version, shape, dtype.dtype, bool(fortran), data)
-        super().__setstate__(checked)
+        order: Any = "F" if fortran else "C"
+        if kind.hasobject:
+            self.found = np.fromiter(data, object, length).reshape(shape, order=order)
+        else:
+            found = np.ndarray(shape, kind, data, order=order)
+            self.found = found.astype(kind.newbyteorder("="), order)
+        return self.found
 
 
-class _MakeArray:
-    """Stands in for NumPy's `_reconstruct`. An object without attributes: nothing can be set."""
+class _Integers(dict[bytes, int]):
+    """Opcodes with their numbers, each worked out once: data sets repeat them."""
 
-    __slots__ = ()
-
-    def __call__(self, subtype: Any, shape: Any, kind: Any) -> _Array:
-        return np.ndarray.__new__(_Array, (0,), np.uint8)
-
-
-class _MakeDtype:
-    __slots__ = ()
-
-    def __call__(self, name: Any, align: Any = False, copy: Any = True) -> _Dtype:
-        if not _DTYPE.fullmatch(_text(name)):
-            raise ValueError(f"dtype {name!r}")
-        return _Dtype(_text(name))
+    def __missing__(self, code: bytes) -> int:
+        number = int.from_bytes(code[1:], "little", signed=code[:1] == b"J")
+        return self.setdefault(code, number)
 
 
-_STAND_INS: dict[tuple[str, str], Any] = {
-    ("numpy", "ndarray"): "ndarray",
-    ("numpy", "dtype"): _MakeDtype(),
-    ("numpy.core.multiarray", "_reconstruct"): _MakeArray(),
-    ("numpy._core.multiarray", "_reconstruct"): _MakeArray(),
+class _Reader:
+    """Reads one pickle.
+
+    Args:
+        data: the pickle.
+        encoding: of Python 2's strings; "bytes" keeps them as they are.
+    """
+
+    def __init__(self, data: bytes, encoding: str) -> None:
+        self.data, self.encoding = data, encoding
+        self.at = 0
+        self.stack: list[Any] = []
+        self.marks: list[int] = []
+        self.memo: dict[int, Any] = {}
+        self.numbers = _Integers()
+
+    def read(self) -> Any:
+        while True:
+            code = self.take(1)
+            if code == b".":
+                return self.whole(self.pop())
+            if code not in _OPCODES:
+                raise ValueError(f"opcode {code!r}")
+            _OPCODES[code](self)
+
+    def whole(self, value: Any) -> Any:
+        if isinstance(value, _Name | _Dtype | _Array):
+            raise TypeError("a part of an array alone")
+        return value
+
+    def take(self, size: int) -> bytes:
+        found = self.data[self.at : self.at + size]
+        if len(found) < size:
+            raise EOFError("it ends too early")
+        self.at += size
+        return found
+
+    def take_counted(self, form: str) -> bytes:
+        """Bytes, before which their number is written."""
+        return self.take(self.number(form))
+
+    def number(self, form: str) -> Any:
+        return struct.unpack(form, self.take(struct.calcsize(form)))[0]
+
+    def line(self) -> str:
+        end = self.data.index(b"\n", self.at)
+        found = self.take(end - self.at)
+        self.at += 1
+        return found.decode("latin1")
+
+    def push(self, value: Any) -> None:
+        self.stack.append(value)
+
+    def pop(self) -> Any:
+        if len(self.stack) <= (self.marks[-1] if self.marks else 0):
+            raise ValueError("it takes what isn't there")
+        return self.stack.pop()
+
+    def top(self, kind: type) -> Any:
+        if not self.stack or type(self.stack[-1]) is not kind:
+            raise TypeError(f"no {kind.__name__} to put into")
+        return self.stack[-1]
+
+    def marked(self) -> list[Any]:
+        start = self.marks.pop()
+        found = self.stack[start:]
+        del self.stack[start:]
+        return found
+
+    def integers(self) -> None:
+        run = _INTEGERS.match(self.data, self.at - 1)
+        if run is None:
+            raise EOFError("it ends too early")
+        codes = _INTEGER.findall(self.data, run.start(), run.end())
+        self.stack.extend(map(self.numbers.__getitem__, codes))
+        self.at = run.end()
+
+    def integer_line(self) -> None:
+        line = self.line()
+        # what Python 2 wrote for False and True
+        self.push({"00": False, "01": True}[line] if line in ("00", "01") else int(line))
+
+    def python_2(self, text: bytes) -> None:
+        self.push(text if self.encoding == "bytes" else text.decode(self.encoding))
+
+    def string_line(self) -> None:
+        line = self.line()
+        if not _QUOTED.fullmatch(line):
+            raise ValueError("a string without quotes")
+        self.python_2(ast.literal_eval("b" + line))
+
+    def put(self, key: int) -> None:
+        self.memo[key] = self.stack[-1]
+
+    def get(self, key: int) -> None:
+        value = self.memo[key]
+        built = type(value) is _Array and value.found is not None
+        self.push(value.found if built else value)
+
+    def pairs(self, into: dict[Any, Any], items: list[Any]) -> None:
+        into.update(zip(items[::2], items[1::2], strict=True))
+
+    def set_item(self) -> None:
+        value, key = self.pop(), self.pop()
+        self.top(dict)[key] = value
+
+    def set_items(self) -> None:
+        items = self.marked()
+        self.pairs(self.top(dict), items)
+
+    def make_dict(self) -> None:
+        found: dict[Any, Any] = {}
+        self.pairs(found, self.marked())
+        self.push(found)
+
+    def append(self) -> None:
+        value = self.pop()
+        self.top(list).append(value)
+
+    def append_all(self) -> None:
+        values = self.marked()
+        self.top(list).extend(values)
+
+    def make_tuple(self, size: int) -> None:
+        self.push(tuple(self.pop() for _ in range(size))[::-1])
+
+    def name(self, module: Any, name: Any) -> None:
+        if (module, name) not in _NAMES:
+            raise ValueError(f"it names {module}.{name}")
+        self.push(_Name(module, name))
+
+    def stack_name(self) -> None:
+        name, module = self.pop(), self.pop()
+        self.name(module, name)
+
+    def reduce(self) -> None:
+        arguments, named = self.pop(), self.pop()
+        make = _NAMES[named] if type(named) is _Name else None
+        if make is None or type(arguments) is not tuple:
+            raise TypeError("it calls what can't be called")
+        self.push(make(*arguments))
+
+    def build(self) -> None:
+        state, target = self.pop(), self.pop()
+        if not isinstance(target, _Array | _Dtype) or type(state) is not tuple:
+            raise TypeError("a state of nothing that has one")
+        self.push(target.build(state))
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    if type(text) is not str or encoding != "latin1":
+        raise TypeError("bytes in another form")
+    return text.encode("latin1")
+
+
+#: The names that are known, and what is made where they are called.
+_NAMES: dict[tuple[str, str], Callable[..., Any] | None] = {
+    # how Python 3 writes bytes for Python 2
+    ("_codecs", "encode"): _encode,
+    ("__builtin__", "bytes"): lambda: b"",
+    ("numpy", "ndarray"): None,
+    ("numpy", "dtype"): lambda name, align=False, copy=True: _Dtype(name),
+    ("numpy.core.multiarray", "_reconstruct"): lambda subtype, shape, kind: _Array(),
+    ("numpy._core.multiarray", "_reconstruct"): lambda subtype, shape, kind: _Array(),
 }
 
 
-class _Reader(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in _STAND_INS:
-            return _STAND_INS[module, name]
-        raise pickle.UnpicklingError(f"it names {module}.{name}")
+def _long(data: bytes) -> int:
+    return int.from_bytes(data, "little", signed=True)
+
+
+_OPCODES: dict[bytes, Callable[[_Reader], Any]] = {
+    b"\x80": lambda r: r.take(1),  # the protocol
+    b"\x95": lambda r: r.take(8),  # a frame's length
+    b"(": lambda r: r.marks.append(len(r.stack)),
+    b"N": lambda r: r.push(None),
+    b"\x88": lambda r: r.push(True),
+    b"\x89": lambda r: r.push(False),
+    b"K": _Reader.integers,
+    b"M": _Reader.integers,
+    b"J": _Reader.integers,
+    b"I": _Reader.integer_line,
+    b"L": lambda r: r.push(int(r.line().rstrip("L"))),
+    b"\x8a": lambda r: r.push(_long(r.take_counted("<B"))),
+    b"F": lambda r: r.push(float(r.line())),
+    b"G": lambda r: r.push(r.number(">d")),
+    b"S": _Reader.string_line,
+    b"U": lambda r: r.python_2(r.take_counted("<B")),
+    b"T": lambda r: r.python_2(r.take_counted("<I")),
+    b"V": lambda r: r.push(r.line().encode("latin1").decode("raw-unicode-escape")),
+    b"X": lambda r: r.push(r.take_counted("<I").decode()),
+    b"\x8c": lambda r: r.push(r.take_counted("<B").decode()),
+    b"\x8d": lambda r: r.push(r.take_counted("<Q").decode()),
+    b"C": lambda r: r.push(r.take_counted("<B")),
+    b"B": lambda r: r.push(r.take_counted("<I")),
+    b"\x8e": lambda r: r.push(r.take_counted("<Q")),
+    b")": lambda r: r.push(()),
+    b"\x85": lambda r: r.make_tuple(1),
+    b"\x86": lambda r: r.make_tuple(2),
+    b"\x87": lambda r: r.make_tuple(3),
+    b"t": lambda r: r.push(tuple(r.marked())),
+    b"]": lambda r: r.push([]),
+    b"l": lambda r: r.push(r.marked()),
+    b"a": _Reader.append,
+    b"e": _Reader.append_all,
+    b"}": lambda r: r.push({}),
+    b"d": _Reader.make_dict,
+    b"s": _Reader.set_item,
+    b"u": _Reader.set_items,
+    b"p": lambda r: r.put(int(r.line())),
+    b"q": lambda r: r.put(r.number("<B")),
+    b"r": lambda r: r.put(r.number("<I")),
+    b"\x94": lambda r: r.put(len(r.memo)),
+    b"g": lambda r: r.get(int(r.line())),
+    b"h": lambda r: r.get(r.number("<B")),
+    b"j": lambda r: r.get(r.number("<I")),
+    b"c": lambda r: r.name(r.line(), r.line()),
+    b"\x93": _Reader.stack_name,
+    b"R": _Reader.reduce,
+    b"b": _Reader.build,
+}
 
 
 def loads(data: bytes, where: object, encoding: str = "ASCII") -> Any:
@@ -102,10 +321,10 @@ def loads(data: bytes, where: object, encoding: str = "ASCII") -> Any:
         encoding: of Python 2's strings; "bytes" keeps them as they are.
 
     Raises:
-        DataError: it is damaged, or names something that isn't a plain value or an array.
+        DataError: it is damaged, or holds something that isn't a plain value or an array.
     """
     try:
-        return _plain(_Reader(io.BytesIO(data), encoding=encoding).load())
+        return _Reader(data, encoding).read()
     except _ERRORS as error:
         raise DataError(
             f"{where} isn't read: it is damaged, or holds more than numbers ({error})."
@@ -143,14 +362,6 @@ def _array(data: bytes, path: Path) -> np.ndarray:
     if not isinstance(found, np.ndarray):
         raise DataError(f"{path} isn't read: it holds a {type(found).__name__}, not an array.")
     return found
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, _Array):
-        return value.view(np.ndarray)
-    if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
-    return value
 
 
 def _text(name: Any) -> str:
