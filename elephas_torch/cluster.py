@@ -252,6 +252,24 @@ def check_running(sc: SparkContext) -> None:
         raise ValueError("The RDD's SparkContext was stopped. Make a new one, and a new RDD.")
 
 
+def describe_job(sc: SparkContext, job: int, about: str) -> None:
+    """Lets Spark's page, and its REST API, say something else of a job that runs.
+
+    Spark has no call for that: a job is described when it is submitted. What its page shows is
+    changed here, as long as Spark keeps that in memory. Where one of the job's tasks begins or
+    ends, Spark writes the first description over it.
+
+    Raises:
+        Py4JError: this Spark keeps it otherwise, or has forgotten the job.
+    """
+    shown = sc._jsc.sc().statusStore().job(job)
+    if shown.status().toString() == "RUNNING":
+        field = shown.getClass().getDeclaredField("description")
+        field.setAccessible(True)
+        jvm: Any = sc._jvm
+        field.set(shown, jvm.scala.Some(about))
+
+
 def task_cpus() -> int:
     """The cores that the task which calls this may use."""
     from pyspark import TaskContext

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 #: Seconds that workers get to end by themselves before their Spark job is cancelled.
 GRACE = 5.0
+#: Seconds between two descriptions on Spark's page; and until one is told again, as Spark forgets
+#: it when a task ends.
+PAUSE, REPEAT = 1.0, 10.0
 
 
 class TrainingJob:
@@ -28,7 +33,8 @@ class TrainingJob:
 
     Args:
         source: rows in a partition a worker.
-        about: what Spark's pages say of it.
+        about: what Spark's pages say of it; the phase comes behind that.
+        phase: what it begins with.
         gangs: runs workers that exchange among themselves; None: they exchange with the server.
 
     Attributes:
@@ -36,8 +42,9 @@ class TrainingJob:
         error: why Spark has ended it; None: it is over, or runs.
     """
 
-    def __init__(self, source: Source, about: str, gangs: Gangs | None) -> None:
+    def __init__(self, source: Source, about: str, phase: str, gangs: Gangs | None) -> None:
         self._source, self._about, self._gangs = source, about, gangs
+        self._phase, self._described = phase, 0.0
         self._cluster = source.cluster
         self._group = f"elephas-{uuid.uuid4().hex[:12]}"
         self._again = False
@@ -56,7 +63,7 @@ class TrainingJob:
 
     def _run(self, job: Job) -> None:
         try:
-            self._cluster.name_job(self._group, self._about)
+            self._cluster.name_job(self._group, f"{self._about}, {self._phase}")
             if self._gangs is not None:
                 self.results = self._gangs.results(job)
             else:
@@ -79,6 +86,18 @@ class TrainingJob:
         if thread.is_alive():
             self.cancel()
             thread.join(2 * GRACE)
+
+    def describe(self, phase: str) -> None:
+        """Lets Spark's page say in which phase it is; not more than once a second."""
+        now = time.monotonic()
+        if now - self._described < (PAUSE if phase != self._phase else REPEAT):
+            return
+        self._phase, self._described = phase, now
+        try:
+            self._cluster.describe(self._group, f"{self._about}, {phase}")
+        except Exception as error:  # not worth a fit
+            logger.debug("Spark's page isn't told of %s: %s", phase, error)
+            self._described = math.inf
 
     def cancel(self, again: bool = False) -> None:
         """Cancels it.

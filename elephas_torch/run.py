@@ -80,8 +80,8 @@ class Run:
         if options.plan.exchange == "allreduce":
             later = None if self.recovery is None else self._later
             self._gangs = Gangs(source, options.workers, options.join_timeout, later)
-        about = f"training {model.name}, {options.plan.epochs} epochs, {options.mode}"
-        self._training = TrainingJob(source, f"elephas_torch: {about}", self._gangs)
+        about = f"elephas_torch: training {model.name}, {options.mode}"
+        self._training = TrainingJob(source, about, f"{options.plan.epochs} epochs", self._gangs)
         self._runs = 1
 
     def execute(self) -> list[dict[str, list[Any]]]:
@@ -364,6 +364,8 @@ class Run:
             self._look_after(server, client)
             self.page.look(client)
             self.progress.look(client.status)
+            if self.epochs.all_there:
+                self._training.describe(f"epoch {self._next + 1}/{self.options.plan.epochs}")
         while self._failure is None and (events := client.events(self._seen, 0.0)):
             self._handle(client, events)  # so many come at once, and there may be more
 

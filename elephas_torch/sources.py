@@ -82,6 +82,10 @@ class Cluster(Protocol):
         """The same for a while; then this thread's jobs are called as before."""
         ...
 
+    def describe(self, group: str, about: str) -> None:
+        """Lets Spark's page say something else of the jobs of that name that run."""
+        ...
+
     def cancel(self, group: str) -> None:
         """Cancels the jobs of that name."""
         ...
@@ -168,6 +172,11 @@ class Classic:
             if self._groups.pop(group, None) is not None:
                 self.sc.removeJobTag(group)
 
+    def describe(self, group: str, about: str) -> None:
+        """Lets Spark's page say something else of the jobs of that name that run."""
+        for job in self._jobs(group):
+            cluster.describe_job(self.sc, job, about)
+
     def cancel(self, group: str) -> None:
         """Cancels the jobs of that name."""
         if group in self._groups:
@@ -188,12 +197,15 @@ class Classic:
         done = sum(int(stage.numCompletedTasks) for stage in stages)
         return done, sum(int(stage.numTasks) for stage in stages)
 
-    def _stages(self, group: str) -> list[int]:
-        tracker = self.sc.statusTracker()
-        known = tracker.getJobIdsForGroup(self._groups.get(group, group))
+    def _jobs(self, group: str) -> list[int]:
+        known = list(self.sc.statusTracker().getJobIdsForGroup(self._groups.get(group, group)))
         if group in self._groups:  # which has other jobs of the user's, too
             known = [one for one in known if group in self._tags(one)]
-        jobs = [tracker.getJobInfo(one) for one in known]
+        return known
+
+    def _stages(self, group: str) -> list[int]:
+        tracker = self.sc.statusTracker()
+        jobs = [tracker.getJobInfo(one) for one in self._jobs(group)]
         return [stage for job in jobs if job is not None for stage in job.stageIds]
 
     def _tags(self, job: int) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from elephas_torch import optimizers
+from elephas_torch import jobs, optimizers, sources
 from elephas_torch.errors import DataError, ServerError, WorkerError
 from elephas_torch.keras.callbacks import EarlyStopping, LambdaCallback, ModelCheckpoint
 from elephas_torch.keras.layers import Dense, Layer
@@ -352,6 +352,45 @@ def test_a_job_that_is_cancelled_ends_the_fit(spark_context, job_group, rdd, not
         )
     assert spark_context.getLocalProperty("spark.jobGroup.id") == "mine"
     assert spark_context.getLocalProperty("spark.job.description") == "a cell"
+
+
+@pytest.mark.parametrize("group", [None, "mine"])
+@pytest.mark.parametrize("exchange", ["server", "allreduce"])
+def test_spark_s_page_tells_the_epoch(
+    spark_context, job_group, rdd, nothing_left, monkeypatch, group, exchange
+):
+    monkeypatch.setattr(jobs, "PAUSE", 0.0)
+    store = spark_context._jsc.sc().statusStore()
+    seen = []
+
+    def described(status="RUNNING"):
+        found = store.jobsList(None)
+        ours = [found.apply(i) for i in range(found.size())]
+        return {one.description().get() for one in ours if one.status().toString() == status}
+
+    def look(epoch, logs):
+        seen.append(described())
+
+    if group is not None:
+        job_group(group, "a cell")
+    model = network()
+    model.name = "seen"
+    SparkModel(model, mode="synchronous", num_workers=2, exchange=exchange).fit(
+        rdd, epochs=4, callbacks=[LambdaCallback(on_epoch_end=look)], verbose=0
+    )
+    about = "elephas_torch: training seen, synchronous"
+    assert seen[1:] == [{f"{about}, epoch {number}/4"} for number in (2, 3, 4)]
+    assert f"{about}, 4 epochs" in described("SUCCEEDED")  # what it was submitted with
+
+
+def test_a_spark_that_keeps_its_page_otherwise_is_no_matter(
+    spark_context, rdd, monkeypatch, caplog
+):
+    monkeypatch.setattr(jobs, "PAUSE", 0.0)
+    monkeypatch.setattr(sources.Classic, "_jobs", lambda self, group: [10**6])
+    caplog.set_level("DEBUG", "elephas_torch.jobs")
+    SparkModel(network(), mode="synchronous", num_workers=2).fit(rdd, epochs=3, verbose=0)
+    assert caplog.text.count("Spark's page isn't told") == 1
 
 
 # Scripts
