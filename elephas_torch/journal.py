@@ -33,7 +33,7 @@ class Journal:
         how = "gradients each batch" if plan.gradients else f"weights {_every(plan.every)}"
         logger.info(
             "Fit begins: %d workers, %s, %s, batches of %d rows, epochs %d to %d; server at %s.",
-            options.workers, options.mode, how, plan.batch_size, first + 1, plan.epochs,
+            options.workers, options.config.mode, how, plan.batch_size, first + 1, plan.epochs,
             ", ".join(urls),
         )  # fmt: skip
 

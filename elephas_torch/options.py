@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from elephas_torch import preflight
+from elephas_torch.config import Config
 from elephas_torch.flat import Flat
 from elephas_torch.keras.models import Model
 from elephas_torch.optimizers import Optimizer
-from elephas_torch.parameter import codec
 from elephas_torch.parameter.tls import Wanted
 from elephas_torch.parameter.wire import Settings
 from elephas_torch.plan import Plan
@@ -23,33 +23,28 @@ class Options:
     """How a fit is to be done; checked by whoever makes it.
 
     Attributes:
+        config: the `SparkModel`'s settings.
         plan: what workers are told.
         optimizer: what the server steps with.
-        own_optimizer: it is the compiled one, so learning rates that callbacks set are its.
-        metrics_token: that allows to read the servers' metrics, and nothing else.
+        workers: how many there are.
+        tls: as Spark's settings have it, too.
         recovery: what the fit begins from again when its server falls; None: nothing.
+        metrics_token: that allows to read the servers' metrics, and nothing else.
     """
 
-    mode: str
+    config: Config
     plan: Plan
     optimizer: Optimizer
-    own_optimizer: bool
-    staleness: str | None
     workers: int
-    host: str | None
-    port: int | None
-    join_timeout: float
-    round_timeout: float
-    lease: float
-    connect_timeout: float
-    slots_timeout: float | None
-    shards: int
-    compression: codec.Spec = None
-    recovery: Recovery | None = None
-    quorum: float = 1.0
-    staleness_bound: int | None = None
-    tls: Wanted = field(default_factory=Wanted)
-    metrics_token: str | None = field(default=None, repr=False)
+    tls: Wanted
+    recovery: Recovery | None
+    metrics_token: str | None = field(repr=False)
+
+    @property
+    def own_optimizer(self) -> bool:
+        """Whether the server steps with the compiled optimizer, so that learning rates that
+        callbacks set are its."""
+        return self.config.gradients and self.config.optimizer is None
 
     @property
     def silence(self) -> float:
@@ -63,22 +58,23 @@ class Options:
             flat: the model's vectors.
             watched: callbacks look at each epoch.
         """
+        config = self.config
         return Settings(
-            mode=self.mode,
+            mode=config.mode,
             sizes=flat.vectors.sizes,
             optimizer=preflight.for_server(self.optimizer, model, flat.names),
             weight_sizes=flat.sizes,
             workers=self.workers,
-            staleness=self.staleness,
-            join_timeout=self.join_timeout,
-            round_timeout=self.round_timeout,
-            lease=self.lease,
-            gated=self.mode == "synchronous" and self.quorum == 1 and watched,
+            staleness=config.staleness,
+            join_timeout=config.join_timeout,
+            round_timeout=config.round_timeout,
+            lease=config.lease,
+            gated=config.mode == "synchronous" and config.quorum == 1 and watched,
             server_rate=self.own_optimizer,
             constraints=preflight.constraint_specs(model),
-            compression=self.compression,
+            compression=config.compression,
             embeddings=preflight.embeddings(model) if self.plan.gradients else [],
             checkpoint_every=0 if self.recovery is None else self.recovery.milestones,
-            quorum=self.quorum,
-            staleness_bound=self.staleness_bound,
+            quorum=config.quorum,
+            staleness_bound=config.staleness_bound,
         )

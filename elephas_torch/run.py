@@ -79,8 +79,8 @@ class Run:
         self._gangs = None
         if options.plan.exchange == "allreduce":
             later = None if self.recovery is None else self._later
-            self._gangs = Gangs(source, options.workers, options.join_timeout, later)
-        about = f"elephas_torch: training {model.name}, {options.mode}"
+            self._gangs = Gangs(source, options.workers, options.config.join_timeout, later)
+        about = f"elephas_torch: training {model.name}, {options.config.mode}"
         self._training = TrainingJob(source, about, f"{options.plan.epochs} epochs", self._gangs)
         self._runs = 1
 
@@ -143,9 +143,9 @@ class Run:
             self._end(server, client)
 
     def _slots(self) -> AbstractContextManager[None]:
-        options = self.options
         where, total = self.cluster.name, self.cluster.slots()
-        return slots.taken(where, options.workers, total, options.slots_timeout, self.progress.say)
+        seconds = self.options.config.slots_timeout
+        return slots.taken(where, self.options.workers, total, seconds, self.progress.say)
 
     def _take_up(self, known: dict[str, Any]) -> None:
         """Goes on from what the driver of another fit knew."""
@@ -185,7 +185,7 @@ class Run:
             return
         with contextlib.closing(recovery.checkpoints):
             try:
-                _await_start(server, self.options.join_timeout)
+                _await_start(server, self.options.config.join_timeout)
                 if recovery.found is not None:
                     self._tell_again(client)
                 recovery.begin(client)
@@ -225,12 +225,12 @@ class Run:
     def _new_server(self) -> ShardedServer:
         options, flat = self.options, self.step.flat
         settings = options.settings(self.model, flat, bool(self._callbacks))
-        host = self.cluster.server_host(options.host)
-        port, tls = self.cluster.server_port(options.port), options.tls
+        host = self.cluster.server_host(options.config.host)
+        port, tls = self.cluster.server_port(options.config.port), options.tls
         return ShardedServer(
             settings,
             Vectors(*flat.vectors),
-            options.shards,
+            options.config.num_shards,
             host=host,
             port=port,
             keep=True,
@@ -251,9 +251,9 @@ class Run:
             servers=server.addresses,
             reader=self.source.reader,
             plan=replace(options.plan, initial_epoch=self._first),
-            timeout=max(options.round_timeout, options.join_timeout) + 30,
-            connect_timeout=options.connect_timeout,
-            beat=min(options.lease / 4, self.progress.beat(options.workers)),
+            timeout=max(options.config.round_timeout, options.config.join_timeout) + 30,
+            connect_timeout=options.config.connect_timeout,
+            beat=min(options.config.lease / 4, self.progress.beat(options.workers)),
             gang=None if self._gangs is None else Gang(server.servers[0].settings),
             keep=self.source.keep,
         )
@@ -269,7 +269,7 @@ class Run:
                 if fallen is not None:
                     self._restart(server, client, fallen)
                 else:
-                    _await_start(server, self.options.join_timeout)
+                    _await_start(server, self.options.config.join_timeout)
                 self._watch_events(server, client, thread)
                 return
             except FALLEN as error:
@@ -293,7 +293,7 @@ class Run:
         held = self.recovery.restart(server, why)
         self._seen, self._at = held.events, max(held.at, self._first)
         self.epochs.rewind(held.reported, held.settled)
-        _await_start(server, self.options.join_timeout)
+        _await_start(server, self.options.config.join_timeout)
         self._tell_again(client)
 
     def _ask_all(self, client: ShardedClient) -> None:
@@ -311,7 +311,7 @@ class Run:
         if recovery is None:
             return
         recovery.look(client, self._seen, self._known)
-        waited_for = self.options.mode == "synchronous" and not self.epochs.all_there
+        waited_for = self.options.config.mode == "synchronous" and not self.epochs.all_there
         held = recovery.held if recovery.fallen and waited_for and self._gangs is None else None
         if held is not None and self._training.ended() > held.empty:
             # Who has ended has to do again what the server has forgotten.

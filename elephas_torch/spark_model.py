@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from inspect import signature
 from typing import Any
 
@@ -20,6 +21,7 @@ from elephas_torch import arguments, cluster, data, frames, memory, optimizers, 
 from elephas_torch import device as devices
 from elephas_torch import recovery as recovering
 from elephas_torch.checkpoints import Checkpoints
+from elephas_torch.config import NAMES, Config, checked_workers
 from elephas_torch.errors import ModelFileError, unknown_arguments
 from elephas_torch.keras import saving, trees
 from elephas_torch.keras.arguments import (
@@ -29,7 +31,6 @@ from elephas_torch.keras.arguments import (
     check_flag,
     check_known,
     check_share,
-    check_whole,
 )
 from elephas_torch.keras.callbacks import Callback, CallbackList, History
 from elephas_torch.keras.callbacks.several import check_epochwise, wants_batches
@@ -39,10 +40,7 @@ from elephas_torch.keras.results import in_order, results, to_classes
 from elephas_torch.keras.serialization import check_custom_objects
 from elephas_torch.monitor import Monitor
 from elephas_torch.optimizers import Optimizer
-from elephas_torch.optimizers.base import positive
 from elephas_torch.options import Options
-from elephas_torch.parameter import codec, slow
-from elephas_torch.parameter.tls import Wanted
 from elephas_torch.plan import Plan
 from elephas_torch.progress.fit import FitProgress
 from elephas_torch.run import Run
@@ -130,6 +128,7 @@ class SparkModel:
 
     Attributes:
         master_network: the model.
+        config: the settings above, checked; each is an attribute, too, such as `mode`.
         training_histories: of the last fit, for each worker a dict of lists: loss, metrics and
             the seconds that each epoch took.
 
@@ -140,54 +139,23 @@ class SparkModel:
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         given = arguments.constructor(type(self).__name__, args, kwargs)
-        self._sc: Any = given["sc"]
-        self.master_network: Model = arguments.checked_model(given["model"])
-        self.mode: str = arguments.checked_mode(given["mode"])
-        self.frequency: str | int = arguments.checked_frequency(given["frequency"])
-        self.exchange: str = arguments.checked_exchange(given["exchange"])
-        self.optimizer: Optimizer | None = arguments.checked_optimizer(given["optimizer"])
-        self.num_workers: int | None = arguments.checked_workers(given["num_workers"])
-        self.custom_objects = check_custom_objects(given["custom_objects"])
-        self.batch_size: int = check_batch_size(given["batch_size"])
-        self.port: int = arguments.checked_port(given["port"])
-        self.host: str | None = given["host"]
-        self.seed: int | None = arguments.checked_seed(given["seed"])
-        self.staleness: str | None = arguments.checked_staleness(given["staleness"])
-        self.join_timeout = positive("SparkModel", "join_timeout", given["join_timeout"])
-        self.round_timeout = positive("SparkModel", "round_timeout", given["round_timeout"])
-        self.lease = positive("SparkModel", "lease", given["lease"])
-        self.memory: str | int | None = given["memory"]
-        memory.parsed(self.memory)
-        check_flag("shared_memory", given["shared_memory"])
-        self.shared_memory = bool(given["shared_memory"])
-        check_whole("num_shards", given["num_shards"], 1)
-        self.num_shards = int(given["num_shards"])
-        check_flag("overlap", given["overlap"])
-        self.overlap = bool(given["overlap"])
-        self.compression = codec.checked(given["compression"])
-        self.connect_timeout = positive("SparkModel", "connect_timeout", given["connect_timeout"])
-        self.reconnect_timeout = positive(
-            "SparkModel", "reconnect_timeout", given["reconnect_timeout"]
-        )
-        self.slots_timeout: float | None = given["slots_timeout"]
-        if self.slots_timeout is not None:
-            positive("SparkModel", "slots_timeout", self.slots_timeout)
-        check_whole("server_restarts", given["server_restarts"], 0)
-        self.server_restarts = int(given["server_restarts"])
-        self.quorum = slow.checked_quorum(given["quorum"])
-        self.staleness_bound = slow.checked_bound(given["staleness_bound"])
-        self.device, self.gpus_per_task = arguments.checked_devices(
-            given["device"], given["gpus_per_task"]
-        )
-        arguments.check_slow(
-            self.exchange, self.mode, self.num_shards, self.quorum, self.staleness_bound
-        )
-        arguments.check_exchange(
-            self.exchange, self.mode, self.overlap, self.num_shards, self.compression
-        )
-        self._tls = arguments.checked_tls(given)
+        self._sc: Any = given.pop("sc", None)
+        self.master_network: Model = arguments.checked_model(given.pop("model", None))
+        self.custom_objects = check_custom_objects(given.pop("custom_objects", None))
+        self.config = Config(**given)
         self.training_histories: list[dict[str, list[float]]] = []
         self._monitor = Monitor()
+
+    def __getattr__(self, name: str) -> Any:
+        """A setting, such as `spark_model.mode`."""
+        if name in NAMES:
+            return getattr(self.config, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in NAMES:
+            name, value = "config", replace(self.config, **{name: value})
+        super().__setattr__(name, value)
 
     @property
     def sc(self) -> Any:
@@ -267,7 +235,8 @@ class SparkModel:
             OSError: `checkpoint_dir` can't be made or read.
             WorkerError: a worker raised; shows its traceback.
         """
-        workers = self.num_workers if num_workers is None else num_workers
+        config = self.config
+        workers = config.num_workers if num_workers is None else num_workers
         if "nb_epoch" in kwargs:
             epochs = kwargs.pop("nb_epoch")
         check_known(SparkModel.fit, kwargs)
@@ -278,52 +247,47 @@ class SparkModel:
         )
         arguments.checked_rows(rdd)
         check_epochs(epochs, initial_epoch)
-        size = self.batch_size if batch_size is None else check_batch_size(batch_size)
+        size = config.batch_size if batch_size is None else check_batch_size(batch_size)
         check_share("validation_split", validation_split)
         check_class_weight(class_weight)
         check_flag("shuffle", shuffle)
         when = recovering.every(checkpoint_every)
         recovering.check_resume(resume, checkpoint_dir, when)
-        arguments.check_exchange(
-            self.exchange, self.mode, self.overlap, self.num_shards, self.compression
-        )
-        arguments.check_slow(
-            self.exchange, self.mode, self.num_shards, self.quorum, self.staleness_bound
-        )
-        source = self._source(rdd, columns, arguments.checked_workers(workers))
-        wanted = arguments.tls_of(self._tls, source.cluster.setting, self.exchange)
+        source = self._source(rdd, columns, checked_workers(workers))
+        setting = source.cluster.setting
+        tls = arguments.tls_of(config.tls, setting, config.exchange)
         optimizer = self._server_optimizer()
-        preflight.check(model, self.frequency == "batch", class_weight)
+        preflight.check(model, config.gradients, class_weight)
         preflight.check_sendable(optimizer)
         plan = Plan(
-            every={"epoch": None, "batch": 1}.get(self.frequency, self.frequency),  # type: ignore[arg-type]
-            gradients=self.frequency == "batch",
+            every={"epoch": None, "batch": 1}.get(config.frequency, config.frequency),  # type: ignore[arg-type]
+            gradients=config.gradients,
             epochs=epochs,
             initial_epoch=initial_epoch,
             batch_size=size,
             validation_split=validation_split,
             shuffle=bool(shuffle),
             class_weight=class_weight,
-            seed=int(torch.randint(2**31, (1,))) if self.seed is None else int(self.seed),
-            memory=memory.parsed(self.memory or source.cluster.setting("memory")),
-            shared_memory=self.shared_memory,
-            overlap=self.overlap,
-            exchange=self.exchange,
-            patience=self.reconnect_timeout,
-            device=self.device,
+            seed=int(torch.randint(2**31, (1,))) if config.seed is None else config.seed,
+            memory=memory.parsed(config.memory or setting("memory")),
+            shared_memory=config.shared_memory,
+            overlap=config.overlap,
+            exchange=config.exchange,
+            patience=config.reconnect_timeout,
+            device=config.device,
             backends=devices.backends(),
         )
         recovery = None
         if checkpoint_dir is not None:
-            checkpoints = Checkpoints(self.sc, checkpoint_dir, self.round_timeout)
+            checkpoints = Checkpoints(self.sc, checkpoint_dir, config.round_timeout)
             names = ("mode", "staleness", "num_shards", "quorum", "staleness_bound", "compression")
-            facts = {**{name: getattr(self, name) for name in names}, "num_workers": source.workers}
+            facts = {"num_workers": source.workers} | {one: getattr(config, one) for one in names}
             plan, recovery = recovering.prepared(
-                checkpoints, when, resume, self.server_restarts, plan, model, optimizer,
-                seeded=self.seed is not None, **facts,
+                checkpoints, when, resume, config.server_restarts, plan, model, optimizer,
+                seeded=config.seed is not None, **facts,
             )  # fmt: skip
-        scraping = arguments.metrics_token(source.cluster.setting("metrics_token_file"))
-        options = self._options(plan, optimizer, source.workers, recovery, wanted, scraping)
+        scraping = arguments.metrics_token(setting("metrics_token_file"))
+        options = Options(config, plan, optimizer, source.workers, tls, recovery, scraping)
         level = resolve_verbose(verbose)
         numbers = {"num_workers": source.workers, "batch_size": size, "seed": plan.seed}
         spark = {**self.get_config(), **numbers}
@@ -396,45 +360,14 @@ class SparkModel:
             **kwargs,
         )
 
-    def _options(
-        self,
-        plan: Plan,
-        optimizer: Optimizer,
-        workers: int,
-        recovery: recovering.Recovery | None,
-        tls: Wanted,
-        metrics_token: str | None,
-    ) -> Options:
-        return Options(
-            mode=self.mode,
-            plan=plan,
-            optimizer=optimizer,
-            own_optimizer=self.frequency == "batch" and self.optimizer is None,
-            staleness=self.staleness,
-            workers=workers,
-            host=self.host,
-            port=self.port,
-            join_timeout=self.join_timeout,
-            round_timeout=self.round_timeout,
-            lease=self.lease,
-            connect_timeout=self.connect_timeout,
-            slots_timeout=self.slots_timeout,
-            shards=self.num_shards,
-            compression=self.compression,
-            recovery=recovery,
-            quorum=self.quorum,
-            staleness_bound=self.staleness_bound,
-            tls=tls,
-            metrics_token=metrics_token,
-        )
-
     def _server_optimizer(self) -> Optimizer:
+        config = self.config
         compiled = self.master_network.optimizer
-        default = compiled if self.frequency == "batch" else optimizers.SGD(1.0)
-        chosen = self.optimizer or default
-        if self.mode != "synchronous" and getattr(chosen, "momentum", False):
+        default = compiled if config.gradients else optimizers.SGD(1.0)
+        chosen = config.optimizer or default
+        if config.mode != "synchronous" and getattr(chosen, "momentum", False):
             warnings.warn(
-                f"{chosen} has momentum; with mode={self.mode!r} stale updates make that diverge "
+                f"{chosen} has momentum; with mode={config.mode!r} stale updates make that diverge "
                 "easily. Use mode='synchronous', or an optimizer without momentum on the server.",
                 stacklevel=3,
             )
@@ -442,7 +375,7 @@ class SparkModel:
 
     def _source(self, rows: Any, columns: frames.Columns, workers: int | None) -> Source:
         """Rows with a partition a worker; builds a model that doesn't know its input shape."""
-        together, gpus = self.exchange == "allreduce", self.gpus_per_task
+        together, gpus = self.config.exchange == "allreduce", self.config.gpus_per_task
         if frames.is_frame(rows):
             model = self.master_network
             source: Source = frames.source(rows, columns, model, workers, together, gpus)
@@ -451,7 +384,7 @@ class SparkModel:
             cluster.check_gpus(rows.context, gpus)
             source = of_rdd(rows, workers, together, gpus)
             self._build(rows)
-        if self.mode != "synchronous":
+        if self.config.mode != "synchronous":
             return source
         slots = source.cluster.slots(source.workers, exactly=True)
         if slots is not None and source.workers > slots:
@@ -512,11 +445,11 @@ class SparkModel:
                 )
             columns = frames.Columns(features_col, None, invalid=handle_invalid)
             source = frames.scored(data, columns, model)
-            return scoring.predict_frame(model, source, size, self.device, level)
+            return scoring.predict_frame(model, source, size, self.config.device, level)
         if not isinstance(data, RDD):
             return model.predict(data, size or 256, 0 if verbose == "auto" else verbose)
         cluster.prepare_python(data.context)
-        return scoring.predict(model, data, size, collect, self.device, level)
+        return scoring.predict(model, data, size, collect, self.config.device, level)
 
     def predict_classes(self, data: Any, batch_size: int | None = None) -> np.ndarray:
         """The class of each row, int64; see `Model.predict_classes`."""
@@ -584,7 +517,7 @@ class SparkModel:
             cluster.prepare_python(x.context)
             source = as_it_is(x)
         progress = Progress(1, 1, resolve_verbose(verbose))
-        logs = scoring.evaluate(model, source, size, self.device, progress.verbose)
+        logs = scoring.evaluate(model, source, size, self.config.device, progress.verbose)
         progress.result(logs)
         return results(logs, return_dict, in_order(logs, model.metrics))
 
@@ -595,37 +528,7 @@ class SparkModel:
 
     def get_config(self) -> dict[str, Any]:
         """How it trains, JSON-able; what `save` keeps beside the model."""
-        return {
-            "class_name": type(self).__name__,
-            "mode": self.mode,
-            "frequency": self.frequency,
-            "exchange": self.exchange,
-            "optimizer": None if self.optimizer is None else optimizers.serialize(self.optimizer),
-            "num_workers": self.num_workers,
-            "batch_size": self.batch_size,
-            "port": self.port,
-            "host": self.host,
-            "seed": self.seed,
-            "staleness": self.staleness,
-            "join_timeout": self.join_timeout,
-            "round_timeout": self.round_timeout,
-            "lease": self.lease,
-            "memory": self.memory,
-            "shared_memory": self.shared_memory,
-            "overlap": self.overlap,
-            "num_shards": self.num_shards,
-            "compression": self.compression,
-            "connect_timeout": self.connect_timeout,
-            "reconnect_timeout": self.reconnect_timeout,
-            "slots_timeout": self.slots_timeout,
-            "server_restarts": self.server_restarts,
-            "quorum": self.quorum,
-            "staleness_bound": self.staleness_bound,
-            "device": self.device,
-            "gpus_per_task": self.gpus_per_task,
-            # Of files and passwords no copy goes into models; that TLS is used, does.
-            "ssl": self._tls.any,
-        }
+        return {"class_name": type(self).__name__, **self.config.to_dict()}
 
     def save(self, file_name: Any, overwrite: bool = True) -> None:
         """Saves the model and how it trains; `load_model` opens the file as well.
@@ -638,9 +541,10 @@ class SparkModel:
         saving.save_model(self.master_network, file_name, overwrite, extra)
 
     def __repr__(self) -> str:
+        config = self.config
         return (
-            f"{type(self).__name__}({self.master_network.name!r}, mode={self.mode!r}, "
-            f"frequency={self.frequency!r}, num_workers={self.num_workers})"
+            f"{type(self).__name__}({self.master_network.name!r}, mode={config.mode!r}, "
+            f"frequency={config.frequency!r}, num_workers={config.num_workers})"
         )
 
     def __getstate__(self) -> Any:

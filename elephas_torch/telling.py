@@ -179,7 +179,7 @@ class Teller:
         options, plan, model = self._options, self._options.plan, self._model
         stops, why = "both", ""
         if plan.exchange == "allreduce":
-            gated = self._watched and options.quorum == 1
+            gated = self._watched and options.config.quorum == 1
             stops, why = ("after", AFTER) if gated else ("none", TOGETHER)
         earlier = list(_earlier)
         found = {
@@ -201,9 +201,9 @@ class Teller:
 
 def configuration(model: Model, options: Options) -> dict[str, Any]:
     """How a fit is done, for people."""
-    plan = options.plan
+    config, plan = options.config, options.plan
     found = {
-        "mode": options.mode,
+        "mode": config.mode,
         "exchange": plan.exchange,
         "updates": "gradients" if plan.gradients else "differences of weights",
         "batches between exchanges": plan.every or "an epoch",
@@ -217,11 +217,11 @@ def configuration(model: Model, options: Options) -> dict[str, Any]:
         "server's optimizer": None if options.own_optimizer else _rule(options.optimizer),
         "loss": None if model.compiled is None else _named(model.compiled.loss),
         "device": plan.device,
-        "staleness": options.staleness if options.mode != "synchronous" else None,
-        "staleness bound": options.staleness_bound,
-        "quorum": options.quorum if options.quorum < 1 else None,
-        "compression": options.compression,
-        "servers": options.shards if options.shards > 1 else None,
+        "staleness": config.staleness if config.mode != "synchronous" else None,
+        "staleness bound": config.staleness_bound,
+        "quorum": config.quorum if config.quorum < 1 else None,
+        "compression": config.compression,
+        "servers": config.num_shards if config.num_shards > 1 else None,
         "checkpoints": options.recovery is not None or None,
         "TLS": options.tls.any or None,
     }

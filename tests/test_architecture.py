@@ -42,6 +42,7 @@ FLOORS = [
     [
         "arguments",
         "checkpoints",
+        "config",
         "connect",
         "epochs",
         "files",

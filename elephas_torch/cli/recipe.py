@@ -98,7 +98,7 @@ def read(path: Path, changes: Iterable[str] = ()) -> Recipe:
 
 def known(section: str) -> tuple[str, ...]:
     """The keys of a section."""
-    from elephas_torch import arguments
+    from elephas_torch.config import NAMES
     from elephas_torch.keras.models import Model
     from elephas_torch.spark_model import SparkModel
 
@@ -107,8 +107,7 @@ def known(section: str) -> tuple[str, ...]:
     if section == "fit":
         return tuple(name for name in _arguments(SparkModel.fit)[1:] if name not in _COLUMNS)
     if section == "spark_model":
-        left_out = ("sc", "model", "custom_objects")
-        return tuple(name for name in arguments._DEFAULTS if name not in left_out)
+        return NAMES
     return SECTIONS[section]
 
 

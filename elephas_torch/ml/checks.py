@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from elephas_torch import arguments, memory, recovery
+from elephas_torch import config, memory, recovery
 from elephas_torch.errors import unknown
 from elephas_torch.frames import INVALID
 from elephas_torch.keras import optimizers as keras_optimizers
@@ -144,7 +144,7 @@ def model_json(value: Any) -> str:
 
 
 def server_optimizer(value: Any) -> Optimizer | None:
-    return arguments.checked_optimizer(whole_config(value))
+    return config.checked_optimizer(whole_config(value))
 
 
 def compiled_optimizer(value: Any) -> Any:

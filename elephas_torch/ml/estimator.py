@@ -20,6 +20,7 @@ from pyspark.ml.regression import Regressor
 from pyspark.ml.util import MLReadable, MLReader, MLWritable, MLWriter
 
 from elephas_torch import frames
+from elephas_torch.config import NAMES
 from elephas_torch.errors import DataError
 from elephas_torch.keras.callbacks import Callback
 from elephas_torch.keras.models import Model
@@ -28,7 +29,6 @@ from elephas_torch.ml.naming import signature, snake
 from elephas_torch.ml.params import Classes, Training
 from elephas_torch.ml.tasks import Label, Task
 from elephas_torch.ml.transformer import Fitted
-from elephas_torch.optimizers import Optimizer
 from elephas_torch.spark_model import SparkModel
 from elephas_torch.utils.model_utils import ModelType
 
@@ -36,13 +36,6 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 logger = logging.getLogger(__name__)
-
-#: SparkModel's arguments that are params of the same meaning.
-_PASSED = ("mode", "frequency", "exchange", "numWorkers", "batchSize", "port", "host", "seed",
-           "staleness", "joinTimeout", "roundTimeout", "lease", "customObjects", "memory",
-           "compression", "sharedMemory", "overlap", "numShards", "quorum",
-           "stalenessBound", "connectTimeout", "reconnectTimeout", "slotsTimeout",
-           "serverRestarts", "device", "gpusPerTask")  # fmt: skip
 
 
 class Trainer(Training, Estimator[Any], MLWritable, MLReadable[Any]):
@@ -194,15 +187,15 @@ class Trainer(Training, Estimator[Any], MLWritable, MLReadable[Any]):
         return dataset.withColumn(made, _hot(name, task.classes, several)), made
 
     def _spark_model(self, model: Model) -> SparkModel:
-        arguments = {snake(name): self.getOrDefault(name) for name in _PASSED}
-        if arguments["seed"] is not None:  # Spark's may be negative
-            arguments["seed"] %= 2**31
-        optimizer: Optimizer | None = copy.deepcopy(self.getOptimizer())
+        settings = {name: value for name, value in self._values().items() if name in NAMES}
+        if settings["seed"] is not None:  # Spark's may be negative
+            settings["seed"] %= 2**31
+        optimizer = settings["optimizer"] = copy.deepcopy(self.getOptimizer())
         rate = self.getLearningRate()
         if rate is not None:
             stepping = optimizer if self.getFrequency() == "batch" else None
             (stepping or model.optimizer).learning_rate = rate
-        return SparkModel(model=model, optimizer=optimizer, **arguments)
+        return SparkModel(model=model, custom_objects=self.getCustomObjects(), **settings)
 
     def _fitted(self, trained: SparkModel, task: Task, label: Label) -> Any:
         model = trained.master_network

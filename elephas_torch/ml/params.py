@@ -23,12 +23,13 @@ from pyspark.ml.param.shared import (
     HasWeightCol,
 )
 
-from elephas_torch import arguments
+from elephas_torch import config
 from elephas_torch import device as devices
+from elephas_torch.config import NAMES, Config
 from elephas_torch.frames import Columns
 from elephas_torch.keras.serialization import check_custom_objects
 from elephas_torch.ml import checks
-from elephas_torch.ml.naming import Named
+from elephas_torch.ml.naming import Named, snake
 from elephas_torch.parameter import codec, slow
 
 #: Params whose values are Python code or hold it: no file can keep them.
@@ -186,23 +187,23 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
         "an optimizer to compile the model with: a name, a config or an object.",
         checks.compiled_optimizer,
     )
-    mode = _param("mode", "'asynchronous', 'synchronous' or 'hogwild'.", arguments.checked_mode)
+    mode = _param("mode", "'asynchronous', 'synchronous' or 'hogwild'.", config.checked_mode)
     frequency = _param(
         "frequency",
         "when workers exchange with the server: 'epoch', 'batch', or an integer H: every H "
         "batches.",
-        arguments.checked_frequency,
+        config.checked_frequency,
     )
     exchange = _param(
         "exchange",
         "'server', or in synchronous mode 'allreduce': workers exchange among themselves.",
-        arguments.checked_exchange,
+        config.checked_exchange,
     )
     numWorkers = _param(
         "numWorkers",
         "tasks that train at once. Default: as many as there are partitions, at most the "
         "cluster's slots.",
-        arguments.checked_workers,
+        config.checked_workers,
     )
     validationSplit = _param(
         "validationSplit",
@@ -238,7 +239,7 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
     staleness = _param(
         "staleness",
         "'scale' divides an asynchronous update by the versions it missed plus 1; None doesn't.",
-        arguments.checked_staleness,
+        config.checked_staleness,
     )
     memory = _param(
         "memory",
@@ -282,7 +283,7 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
         "server processes that hold a piece of the weights each.",
         partial(checks.whole, "numShards"),
     )
-    port = _param("port", "of the parameter server; 0: a free one.", arguments.checked_port)
+    port = _param("port", "of the parameter server; 0: a free one.", config.checked_port)
     host = _param(
         "host", "the driver's address that executors reach.", partial(checks.text, "host")
     )
@@ -337,37 +338,21 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
     )
 
     _NOT_GIVEN: ClassVar[tuple[str, ...]] = (
-        "callbacks", "categoricalLabels", "checkpointDir", "classWeight", "compression",
-        "gpusPerTask", "host", "initialModel",
-        "kerasModelConfig", "learningRate", "loss", "memory", "metrics", "model", "modelBuilder",
-        "modelParams", "nbClasses", "numWorkers", "optimizer", "optimizerConfig", "seed",
-        "slotsTimeout", "stalenessBound", "validationIndicatorCol", "weightCol",
+        "callbacks", "categoricalLabels", "checkpointDir", "classWeight", "initialModel",
+        "kerasModelConfig", "learningRate", "loss", "metrics", "model", "modelBuilder",
+        "modelParams", "nbClasses", "optimizerConfig", "validationIndicatorCol", "weightCol",
     )  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__()
+        settings = (name for name in self._param_names() if snake(name) in NAMES)
         self._setDefault(
             **dict.fromkeys(self._NOT_GIVEN),
+            **{name: getattr(Config, snake(name)) for name in settings},
             epochs=10,
-            batchSize=32,
-            mode="asynchronous",
-            frequency="epoch",
-            exchange="server",
-            sharedMemory=True,
-            overlap=False,
-            numShards=1,
-            quorum=1.0,
             validationSplit=0.0,
             shuffle=True,
             verbose=0,
-            staleness="scale",
-            port=0,
-            joinTimeout=300.0,
-            roundTimeout=3600.0,
-            lease=60.0,
-            connectTimeout=15.0,
-            reconnectTimeout=120.0,
-            serverRestarts=3,
             checkpointEvery=1,
             resume=False,
         )
