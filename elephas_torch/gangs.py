@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from elephas_torch import cluster, worker
 from elephas_torch.errors import WaitTimeout, WorkerError
+from elephas_torch.recovery import Recovery
 from elephas_torch.sources import Source
+from elephas_torch.stepping import step_of
 from elephas_torch.worker import Job
 
 logger = logging.getLogger(__name__)
@@ -31,8 +32,8 @@ class Gangs:
         source: rows in a partition a worker.
         workers: how many there are.
         join_timeout: seconds to wait for slots where an executor was lost.
-        later: makes of a job one that begins where the last checkpoint was taken. Default: all
-            begin where the fit began.
+        recovery: has the snapshot that they begin anew from. Default: all begin where the fit
+            began.
 
     Attributes:
         ending: the training is over, or is to be.
@@ -43,10 +44,10 @@ class Gangs:
         source: Source,
         workers: int,
         join_timeout: float,
-        later: Callable[[Job], Job] | None = None,
+        recovery: Recovery | None = None,
     ) -> None:
         self._source, self._workers, self._wait = source, workers, join_timeout
-        self._later = later
+        self._recovery = recovery
         self.ending = False
         self._number, self._silent = 0, False
         self._members: dict[int, int] = {}
@@ -88,10 +89,24 @@ class Gangs:
     def _anew(self, job: Job, number: int) -> Job:
         rates, known = dict(self._rates), self._known
         self._number, self._silent = number, False
-        assert job.gang is not None
-        job = job if self._later is None else self._later(job)
+        job = self._from_snapshot(job)
         assert job.gang is not None
         return replace(job, gang=replace(job.gang, number=number, rates=rates, known=known))
+
+    def _from_snapshot(self, job: Job) -> Job:
+        """A job of all workers that begins from the snapshot that is held."""
+        if self._recovery is None:
+            return job
+        held, hold = self._recovery.held, self._source.cluster.hold
+        assert held is not None and job.gang is not None
+        model = worker.load_model(job.skeleton, job.weights.value)
+        step_of(model).flat.vectors.copy_(held.vectors())
+        return replace(
+            job,
+            weights=hold(worker.packed(model)),
+            plan=replace(job.plan, initial_epoch=max(held.at, job.plan.initial_epoch)),
+            gang=replace(job.gang, kept=hold(held.kept())),
+        )
 
     def _await_slots(self) -> None:
         """Waits until an executor that was lost has been replaced. Spark would wait for ever."""

@@ -5,18 +5,16 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from threading import Thread
-from typing import Any, NoReturn
+from typing import Any
 
-from elephas_torch import slots, worker
+from elephas_torch import servers, slots, worker
 from elephas_torch.device import Sharing
 from elephas_torch.epochs import Epochs
-from elephas_torch.errors import ElephasError, ServerError, Unreachable, WaitTimeout
-from elephas_torch.flat import Vectors
+from elephas_torch.errors import ElephasError, ServerError
 from elephas_torch.gangs import Gangs
 from elephas_torch.jobs import TrainingJob
 from elephas_torch.journal import Journal
@@ -24,22 +22,17 @@ from elephas_torch.keras.callbacks import CallbackList, TerminateOnNaN
 from elephas_torch.keras.models import Model
 from elephas_torch.monitor import Monitor
 from elephas_torch.options import Options
-from elephas_torch.parameter.guard import Limits
 from elephas_torch.parameter.shards import ShardedClient, ShardedServer
 from elephas_torch.plan import Gang
 from elephas_torch.progress.fit import FitProgress
 from elephas_torch.rates import Rates
+from elephas_torch.servers import FALLEN, FitServer
 from elephas_torch.sources import Source
 from elephas_torch.stepping import step_of
 from elephas_torch.telling import Teller
 from elephas_torch.worker import Job
 
 logger = logging.getLogger(__name__)
-
-#: How the driver notices that its server has fallen.
-FALLEN = (Unreachable, WaitTimeout)
-RESUME = " fit(checkpoint_dir=…, resume=True) goes on from the last checkpoint, if there is one."
-HINT = " With fit(checkpoint_dir=…) it would have been started again, and the fit gone on."
 
 
 class Run:
@@ -73,13 +66,13 @@ class Run:
         self.rates = Rates(model)
         self._last: dict[str, Any] = {}
         self.journal = Journal(options)
-        self._seen, self._asked = 0, 0.0
+        self._seen = 0
         self._sharing = Sharing()
         self._failure: dict[str, Any] | None = None
         self._gangs = None
         if options.plan.exchange == "allreduce":
-            later = None if self.recovery is None else self._later
-            self._gangs = Gangs(source, options.workers, options.config.join_timeout, later)
+            patience = options.config.join_timeout
+            self._gangs = Gangs(source, options.workers, patience, self.recovery)
         about = f"elephas_torch: training {model.name}, {options.config.mode}"
         self._training = TrainingJob(source, about, f"{options.plan.epochs} epochs", self._gangs)
         self._runs = 1
@@ -106,8 +99,8 @@ class Run:
             self._train()
         elif self.recovery is not None and self.options.optimizer.use_ema:
             self.step = step_of(self.model)
-            with self._server() as server, self._client(server) as client:
-                self._take_weights(client)
+            with self._server() as server:
+                self._take_weights(server.client)
         self.hooks.on_train_end(self._last)
         self.journal.end(len(self.hooks.history.epoch))
         ordered = sorted(self._training.results, key=lambda one: one["worker"])
@@ -124,23 +117,22 @@ class Run:
         with (
             self._slots(),
             self._server() as server,
-            self._client(server) as client,
-            self.page.shown(server, bool(self._callbacks)),
-            self._recovering(server, client),
+            self.page.shown(server.shards, bool(self._callbacks)),
+            self._recovering(server),
             self.cluster.share(worker.packed(self.model)) as weights,
         ):
             if self._next < self.options.plan.epochs:
                 self.progress.begin(self._next)
-            job = self._job(server, weights)
-            self.journal.begin(self._at, [one.url for one in server.addresses])
+            job = self._job(server.shards, weights)
+            self.journal.begin(self._at, [one.url for one in server.shards.addresses])
             while True:
-                with self._training.running(server, job) as thread:
-                    self._watch(server, client, thread)
+                with self._training.running(server.shards, job) as thread:
+                    self._watch(server, thread)
                 if not self._is_unfinished():
                     break
             if not self._ended_by_nan():
-                self._training.check(server, self._failure, self._is_over)
-            self._end(server, client)
+                self._training.check(server.shards, self._failure, self._is_over)
+            self._end(server)
 
     def _slots(self) -> AbstractContextManager[None]:
         where, total = self.cluster.name, self.cluster.slots()
@@ -177,7 +169,7 @@ class Run:
         }
 
     @contextmanager
-    def _recovering(self, server: ShardedServer, client: ShardedClient) -> Iterator[None]:
+    def _recovering(self, server: FitServer) -> Iterator[None]:
         """Sees to it that there is something to begin from again."""
         recovery = self.recovery
         if recovery is None:
@@ -185,63 +177,37 @@ class Run:
             return
         with contextlib.closing(recovery.checkpoints):
             try:
-                _await_start(server, self.options.config.join_timeout)
+                server.await_start()
                 if recovery.found is not None:
-                    self._tell_again(client)
-                recovery.begin(client)
+                    self._tell_again(server.client)
+                recovery.begin(server.client)
             except FALLEN as error:
-                self._tell_fall(server, error)
+                server.give_up(error)
             self._seen = recovery.held.events if recovery.held is not None else 0
             yield
 
-    def _end(self, server: ShardedServer, client: ShardedClient) -> None:
+    def _end(self, server: FitServer) -> None:
         """Takes the last weights, and has them kept."""
         try:
             if self.recovery is not None:
-                self.recovery.end(client, self._known())
-            self._take_weights(client)
+                self.recovery.end(server.client, self._known())
+            self._take_weights(server.client)
         except FALLEN as error:
             held = None if self.recovery is None else self.recovery.held
             if held is None or (held.at < self._next and not self.model.stop_training):
                 # Workers, who are gone, would have to do the rest again.
-                self._tell_fall(server, error)
-            self._restart(server, client, error)
-            self._take_weights(client)
+                server.give_up(error)
+            self._restart(server, error)
+            self._take_weights(server.client)
 
     def _take_weights(self, client: ShardedClient) -> None:
         if self.options.optimizer.use_ema and self._gangs is None:
             client.control(finalize=True)
         client.pull(self.step.flat.vectors)
 
-    @contextmanager
-    def _server(self) -> Iterator[ShardedServer]:
-        """A server that starts while the Spark job does: requests wait until it is ready."""
-        server = self._new_server()
-        try:
-            yield server.start()
-        finally:
-            server.stop()
-
-    def _new_server(self) -> ShardedServer:
-        options, flat = self.options, self.step.flat
-        settings = options.settings(self.model, flat, bool(self._callbacks))
-        host = self.cluster.server_host(options.config.host)
-        port, tls = self.cluster.server_port(options.config.port), options.tls
-        return ShardedServer(
-            settings,
-            Vectors(*flat.vectors),
-            options.config.num_shards,
-            host=host,
-            port=port,
-            keep=True,
-            checkpoint=None if self.recovery is None else self.recovery.packed,
-            ssl=tls.ssl,
-            ssl_certfile=tls.certfile,
-            ssl_keyfile=tls.keyfile,
-            ssl_keyfile_password=tls.password,
-            limits=Limits(gone_seconds=options.plan.patience),
-            metrics_token=options.metrics_token,
-        )
+    def _server(self) -> AbstractContextManager[FitServer]:
+        watched = bool(self._callbacks)
+        return servers.started(self.model, self.step.flat, self.options, self.cluster, watched)
 
     def _job(self, server: ShardedServer, weights: Any) -> Job:
         options = self.options
@@ -258,55 +224,31 @@ class Run:
             keep=self.source.keep,
         )
 
-    def _client(self, server: ShardedServer) -> ShardedClient:
-        """The driver's: a server that is silent for too long counts as fallen."""
-        return server.client(self.options.silence)
-
-    def _watch(self, server: ShardedServer, client: ShardedClient, thread: Thread) -> None:
+    def _watch(self, server: FitServer, thread: Thread) -> None:
         fallen: ElephasError | None = None
         while True:
             try:
                 if fallen is not None:
-                    self._restart(server, client, fallen)
+                    self._restart(server, fallen)
                 else:
-                    _await_start(server, self.options.config.join_timeout)
-                self._watch_events(server, client, thread)
+                    server.await_start()
+                self._watch_events(server, thread)
                 return
             except FALLEN as error:
                 fallen = error
                 if self.recovery is None:
-                    self._tell_fall(server, error)
+                    server.give_up(error)
 
-    def _tell_fall(self, server: ShardedServer, error: ElephasError) -> NoReturn:
-        """Raises what is known of a server that has fallen, and of what would have helped."""
-        hint = HINT if self.recovery is None else RESUME
-        server.check(grace=2.0, hint=hint)  # says more, if its process has ended
-        if not isinstance(error, WaitTimeout):
-            raise error
-        server.kill()  # nobody would be told that all is over
-        raise ServerError(f"The parameter server's process runs, but is silent. {error}{hint}")
-
-    def _restart(self, server: ShardedServer, client: ShardedClient, why: ElephasError) -> None:
-        """Starts a server that has fallen again; workers find out by themselves."""
-        assert self.recovery is not None
-        client.close()
-        held = self.recovery.restart(server, why)
+    def _restart(self, server: FitServer, why: ElephasError) -> None:
+        """Starts a server that has fallen again, and goes back to where it begins."""
+        held = server.restart(why)
         self._seen, self._at = held.events, max(held.at, self._first)
         self.epochs.rewind(held.reported, held.settled)
-        _await_start(server, self.options.config.join_timeout)
-        self._tell_again(client)
+        server.await_start()
+        self._tell_again(server.client)
 
-    def _ask_all(self, client: ShardedClient) -> None:
-        """Asks all shards now and then whether they answer: events are the first one's alone."""
-        now = time.monotonic()
-        if len(client.clients) > 1 and now - self._asked > self.options.silence / 4:
-            client.health()
-            self._asked = time.monotonic()
-
-    def _look_after(self, server: ShardedServer, client: ShardedClient) -> None:
-        """Sees to it that the server lives, and that those come back that others wait for."""
-        if not server.alive:
-            raise Unreachable("A parameter server has ended.")
+    def _look_after(self, client: ShardedClient) -> None:
+        """Has snapshots written, and sees to it that those come back that others wait for."""
         recovery = self.recovery
         if recovery is None:
             return
@@ -333,20 +275,6 @@ class Run:
         self._training.clear()
         return True
 
-    def _later(self, job: Job) -> Job:
-        """A job of all workers anew, from the snapshot that is held; called beside `_watch`."""
-        assert self.recovery is not None and self.recovery.held is not None
-        assert job.gang is not None
-        held = self.recovery.held
-        model = worker.load_model(job.skeleton, job.weights.value)
-        step_of(model).flat.vectors.copy_(held.vectors())
-        return replace(
-            job,
-            weights=self.cluster.hold(worker.packed(model)),
-            plan=replace(job.plan, initial_epoch=max(held.at, job.plan.initial_epoch)),
-            gang=replace(job.gang, kept=self.cluster.hold(held.kept())),
-        )
-
     def _tell_again(self, client: ShardedClient) -> None:
         """Tells a server that begins from a snapshot what the driver had told the one before."""
         self.page.again()
@@ -355,13 +283,14 @@ class Run:
         if self.model.stop_training:
             client.control(stop=True)
 
-    def _watch_events(self, server: ShardedServer, client: ShardedClient, thread: Thread) -> None:
+    def _watch_events(self, server: FitServer, thread: Thread) -> None:
         """Handles what workers tell until the job is over, or one of them failed."""
+        client = server.client
         while thread.is_alive() and self._failure is None:
             timeout = 0.02 if self.epochs.over else 0.2 if self.progress.verbose == 1 else 0.5
             self._handle(client, client.events(self._seen, timeout))
-            self._ask_all(client)
-            self._look_after(server, client)
+            server.check()
+            self._look_after(client)
             self.page.look(client)
             self.progress.look(client.status)
             if self.epochs.all_there:
@@ -463,13 +392,3 @@ class Run:
                 self.step.load_sums(sums)
                 logs |= {prefix + name: value for name, value in self.step.logs().items()}
         return dict(sorted(logs.items()))
-
-
-def _await_start(server: ShardedServer, seconds: float) -> None:
-    """Waits until a server answers that may only just have been started.
-
-    Raises:
-        WaitTimeout, Unreachable: it doesn't.
-    """
-    with server.client(seconds) as client:
-        client.health()

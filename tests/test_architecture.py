@@ -68,6 +68,7 @@ FLOORS = [
         "ml_model",
         "recovery",
         "run",
+        "servers",
         "scorer",
         "scoring",
         "utils",
