@@ -81,7 +81,7 @@ def start(arguments: Any) -> list[Group]:
         "import torch": functools.partial(_import_ms, "torch"),
         "import the facade": functools.partial(_import_ms, "elephas_torch.keras.models"),
         TORCH: functools.partial(_import_ms, "torch", "pyspark.worker"),
-        EXECUTOR: functools.partial(_import_ms, "elephas_torch.worker", "pyspark.worker"),
+        EXECUTOR: functools.partial(_import_ms, "elephas_torch.task", "pyspark.worker"),
         "build and compile 100 layers": _build_ms,
     }
     columns = (Column("ms", "ms", ",.0f"),)

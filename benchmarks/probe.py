@@ -1,5 +1,5 @@
 """What a worker does with its time, taken from outside: the fit runs `train` here in place of
-`elephas_torch.worker.train`, which it calls, with a clock around some of its parts."""
+`elephas_torch.task.train`, which it calls, with a clock around some of its parts."""
 
 from __future__ import annotations
 
@@ -66,15 +66,15 @@ def _timed(
 
 
 def train(job: Any, partition: int, rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
-    """`elephas_torch.worker.train`, with "probe" in what it yields: when it began and ended, the
+    """`elephas_torch.task.train`, with "probe" in what it yields: when it began and ended, the
     seconds of its parts, and when its process got the task."""
     from benchmarks import spark_worker
-    from elephas_torch import worker
+    from elephas_torch import task
 
     began = time.perf_counter()
     taken: dict[str, list[float]] = {}
     with clock(taken):
-        found = list(worker.train(job, partition, rows))
+        found = list(task.train(job, partition, rows))
     for one in found:
         seen = {"began": began, "ended": time.perf_counter(), "seconds": taken}
         yield {**one, "probe": {**seen, "process": dict(spark_worker.SEEN)}}
@@ -102,7 +102,7 @@ def probed(task: Callable[..., Any] = train) -> Iterator[list[dict[str, Any]]]:
         return run
 
     with (
-        replaced("elephas_torch.worker", "train", lambda original: task),
+        replaced("elephas_torch.task", "train", lambda original: task),
         replaced("elephas_torch.jobs", "TrainingJob._run", keep),
     ):
         yield found

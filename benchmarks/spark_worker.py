@@ -28,7 +28,7 @@ def main(infile: Any, outfile: Any) -> None:
     SEEN["torch"] = time.perf_counter()
     import elephas_torch.exchange
     import elephas_torch.sources
-    import elephas_torch.worker  # noqa: F401
+    import elephas_torch.task  # noqa: F401
 
     SEEN["imported"] = time.perf_counter()
     main.original(infile, outfile)  # type: ignore[attr-defined]

@@ -276,3 +276,20 @@ def task_cpus() -> int:
 
     context = TaskContext.get()
     return max(int(context.cpus()), 1) if context is not None else 1
+
+
+def attempt() -> int:
+    """A number for this attempt of the task which calls this, that rises with each."""
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    return context.taskAttemptId() if context is not None else 0
+
+
+def tries() -> int:
+    """How many attempts Spark has begun of this task before; with each attempt at its stage it
+    begins to count anew."""
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    return context.attemptNumber() if context is not None else 0

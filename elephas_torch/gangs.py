@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from elephas_torch import cluster, worker
+from elephas_torch import cluster, task, worker
 from elephas_torch.errors import WaitTimeout, WorkerError
 from elephas_torch.recovery import Recovery
 from elephas_torch.sources import Source
@@ -66,7 +66,7 @@ class Gangs:
         while again < TIMES:
             again, number = again + 1, number + 1
             try:
-                found = self._source.results(functools.partial(worker.train, job), together=True)
+                found = self._source.results(functools.partial(task.train, job), together=True)
                 lost = next((one["lost"] for one in found if "lost" in one), None)
                 if lost is None or self.ending or any("failure" in one for one in found):
                     return found

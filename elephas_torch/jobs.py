@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from threading import Thread
 from typing import Any
 
-from elephas_torch import cluster, worker
+from elephas_torch import cluster, task, worker
 from elephas_torch.errors import DataError, ElephasError, WorkerError
 from elephas_torch.gangs import Gangs
 from elephas_torch.parameter.shards import ShardedServer
@@ -67,7 +67,7 @@ class TrainingJob:
             if self._gangs is not None:
                 self.results = self._gangs.results(job)
             else:
-                found = self._source.results(functools.partial(worker.train, job))
+                found = self._source.results(functools.partial(task.train, job))
                 self.results = merged(self.results, found)
         except BaseException as error:
             self.error = error

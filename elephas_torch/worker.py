@@ -1,7 +1,6 @@
 """A worker: one partition of the data, one copy of the model, one client of the server.
 
-`train` is what a Spark task runs. Everything it needs comes in a `Job`; everything it tells
-goes through the parameter server, an error too, so that the driver can show it whole.
+Everything it needs comes in a `Job`; everything it tells goes through the parameter server.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import logging
 import math
 import time
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -22,40 +21,32 @@ import torch
 
 from elephas_torch import data, device, keeping, loglevel, store
 from elephas_torch.allreduce import AllReduce
-from elephas_torch.cluster import task_cpus
+from elephas_torch.cluster import tries
 from elephas_torch.errors import (
     DataError,
     Diverged,
     ElephasError,
-    Fenced,
     Restarted,
-    ServerError,
-    Unreachable,
     WorkerError,
 )
 from elephas_torch.exchange import Exchange
 from elephas_torch.heartbeat import Heartbeat, Standing
-from elephas_torch.keras import batches, random
+from elephas_torch.keras import batches
 from elephas_torch.keras.models import Model, all_tensors
 from elephas_torch.keras.step import Step
 from elephas_torch.moving import moved
 from elephas_torch.optimizers import LossScaleOptimizer, Optimizer
 from elephas_torch.overlap import Overlapping
 from elephas_torch.parameter.client import Client
-from elephas_torch.parameter.ledger import AWAY
 from elephas_torch.parameter.shards import Address, ShardedClient, connect
 from elephas_torch.parameter.wire import Joined
 from elephas_torch.plan import Gang, Plan
-from elephas_torch.skipping import RowsCut, drain
 from elephas_torch.staging import staged
 from elephas_torch.stepping import OwnFlatStep, step_of
 from elephas_torch.store import Rows
 from elephas_torch.team import Parted
 
 logger = logging.getLogger(__name__)
-
-#: Seconds that Spark may take to hear of a task's end.
-GIVE_WAY = 2.5
 
 
 @dataclass(frozen=True)
@@ -88,96 +79,10 @@ class Job:
     log_level: int = field(default_factory=loglevel.level)
 
 
-def train(job: Job, partition: int, rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
-    """Trains on one partition; run by Spark with `mapPartitionsWithIndex`.
-
-    An error in it is sent to the driver through the server and not raised here: Spark would
-    run the task again, to no avail, and bury the message under its own.
-
-    Yields:
-        One dict: the worker's number, its rows, its history, and its failure if it had one; or
-        how it "lost" another one, without which it can't go on.
-    """
-    torch.set_num_threads(task_cpus())
-    loglevel.to_stderr(job.log_level)
-    attempt = _attempt()
-    client = connected(job)
-    worker = _Worker(job, partition, attempt, client)
-    try:
-        # An address that is wrong is told at once, unless the server may just be starting again,
-        # or the network is what this task's attempt before was lost with.
-        client.patience = job.plan.patience if job.plan.keeps or _tries() else 0.0
-        _greet(client, job.connect_timeout)
-        client.patience = job.plan.patience
-        yield worker.run(rows)
-    except Fenced:
-        # Another attempt of this partition trains on; this one has nothing to say.
-        _give_way(client, partition, attempt)
-        yield {"worker": partition, "rows": 0, "history": {}}
-    except Parted as error:
-        yield {"worker": partition, "rows": 0, "history": {}, "lost": str(error)}
-    except RowsCut:
-        raise
-    except Exception as error:
-        failure = described(error)
-        client.patience = 0.0
-        if not isinstance(error, Unreachable):
-            with contextlib.suppress(ElephasError):  # a server that is gone; the result tells too
-                client.fail(partition, attempt, failure)
-        yield {"worker": partition, "rows": 0, "history": {}, "failure": failure}
-    finally:
-        random.at(None)
-        client.close()
-        worker.device.empty()  # with an error its tensors go only now
-        drain(rows)
-
-
 def connected(job: Job) -> Client | ShardedClient:
     """A client of a fit's server."""
     waits = {"connect_timeout": job.connect_timeout, "gone_timeout": job.plan.patience}
     return connect(job.servers, job.timeout, **waits)
-
-
-def _greet(client: Client | ShardedClient, seconds: float) -> None:
-    """The first word to the server; a connection that was there and was cut is made anew."""
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            client.health()
-            return
-        except Unreachable as error:
-            if not error.reached or time.monotonic() > end:
-                raise
-        time.sleep(0.1)
-
-
-def _give_way(client: Client | ShardedClient, partition: int, attempt: int) -> None:
-    """Waits until the attempt that has taken over is done, or the run is.
-
-    A task that ended before would do for Spark, which then kills the newer one in the middle of its
-    training. It kills this one in its place, as soon as the newer one has ended.
-
-    Raises:
-        WorkerError: that attempt is lost too, so that the task is to be run again; or it is of a
-            later attempt at the stage, to which Spark doesn't count this one, but which may need
-            its slot.
-    """
-    logger.info("Worker %d: attempt %d waits for the one that has taken over.", partition, attempt)
-    client.patience = 0.0
-    state = "active"
-    with contextlib.suppress(ServerError):  # it is gone, and so is the run
-        while state == "active":
-            time.sleep(GIVE_WAY / 5)
-            found = client.status()
-            newer = found["workers"].get(str(partition), {"state": "away"})
-            state = "left" if found["stop"] else newer["state"]
-            if newer.get("tries", _tries() + 1) <= _tries():
-                raise WorkerError(f"Attempt {attempt} of worker {partition} was replaced.")
-    if state in ("expired", *AWAY):  # if it lives after all, it goes on
-        raise WorkerError(
-            f"Attempt {attempt} of worker {partition} was replaced by one that is lost."
-        )
-    time.sleep(GIVE_WAY)  # its result is on the way
 
 
 def as_error(where: str, failure: dict[str, Any]) -> ElephasError:
@@ -195,22 +100,6 @@ def as_error(where: str, failure: dict[str, Any]) -> ElephasError:
         f"{where} raised {failure['message']}\n\n"
         f"The worker's own traceback:\n{failure['traceback']}"
     )
-
-
-def _attempt() -> int:
-    from pyspark import TaskContext
-
-    context = TaskContext.get()
-    return context.taskAttemptId() if context is not None else 0
-
-
-def _tries() -> int:
-    """How many attempts Spark has begun of this task before; with each attempt at its stage it
-    begins to count anew."""
-    from pyspark import TaskContext
-
-    context = TaskContext.get()
-    return context.attemptNumber() if context is not None else 0
 
 
 def described(error: Exception) -> dict[str, Any]:
@@ -270,7 +159,19 @@ def catch_up(optimizer: Optimizer, steps: int) -> None:
         optimizer.iterations += steps
 
 
-class _Worker:
+class Worker:
+    """One attempt of a worker.
+
+    Args:
+        job: what all workers of the fit are given.
+        partition: its number.
+        attempt: rises each time that Spark runs the task.
+        client: of the fit's server.
+
+    Attributes:
+        device: what it computes on, once it runs.
+    """
+
     def __init__(
         self, job: Job, partition: int, attempt: int, client: Client | ShardedClient
     ) -> None:
@@ -346,7 +247,7 @@ class _Worker:
 
     def _join(self, samples: int) -> Joined:
         gang = self.job.gang
-        info = {"tries": _tries(), **self.device.info}
+        info = {"tries": tries(), **self.device.info}
         if gang is not None:
             info["gang"] = gang.number
         return self.client.join(self.partition, self.attempt, samples=samples, info=info)

@@ -36,6 +36,7 @@ FLOORS = [
         "staging",
         "stepping",
         "store",
+        "task",
         "team",
         "worker",
     ],
@@ -261,7 +262,7 @@ def test_rooms_below_spark_load_neither_spark_nor_a_web_framework():
 
 
 def test_workers_load_neither_a_web_framework_nor_pandas():
-    loaded = loaded_by("import elephas_torch.worker, elephas_torch.spark_model")
+    loaded = loaded_by("import elephas_torch.task, elephas_torch.spark_model")
     assert "pyspark" in loaded
     assert not loaded & {"pandas", *FRAMEWORKS}
 

@@ -340,9 +340,9 @@ def test_a_fit_is_measured_and_taken_apart(spark_context):
     assert found["whole"] == pytest.approx(marks["end"] - marks["begin"], abs=0.05)
     # Spark's clock goes in milliseconds.
     assert min(found.values()) > -0.002
-    from elephas_torch import worker
+    from elephas_torch import task
 
-    assert worker.train is not probe.train
+    assert task.train is not probe.train
 
 
 def test_an_exchange_is_told_from_waiting():

@@ -438,7 +438,7 @@ def test_a_whole_worker(served, where):
             plan=replace(plan(2, False), validation_split=0.25),
         )  # fmt: skip
         with contextlib.closing(server.client(30)) as client:
-            made = worker._Worker(job, 0, 1, client)
+            made = worker.Worker(job, 0, 1, client)
             made.device = on
             found = made._run(iter(pairs()))
             vectors = step_of(network(True)).flat.vectors
