@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 
 import torch
 from torch import Tensor, nn
 
 from elephas_torch.errors import unknown
-from elephas_torch.keras import exporting, legacy, masks, naming, saving, serialization, trees
-from elephas_torch.keras.graph import Graph, flat_inputs, last_activation, traced
+from elephas_torch.keras import (
+    exporting,
+    legacy,
+    masks,
+    naming,
+    saving,
+    serialization,
+    skeletons,
+    trees,
+)
+from elephas_torch.keras.graph import Graph, flat_inputs, last_activation
 from elephas_torch.keras.layers.base import Layer
 from elephas_torch.keras.layers.declared import checked_shapes, flat_shapes, is_tree
 from elephas_torch.keras.layers.operation import Operation
 from elephas_torch.keras.summary import summary
 from elephas_torch.keras.symbolic import KerasTensor
+from elephas_torch.keras.tracing import traced
 from elephas_torch.keras.training import Trainer
-from elephas_torch.optimizers import Optimizer
 
 if TYPE_CHECKING:
     from elephas_torch.keras.torch_model import TorchModel
@@ -424,15 +432,7 @@ class Model(Trainer):
 
         The optimizer's vectors and the history are left out as well, so the optimizer starts anew.
         """
-        memo: dict[int, Any] = {
-            id(tensor): _ghost(tensor) for tensor in (*self.parameters(), *self.buffers())
-        }
-        for model in (m for m in self.modules() if isinstance(m, Model)):
-            for left_out in (model._step, model.history):
-                memo[id(left_out)] = None
-            if model.compiled is not None and model.compiled.optimizer.slots:
-                memo[id(model.compiled.optimizer)] = _anew(model.compiled.optimizer)
-        return copy.deepcopy(self, memo)
+        return skeletons.skeleton(self)
 
     def flesh_out(self, weights: dict[str, Tensor]) -> Model:
         """Gives a skeleton its weights.
@@ -443,37 +443,8 @@ class Model(Trainer):
         Raises:
             ValueError: they aren't this model's.
         """
-        mine = dict(_named_tensors(self))
-        if set(mine) != set(weights):
-            odd = sorted(set(mine) ^ set(weights))
-            raise ValueError(f"flesh_out: `weights` must be the model's own. In one only: {odd}")
-        for name, tensor in mine.items():
-            # In place, so that whatever else holds the tensor (a tied layer, a list) has it too.
-            tensor.data = weights[name].detach().clone()
+        skeletons.flesh_out(self, weights)
         return self
-
-
-def all_tensors(module: nn.Module) -> dict[str, Tensor]:
-    """A module's parameters and buffers by name, those left out of state_dict() too."""
-    return {name: tensor.detach() for name, tensor in _named_tensors(module)}
-
-
-def _named_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    yield from module.named_parameters()
-    yield from module.named_buffers()
-
-
-def _anew(optimizer: Optimizer) -> Optimizer:
-    fresh = copy.copy(optimizer)
-    fresh.reset()
-    return copy.deepcopy(fresh)
-
-
-def _ghost(tensor: Tensor) -> Tensor:
-    empty = tensor.detach().new_empty(0)
-    if isinstance(tensor, nn.Parameter):
-        return nn.Parameter(empty, requires_grad=tensor.requires_grad)
-    return empty
 
 
 def _of_one(shapes: Any) -> Any:

@@ -7,9 +7,10 @@ from elephas_torch.keras import naming, saving
 from elephas_torch.keras.functional import Functional
 from elephas_torch.keras.layers.inputs import Input
 from elephas_torch.keras.legacy import moved
-from elephas_torch.keras.model import Model, all_tensors
+from elephas_torch.keras.model import Model
 from elephas_torch.keras.saving import load_model, model_from_json, save_model
 from elephas_torch.keras.sequential import Sequential
+from elephas_torch.keras.skeletons import all_tensors
 from elephas_torch.keras.torch_model import TorchModel
 
 __all__ = [
