@@ -192,7 +192,7 @@ def watched(marks: dict[str, Any]) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for module, name, wrap in (
             ("elephas_torch.sources", "RddSource.results", results),
-            ("elephas_torch.sources", "Classic.name_job", named),
+            ("elephas_torch.classic", "Classic.name_job", named),
             ("elephas_torch.parameter.process", "ServerProcess.start", starting),
             ("elephas_torch.parameter.process", "ServerProcess.stop", stopping),
         ):

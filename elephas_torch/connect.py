@@ -61,7 +61,7 @@ def context_of(sc: Any) -> SparkContext:
 
 
 class Connect:
-    """A Spark Connect session as a `sources.Cluster`.
+    """A Spark Connect session as a `classic.Cluster`.
 
     Args:
         session: a SparkSession of Spark Connect.

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from elephas_torch import arrow, cluster, data
+from elephas_torch.classic import Classic, Cluster
 from elephas_torch.connect import Connect, is_connect
 from elephas_torch.errors import DataError, WorkerError, nearest
 from elephas_torch.keras.models import Model
 from elephas_torch.keras.structure import Structure
 from elephas_torch.partitions import partitioned
-from elephas_torch.sources import Classic, Cluster, FrameSource
+from elephas_torch.sources import FrameSource
 
 if TYPE_CHECKING:  # importing Spark SQL takes a while, and RDDs don't need it
     from pyspark.sql import DataFrame, SparkSession

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from elephas_torch import cluster
-from elephas_torch.sources import Classic, Cluster
+from elephas_torch.classic import Classic, Cluster
 
 if TYPE_CHECKING:  # importing Spark SQL takes a while, and RDDs don't need it
     from pyspark.sql import DataFrame

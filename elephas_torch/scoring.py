@@ -14,6 +14,7 @@ import torch
 from pyspark import RDD
 
 from elephas_torch import cluster, data, device, forms, preflight
+from elephas_torch.classic import Classic
 from elephas_torch.device import Device
 from elephas_torch.errors import DataError, WorkerError
 from elephas_torch.keras import batches as cut
@@ -24,7 +25,7 @@ from elephas_torch.keras.results import as_arrays, empty
 from elephas_torch.passage import Passage, Place, gathered, rows_at_once
 from elephas_torch.progress import tasks
 from elephas_torch.skipping import RowsCut, drain
-from elephas_torch.sources import Classic, FrameSource, Source
+from elephas_torch.sources import FrameSource, Source
 from elephas_torch.stepping import step_of
 from elephas_torch.worker import as_error, described, load_model, packed
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
+from elephas_torch.classic import Cluster
 from elephas_torch.errors import ElephasError, ServerError, Unreachable, WaitTimeout
 from elephas_torch.flat import Flat, Vectors
 from elephas_torch.keras.models import Model
@@ -14,7 +15,6 @@ from elephas_torch.options import Options
 from elephas_torch.parameter.guard import Limits
 from elephas_torch.parameter.shards import ShardedClient, ShardedServer
 from elephas_torch.recovery import Held
-from elephas_torch.sources import Cluster
 
 #: How the driver notices that its server has fallen.
 FALLEN = (Unreachable, WaitTimeout)

@@ -43,6 +43,7 @@ FLOORS = [
     [
         "arguments",
         "checkpoints",
+        "classic",
         "config",
         "connect",
         "epochs",

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from elephas_torch import optimizers, servers
+from elephas_torch.classic import Classic
 from elephas_torch.config import Config
 from elephas_torch.errors import ServerError, Unreachable, WaitTimeout
 from elephas_torch.keras.layers import Dense
@@ -12,7 +13,6 @@ from elephas_torch.keras.models import Sequential
 from elephas_torch.options import Options
 from elephas_torch.parameter.tls import Wanted
 from elephas_torch.plan import Plan
-from elephas_torch.sources import Classic
 from elephas_torch.stepping import step_of
 
 pytestmark = pytest.mark.spark

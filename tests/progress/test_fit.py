@@ -9,10 +9,10 @@ from contextlib import ExitStack
 import pytest
 
 from elephas_torch import SparkModel, slots
+from elephas_torch.classic import Classic
 from elephas_torch.keras.callbacks import LambdaCallback
 from elephas_torch.keras.models import clone_model
 from elephas_torch.progress.fit import FitProgress
-from elephas_torch.sources import Classic
 
 LINE = (
     r"Epoch {}/2 - 1126/1126 - \d+\.\ds - accuracy: 0\.\d{{4}} - loss: 0\.\d{{4}}"

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from elephas_torch import SparkModel
+from elephas_torch.classic import JOB
 from elephas_torch.errors import WorkerError
 from elephas_torch.progress import tasks
-from elephas_torch.sources import JOB
 
 
 @pytest.fixture
