@@ -18,6 +18,7 @@ from elephas_torch import preflight
 from elephas_torch.errors import ElephasError, Refused
 from elephas_torch.keras.callbacks import History
 from elephas_torch.keras.models import Model
+from elephas_torch.keras.summary import summary
 from elephas_torch.options import Options
 from elephas_torch.page import Series, plain
 from elephas_torch.parameter.shards import ShardedClient, ShardedServer
@@ -243,12 +244,11 @@ def _named(loss: Any) -> Any:
 
 
 def _summary(model: Model) -> str:
-    lines: list[str] = []
     try:
-        model.summary(line_length=68, print_fn=lines.append)
+        return "\n".join(summary(model, line_length=68))
     except Exception as error:  # a layer of somebody's own: no reason not to train
         logger.debug("The model has no summary: %s", error)
-    return "\n".join(lines)
+        return ""
 
 
 def _short(story: dict[str, Any]) -> dict[str, Any]:

@@ -34,8 +34,6 @@ from elephas_torch.parameter import codec, slow
 
 #: Params whose values are Python code or hold it: no file can keep them.
 CODE = ("callbacks", "customObjects", "initialModel", "modelBuilder")
-#: Params whose values are objects of this package, that have a config.
-OBJECTS = ("loss", "metrics", "model", "optimizer", "optimizerConfig")
 
 F = TypeVar("F", bound="Features")
 

@@ -6,7 +6,7 @@ import pytest
 
 from elephas_torch.keras import Sequential, callbacks, layers
 from elephas_torch.ml import ElephasClassifier, ElephasEstimator, ElephasRegressor
-from elephas_torch.ml.params import CODE, OBJECTS
+from elephas_torch.ml.params import CODE
 from elephas_torch.optimizers import SGD
 
 
@@ -132,7 +132,7 @@ def test_one_callback_is_a_list():
 
 def test_what_no_file_can_keep_is_named():
     names = {param.name for param in ElephasEstimator().params}
-    assert {*CODE, *OBJECTS} <= names
+    assert {*CODE} <= names
 
 
 def test_named_forms_are_what_spark_looks_for():

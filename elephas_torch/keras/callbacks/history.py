@@ -9,6 +9,7 @@ from typing import Any
 
 from elephas_torch import page
 from elephas_torch.keras.callbacks.base import Callback, Logs
+from elephas_torch.keras.summary import summary
 
 
 class History(Callback):
@@ -117,10 +118,8 @@ class History(Callback):
         about = {"title": "A fit", "began": round(self._began, 2), "epochs": epochs}
         model = self.model
         if model is not None:
-            lines: list[str] = []
-            if model.built:
-                model.summary(line_length=68, print_fn=lines.append)
-            about |= {"title": model.name, "summary": "\n".join(lines)}
+            text = "\n".join(summary(model, line_length=68)) if model.built else ""
+            about |= {"title": model.name, "summary": text}
             about["config"] = {"epochs": epochs, "optimizer": type(model.optimizer).__name__}
         return {
             "about": about,

@@ -11,6 +11,7 @@ from typing import Any
 
 from elephas_torch.keras.arguments import check_flag, check_whole
 from elephas_torch.keras.callbacks.base import Callback, Logs
+from elephas_torch.keras.summary import summary
 
 logger = logging.getLogger(__name__)
 
@@ -103,9 +104,8 @@ class MlflowCallback(Callback):
         ]
         for start in range(0, len(made), _PARAMS):
             self._client.log_batch(self.run_id, params=made[start : start + _PARAMS])
-        lines: list[str] = []
-        self.model.summary(print_fn=lines.append)
-        self._client.log_text(self.run_id, "\n".join(lines), "model_summary.txt")
+        text = "\n".join(summary(self.model))
+        self._client.log_text(self.run_id, text, "model_summary.txt")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if self.log_every_epoch:
