@@ -18,6 +18,7 @@ import torch
 
 from elephas_torch import signature
 from elephas_torch.checkpoints import Checkpoint, Checkpoints
+from elephas_torch.config import Config
 from elephas_torch.errors import ElephasError, ServerError
 from elephas_torch.flat import Vectors
 from elephas_torch.keras.arguments import check_flag
@@ -32,6 +33,9 @@ logger = logging.getLogger(__name__)
 
 #: Looks for the same epoch's snapshot at all shards.
 TRIES, WAIT = 20, 0.05
+#: Settings that must be the same in a fit that goes on from the checkpoint of another; its plan
+#: has others.
+_SAME = ("mode", "num_shards", "staleness", "quorum", "staleness_bound", "compression")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "min": 60.0}
 
 
@@ -300,23 +304,19 @@ def prepared(
     checkpoints: Checkpoints,
     every: Every,
     resume: bool,
-    restarts: int,
+    config: Config,
     plan: Plan,
     model: Model,
     optimizer: Optimizer,
-    *,
-    seeded: bool,
-    mode: str,
-    num_shards: int,
-    **facts: Any,
+    workers: int,
 ) -> tuple[Plan, Recovery]:
     """A fit's plan with checkpoints, and its recovery.
 
     Args:
         checkpoints: of a folder of its own, or where it is resumed.
+        config: the `SparkModel`'s; a seed that it hasn't is that of the fit before.
         optimizer: the server's.
-        seeded: the plan's seed was given, and isn't to be changed.
-        facts: what else must be the same in a fit that goes on from there, JSON-able.
+        workers: how many there are.
 
     Raises:
         ValueError: there are checkpoints of another fit.
@@ -326,17 +326,18 @@ def prepared(
         checkpoints.check_unused()
     checkpoints.prepare()
     found = checkpoints.read() if resume else None
-    if found is not None and not seeded:
+    if found is not None and config.seed is None:
         plan = replace(plan, seed=int(found.fit["signature"]["seed"]))
     plan = replace(plan, keeps=True)
-    signed = signature.of(model, optimizer, plan, mode=mode, num_shards=num_shards, **facts)
-    midway = _can_be_midway(mode, plan, num_shards, model.optimizer)
-    return plan, Recovery(checkpoints, every, midway, restarts, signed, found)
+    same = {name: getattr(config, name) for name in _SAME}
+    signed = signature.of(model, optimizer, plan, **same, num_workers=workers)
+    midway = _can_be_midway(config, plan, model.optimizer)
+    return plan, Recovery(checkpoints, every, midway, config.server_restarts, signed, found)
 
 
-def _can_be_midway(mode: str, plan: Plan, shards: int, optimizer: Optimizer) -> bool:
+def _can_be_midway(config: Config, plan: Plan, optimizer: Optimizer) -> bool:
     """Whether a snapshot in the middle of an epoch has all that there is: in synchronous mode
     workers must have nothing of their own, so that what comes after is the same to the bit."""
-    if shards > 1 or plan.exchange != "server":
+    if config.num_shards > 1 or config.exchange != "server":
         return False
-    return mode != "synchronous" or (plan.gradients and not optimizer.scales_loss)
+    return config.mode != "synchronous" or (plan.gradients and not optimizer.scales_loss)

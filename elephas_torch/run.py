@@ -51,7 +51,7 @@ class Run:
         options: Options,
         hooks: CallbackList,
         progress: FitProgress,
-        monitor: Monitor | None = None,
+        monitor: Monitor,
     ) -> None:
         self.page = Teller(model, options, hooks.history, monitor)
         self.source, self.model, self.options = source, model, options
@@ -210,16 +210,16 @@ class Run:
         return servers.started(self.model, self.step.flat, self.options, self.cluster, watched)
 
     def _job(self, server: ShardedServer, weights: Any) -> Job:
-        options = self.options
+        options, config = self.options, self.options.config
         return Job(
             skeleton=self.model.skeleton(),
             weights=weights,
             servers=server.addresses,
             reader=self.source.reader,
             plan=replace(options.plan, initial_epoch=self._first),
-            timeout=max(options.config.round_timeout, options.config.join_timeout) + 30,
-            connect_timeout=options.config.connect_timeout,
-            beat=min(options.config.lease / 4, self.progress.beat(options.workers)),
+            timeout=max(config.round_timeout, config.join_timeout) + 30,
+            connect_timeout=config.connect_timeout,
+            beat=min(config.lease / 4, self.progress.beat(options.workers)),
             gang=None if self._gangs is None else Gang(server.servers[0].settings),
             keep=self.source.keep,
         )

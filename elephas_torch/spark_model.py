@@ -280,12 +280,9 @@ class SparkModel:
         recovery = None
         if checkpoint_dir is not None:
             checkpoints = Checkpoints(self.sc, checkpoint_dir, config.round_timeout)
-            names = ("mode", "staleness", "num_shards", "quorum", "staleness_bound", "compression")
-            facts = {"num_workers": source.workers} | {one: getattr(config, one) for one in names}
             plan, recovery = recovering.prepared(
-                checkpoints, when, resume, config.server_restarts, plan, model, optimizer,
-                seeded=config.seed is not None, **facts,
-            )  # fmt: skip
+                checkpoints, when, resume, config, plan, model, optimizer, source.workers
+            )
         scraping = arguments.metrics_token(setting("metrics_token_file"))
         options = Options(config, plan, optimizer, source.workers, tls, recovery, scraping)
         level = resolve_verbose(verbose)
@@ -303,12 +300,17 @@ class SparkModel:
         progress = FitProgress(epochs, size, level)
         self.training_histories = []
         model.history = hooks.history
-        if initial_epoch >= epochs:
-            return hooks.history
+        if initial_epoch < epochs:
+            self._execute(source, options, hooks, progress)
+        return hooks.history
+
+    def _execute(
+        self, source: Source, options: Options, hooks: CallbackList, progress: FitProgress
+    ) -> None:
         try:
-            self._monitor.verbose = level
+            self._monitor.verbose = progress.verbose
             self._monitor.make_room()
-            run = Run(source, model, options, hooks, progress, self._monitor)
+            run = Run(source, self.master_network, options, hooks, progress, self._monitor)
             self.training_histories = run.execute()
             progress.finish()
         except BaseException as error:
@@ -316,9 +318,8 @@ class SparkModel:
             raise
         finally:
             progress.close()
-            model.eval()
+            self.master_network.eval()
             self._monitor.settle()
-        return hooks.history
 
     def monitor(self, keep: bool = False) -> Monitor:
         """The page that shows a fit; in a notebook it shows itself. See docs/monitoring.md.

@@ -49,12 +49,10 @@ class Teller:
     """Tells of one fit.
 
     Args:
-        monitor: shows where the page is; None: nobody wants to know.
+        monitor: shows where the page is.
     """
 
-    def __init__(
-        self, model: Model, options: Options, history: History, monitor: Monitor | None
-    ) -> None:
+    def __init__(self, model: Model, options: Options, history: History, monitor: Monitor) -> None:
         self._model, self._options, self._history = model, options, history
         self._monitor = monitor
         self._watched = False
@@ -123,8 +121,7 @@ class Teller:
 
     def _begin(self, server: ShardedServer) -> None:
         try:
-            if self._monitor is not None:
-                self._monitor.begin(server)
+            self._monitor.begin(server)
         except Exception:  # nowhere to print it, say
             logger.warning("The fit's page can't be shown.", exc_info=True)
 
@@ -162,8 +159,7 @@ class Teller:
         finally:
             story["ended"] = round(time.time(), 2)
             self._history.story = story
-            if self._monitor is not None:
-                self._monitor.end(story)
+            self._monitor.end(story)
 
     def _told_by(self, server: ShardedServer, state: str) -> dict[str, Any] | None:
         """The whole story as the server has it; None where it can't be reached."""

@@ -159,6 +159,14 @@ def catch_up(optimizer: Optimizer, steps: int) -> None:
         optimizer.iterations += steps
 
 
+def _check_loss(loss: float, epoch: int) -> None:
+    if not math.isfinite(loss):
+        raise Diverged(
+            f"The loss is {loss} in epoch {epoch + 1}. Lower the learning rate, clip gradients "
+            "(clipnorm=1.0), or look for NaN in the data."
+        )
+
+
 class Worker:
     """One attempt of a worker.
 
@@ -319,33 +327,32 @@ class Worker:
             self._local_rate(model, exchange.rate)
             summary: dict[str, Any] = {"train": step.sums()}
             logs = step.logs()
-            loss = logs.get("loss", 0.0)
-            if not math.isfinite(loss):
-                raise Diverged(
-                    f"The loss is {loss} in epoch {epoch + 1}. Lower the learning rate, clip "
-                    "gradients (clipnorm=1.0), or look for NaN in the data."
-                )
+            _check_loss(logs.get("loss", 0.0), epoch)
             model.eval()
             if validation is not None:
-                self.standing.phase = "validating"
-                step.reset()
-                for batch in validation.epoch(max(plan.batch_size, 256)):
-                    step.evaluate(batch)
+                self._validate(step, validation)
                 summary["val"] = step.sums()
                 logs |= {f"val_{name}": value for name, value in step.logs().items()}
             summary["seconds"] = logs["seconds"] = time.perf_counter() - began
-            told = [
-                f"{name} {one:.6g}" for name, one in logs.items() if isinstance(one, float | int)
-            ]
-            logger.info("Worker %d: epoch %d: %s.", self.partition, epoch + 1, ", ".join(told))
             if self.job.gang is not None:  # who has stepped as all do: there is no push to be last
                 exchange.keep(epoch + 1)
-            for name, value in logs.items():
-                self.history.setdefault(name, []).append(value)
+            self._note(epoch, logs)
             reply = self.client.report(self.partition, self.attempt, epoch, summary)
             stop = stop or reply.stop
             exchange.rate = reply.learning_rate
             self._local_rate(model, reply.learning_rate)
+
+    def _validate(self, step: Step | OwnFlatStep, validation: Rows) -> None:
+        self.standing.phase = "validating"
+        step.reset()
+        for batch in validation.epoch(max(self.job.plan.batch_size, 256)):
+            step.evaluate(batch)
+
+    def _note(self, epoch: int, logs: dict[str, Any]) -> None:
+        told = [f"{name} {one:.6g}" for name, one in logs.items() if isinstance(one, float | int)]
+        logger.info("Worker %d: epoch %d: %s.", self.partition, epoch + 1, ", ".join(told))
+        for name, value in logs.items():
+            self.history.setdefault(name, []).append(value)
 
     def _local_rate(self, model: Model, rate: float | None) -> None:
         if rate is not None and not self.job.plan.gradients:
