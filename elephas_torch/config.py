@@ -66,10 +66,7 @@ def checked_optimizer(optimizer: Any) -> Optimizer | None:
 def checked_workers(workers: Any) -> int | None:
     if workers is None:
         return None
-    if isinstance(workers, bool) or not isinstance(workers, int | np.integer) or workers < 1:
-        raise ValueError(
-            f"`num_workers` must be a whole number, 1 or more. Received: num_workers={workers!r}"
-        )
+    check_whole("num_workers", workers, 1)
     return int(workers)
 
 
@@ -82,10 +79,10 @@ def checked_port(port: Any) -> int:
 
 def checked_seed(seed: Any) -> int | None:
     """Returns the seed; raises ValueError unless it is None or a whole number, 0 or more."""
-    whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
-    if seed is not None and not (whole and seed >= 0):
-        raise ValueError(f"`seed` must be a whole number, 0 or more. Received: seed={seed!r}")
-    return None if seed is None else int(seed)
+    if seed is None:
+        return None
+    check_whole("seed", seed, 0)
+    return int(seed)
 
 
 def checked_staleness(staleness: Any) -> str | None:
