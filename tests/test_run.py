@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from elephas_torch import jobs, optimizers, sources
+from elephas_torch import classic, jobs, optimizers
 from elephas_torch.errors import DataError, ServerError, WorkerError
 from elephas_torch.keras.callbacks import EarlyStopping, LambdaCallback, ModelCheckpoint
 from elephas_torch.keras.layers import Dense, Layer
@@ -387,7 +387,7 @@ def test_a_spark_that_keeps_its_page_otherwise_is_no_matter(
     spark_context, rdd, monkeypatch, caplog
 ):
     monkeypatch.setattr(jobs, "PAUSE", 0.0)
-    monkeypatch.setattr(sources.Classic, "_jobs", lambda self, group: [10**6])
+    monkeypatch.setattr(classic.Classic, "_jobs", lambda self, group: [10**6])
     caplog.set_level("DEBUG", "elephas_torch.jobs")
     SparkModel(network(), mode="synchronous", num_workers=2).fit(rdd, epochs=3, verbose=0)
     assert caplog.text.count("Spark's page isn't told") == 1
