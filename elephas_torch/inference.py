@@ -20,6 +20,7 @@ from elephas_torch.heads import Head
 from elephas_torch.keras.models import Model
 from elephas_torch.passage import Place
 from elephas_torch.scorer import Plan, Sent, computed
+from elephas_torch.tally import Count
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,6 +62,7 @@ def outputs(
     batch_size: int | None = None,
     invalid: str = "error",
     device: str = "auto",
+    count: Count | None = None,
 ) -> Column:
     """A struct column of all heads' fields, computed when it is used.
 
@@ -73,14 +75,15 @@ def outputs(
             a DataError; "keep" and "skip": their fields are null.
         device: what tasks compute on: "auto", "cpu", "cuda", "cuda:N" or "mps". Default "auto":
             the GPU that Spark assigns, else one that the task sees, else the CPU.
+        count: `progress.stages.count`: shows the rows as they are computed. Default None doesn't.
 
     Raises:
         ValueError: there is no such device.
     """
     arguments = [_argument(one, sent.skeleton) for one in fields]
     known = tuple(one for _, one in arguments)
-    place = Place.of(checked(device))
-    plan = Plan(sent, tuple(heads), known, batch_size, invalid, _has_arrow_udf(), place=place)
+    place, vectors = Place.of(checked(device)), _has_arrow_udf()
+    plan = Plan(sent, tuple(heads), known, batch_size, invalid, vectors, None, place, count)
     function = _function(plan)
     if invalid == "skip":
         # Else Spark would compute it twice: for the filter, which it moves down, and for the rest.

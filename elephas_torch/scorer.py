@@ -27,6 +27,7 @@ from elephas_torch.keras.models import Model
 from elephas_torch.keras.sparse import dense
 from elephas_torch.keras.structure import Structure
 from elephas_torch.passage import Passage, Place, rows_at_once
+from elephas_torch.tally import Count
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -80,6 +81,7 @@ class Plan:
         vectors: whether vectors come out as such, and not as arrays.
         only: the one field that is wanted, in no struct.
         place: where it is computed.
+        count: tells the driver how many rows a task has computed; None: nobody looks on.
     """
 
     sent: Sent
@@ -90,6 +92,7 @@ class Plan:
     vectors: bool
     only: str | None = None
     place: Place = field(default_factory=Place)
+    count: Count | None = None
 
     @property
     def kinds(self) -> dict[str, int | str]:
@@ -110,6 +113,11 @@ def computed(plan: Plan, batches: Iterable[Any]) -> Iterator[pa.Array]:
         DataError: rows are null, or don't fit the model.
         WorkerError: the model raised; with the user's part of its traceback.
     """
+    found = _computed(plan, batches)
+    yield from found if plan.count is None else plan.count.passed(found)
+
+
+def _computed(plan: Plan, batches: Iterable[Any]) -> Iterator[pa.Array]:
     torch.set_num_threads(cluster.task_cpus())
     rest = iter(batches)
     for first in rest:  # without rows nobody asks for a device, or for weights

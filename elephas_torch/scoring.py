@@ -23,10 +23,11 @@ from elephas_torch.keras.batches import Samples
 from elephas_torch.keras.models import Model
 from elephas_torch.keras.results import as_arrays, empty
 from elephas_torch.passage import Passage, Place, gathered, rows_at_once
-from elephas_torch.progress import tasks
+from elephas_torch.progress import stages, tasks
 from elephas_torch.skipping import RowsCut, drain
 from elephas_torch.sources import FrameSource, Source
 from elephas_torch.stepping import step_of
+from elephas_torch.tally import Count
 from elephas_torch.worker import as_error, described, load_model, packed
 
 #: What a failure is called among the results.
@@ -39,6 +40,7 @@ class Scoring:
 
     Attributes:
         batch_size: rows that go through the model at once; None: as many as `rows_at_once` says.
+        count: tells the driver how many rows a task has predicted; None: nobody looks on.
     """
 
     skeleton: Model = field(repr=False)
@@ -46,6 +48,7 @@ class Scoring:
     batch_size: int | None
     reader: data.Reader = field(default_factory=data.Pairs)
     place: Place = field(default_factory=Place)
+    count: Count | None = None
 
     def taken(self, partition: int) -> AbstractContextManager[Device]:
         """The device of a task, for its time."""
@@ -96,7 +99,8 @@ def predict(
     place = Place.of(wanted)
     if not collect:
         weights = Classic(rdd.context).hold(packed(model))
-        scoring = Scoring(model.skeleton(), weights, batch_size, place=place)
+        count = stages.count(rdd.context, "Predicting", verbose)
+        scoring = Scoring(model.skeleton(), weights, batch_size, place=place, count=count)
         return _outputs(scoring, rdd).flatMap(_rows)
     where = Classic(rdd.context)
     with where.share(packed(model)) as weights, tasks.shown(where, "Predicting", verbose):
@@ -174,7 +178,8 @@ def _outputs(scoring: Scoring, rdd: RDD[Any]) -> RDD[Any]:
 def _predicted(scoring: Scoring, partition: int, rows: Iterable[Any]) -> Iterator[Any]:
     try:
         with scoring.taken(partition) as where:
-            yield from _outputs_of_rows(scoring, where, rows)
+            found = _outputs_of_rows(scoring, where, rows)
+            yield from found if scoring.count is None else scoring.count.passed(found, _size)
     except Exception as error:
         yield _failed(partition, error)
     drain(rows)
@@ -272,12 +277,17 @@ def _unpacked(part: Any) -> Any:
     return part
 
 
+def _size(outputs: Any) -> int:
+    """How many rows a block of outputs has."""
+    return len(trees.leaves(outputs)[0])
+
+
 def _rows(part: Any) -> Any:
     """The rows of a block of outputs, each in the outputs' form."""
     outputs = _unpacked(part)
     if isinstance(outputs, np.ndarray):
         return outputs
-    count = len(trees.leaves(outputs)[0])
+    count = _size(outputs)
     return [trees.map_leaves(lambda one, n=n: one[n], outputs) for n in range(count)]
 
 

@@ -23,7 +23,8 @@ COLUMNS, LINES = 140, 24
 SCRIPT = """
 import numpy as np
 from pyspark import SparkConf, SparkContext
-from elephas_torch import SparkModel
+from pyspark.sql import SparkSession
+from elephas_torch import ElephasTransformer, SparkModel
 from elephas_torch.keras import Sequential, layers
 from elephas_torch.utils.rdd_utils import to_simple_rdd
 conf = SparkConf().setMaster("local[2]").set("spark.ui.showConsoleProgress", "false")
@@ -38,6 +39,10 @@ rows = to_simple_rdd(sc, x, y, 2).map(lambda row: row)
 trainer = SparkModel(model, mode="asynchronous", frequency=8, num_workers=2)
 trainer.fit(rows, epochs=3, batch_size=32, validation_split=0.1)
 trainer.predict(to_simple_rdd(sc, x, y, 8).map(lambda row: row).keys())
+frame = SparkSession(sc).range(2_000_000, numPartitions=40)
+frame = frame.selectExpr("array_repeat(float(id % 7), 784) as features")
+scored = ElephasTransformer(model=trainer.master_network, verbose=1).transform(frame)
+scored.where("prediction = 0").count()
 """
 #: What is captured: the first screen whose last line is such.
 MOMENTS = {
@@ -46,6 +51,7 @@ MOMENTS = {
     "training": r"Epoch 2/3 (9|1[0-4])\d\d/.* samples/s · .*loss.*staleness .*",
     "end": r"3 epochs in .*",
     "predicting": r"Predicting [2-7]/8 .*",
+    "transforming": r"Transforming 1\d/40 .*",
 }
 
 
@@ -116,7 +122,7 @@ def main() -> None:
     for name in MOMENTS:
         if name not in found:
             raise SystemExit(f"{name!r} was too short to be seen. Run it again.")
-        lines = found[name][-1:] if name == "predicting" else found[name]
+        lines = found[name][-1:] if name in ("predicting", "transforming") else found[name]
         page = written(page, name, lines)
     PAGE.write_text(page)
     PICTURE.write_text(picture(found["training"]))

@@ -36,6 +36,7 @@ FLOORS = [
         "staging",
         "stepping",
         "store",
+        "tally",
         "task",
         "team",
         "worker",

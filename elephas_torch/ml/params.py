@@ -79,6 +79,11 @@ class Features(Named, HasFeaturesCol, HasLabelCol, HasPredictionCol, HasHandleIn
         "name -> class or function: layers, losses and functions of one's own, for loading.",
         check_custom_objects,
     )
+    verbose = _param(
+        "verbose",
+        "0 silent, 1 a bar, of the fitted model's transform too, 2 a line an epoch, 'auto'.",
+        checks.verbose,
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,6 +93,7 @@ class Features(Named, HasFeaturesCol, HasLabelCol, HasPredictionCol, HasHandleIn
             inferenceBatchSize=256,
             device="auto",
             customObjects=None,
+            verbose=0,
         )
 
     def _inference(self) -> dict[str, Any]:
@@ -228,7 +234,6 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
     callbacks = _param(
         "callbacks", "callbacks; they run on the driver at the ends of epochs.", checks.callbacks
     )
-    verbose = _param("verbose", "0 silent, 1 a bar, 2 a line an epoch, 'auto'.", checks.verbose)
     seed = _param(
         "seed",
         "of the order of batches and of dropout. Default: drawn at each fit.",
@@ -350,7 +355,6 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
             epochs=10,
             validationSplit=0.0,
             shuffle=True,
-            verbose=0,
             checkpointEvery=1,
             resume=False,
         )

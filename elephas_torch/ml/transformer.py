@@ -24,6 +24,7 @@ from elephas_torch.keras.models import Model
 from elephas_torch.ml import models, tasks
 from elephas_torch.ml.params import Classes, Features
 from elephas_torch.ml.tasks import Task
+from elephas_torch.progress import stages
 from elephas_torch.utils.model_utils import ModelType, as_model_type
 
 if TYPE_CHECKING:
@@ -240,6 +241,7 @@ class Fitted(Features, SparkModelStage, MLWritable, MLReadable[Any]):
             self._sent_to(dataset.sparkSession),
             fields,
             [head],
+            count=stages.count_frame(dataset, "Transforming", self.getOrDefault(self.verbose)),
             **self._inference(),
         )
         about = {name: self._metadata(name) for name in head.fields}

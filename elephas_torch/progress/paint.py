@@ -35,7 +35,10 @@ def text(view: View | Tasks, width: int, fine: bool = True) -> str:
 def facts(view: View | Tasks) -> list[str]:
     """What a bar says, the most important first."""
     if isinstance(view, Tasks):
-        return [f"{view.title} {view.done}/{view.total} tasks", duration(view.seconds)]
+        parts = [f"{view.title} {view.done}/{view.total} tasks", duration(view.seconds)]
+        if view.rows is not None:
+            parts += [f"{view.rows:,} rows", f"{view.rows / max(view.seconds, 1e-9):,.0f} rows/s"]
+        return parts
     parts = [f"Epoch {view.epoch + 1}/{view.epochs} {view.done}/{view.total}"]
     if view.validating:
         parts.append("validating")

@@ -53,12 +53,14 @@ class Tasks:
         title: what it does.
         done, total: its tasks, as far as Spark has planned them.
         seconds: for which it has run.
+        rows: of the tasks that are done; None where nobody counts them.
     """
 
     title: str
     done: int
     total: int
     seconds: float
+    rows: int | None = None
 
 
 class Window:
