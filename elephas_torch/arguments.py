@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import logging
+import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,22 @@ from elephas_torch.errors import unknown_arguments
 from elephas_torch.keras.models import Model
 from elephas_torch.parameter.process import checked_token
 from elephas_torch.parameter.tls import Wanted
+
+logger = logging.getLogger(__name__)
+
+_ALL_ROWS = "Workers go through all rows of their partitions: give fewer of them for less."
+#: What to do in place of giving arguments of Keras's that have no meaning on Spark.
+INSTEAD = {
+    "steps": _ALL_ROWS,
+    "steps_per_epoch": _ALL_ROWS,
+    "validation_data": "Give validation_split, the share of each partition's rows to validate "
+    "with; or, of a DataFrame, validation_indicator_col, a column that marks such rows.",
+    "validation_batch_size": "Workers validate with batches of batch_size, 256 at least.",
+    "validation_steps": "Workers validate with all rows that validation_split leaves them.",
+    "validation_freq": "Workers validate after each epoch.",
+    "sample_weight": "In an RDD a row's weight is its third entry: (features, label, weight); of a "
+    "DataFrame give weight_col.",
+}
 
 #: Positional orders: elephas's first versions (with a context) and its later ones.
 _FIRST = ("sc", "model", "optimizer", "mode", "frequency", "num_workers")
@@ -107,7 +127,9 @@ def metrics_token(path: str | None) -> str | None:
     if path is None:
         return None
     try:
-        return checked_token(Path(path).read_text(encoding="ascii").strip())
+        token = checked_token(Path(path).read_text(encoding="ascii").strip())
+        _warn_of_readers(path)
+        return token
     except OSError as error:
         raise type(error)(f"spark.elephas.metrics_token_file can't be read: {error}") from None
     except ValueError:  # of bytes that aren't ASCII as well
@@ -115,6 +137,16 @@ def metrics_token(path: str | None) -> str | None:
             "spark.elephas.metrics_token_file must name a file with a token in it: 16 or more "
             f"characters of ASCII, without spaces. Received: {path!r}"
         ) from None
+
+
+@functools.cache  # once for each path
+def _warn_of_readers(path: str) -> None:
+    if os.name == "posix" and Path(path).stat().st_mode & 0o077:
+        logger.warning(
+            "Others than you may read the token in %s (spark.elephas.metrics_token_file): "
+            "chmod 600 %s",
+            path, shlex.quote(path),
+        )  # fmt: skip
 
 
 def checked_rdd(rdd: Any) -> None:

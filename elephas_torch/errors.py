@@ -22,8 +22,9 @@ from __future__ import annotations
 
 import difflib
 import opcode
+import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 class ElephasError(Exception):
@@ -108,10 +109,44 @@ class UnknownName(ValueError):
         return error
 
 
+#: From so much likeness on, of 1, a name may be what was meant.
+_NEAR = 0.6
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Returns " Did you mean 'x'?" for the known name nearest to `name`, or ""."""
-    close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
+    """Returns " Did you mean 'x'?" for the known name nearest to `name`, or "" where none is."""
+    close = _close(str(name), known)
     return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def _close(name: str, known: Iterable[str]) -> list[str]:
+    """The names that are near, the nearest first."""
+    near = [one for one in known if _may_mean(name, one)]
+    return sorted(near, key=lambda one: (_likeness(name.lower(), one.lower()), one), reverse=True)
+
+
+def _may_mean(name: str, other: str) -> bool:
+    """Whether they are near. Words that both begin or end with don't count where both have more:
+    they are those of a family, as `validation_data` and `validation_split` are."""
+    one, two = _words(name), _words(other)
+    while one and two and one[0] == two[0]:
+        del one[0], two[0]
+    while one and two and one[-1] == two[-1]:
+        del one[-1], two[-1]
+    if not one or not two:
+        one, two = _words(name), _words(other)
+    first, second = sorted(("_".join(one), "_".join(two)), key=len)
+    begins = len(first) >= 3 and second.startswith(first)
+    return begins or _likeness(first, second) >= _NEAR
+
+
+def _likeness(name: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, other, name).ratio()
+
+
+def _words(name: str) -> list[str]:
+    """ "val_loss" and "valLoss" -> ["val", "loss"]."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().split("_")
 
 
 def absent(message: str) -> Exception:
@@ -145,16 +180,28 @@ def unknown(kind: str, name: object, known: Iterable[str], page: str = "") -> Un
 
 
 def _some(name: str, names: list[str]) -> str:
-    close = difflib.get_close_matches(name, names, n=5, cutoff=0.5)
+    close = _close(name, names)[:5]
     if not close:
         return f" Known: {', '.join(names[:5])} … ({len(names)} in all)."
     return f" Near it too: {', '.join(close[1:])}." if close[1:] else ""
 
 
-def unknown_arguments(owner: str, given: Iterable[str], known: Iterable[str]) -> TypeError:
-    """Returns the `TypeError` for arguments that `owner` doesn't take, each with the nearest."""
-    known = list(known)
-    parts = [f"{name!r}.{nearest(name, known)}" for name in given]
+def unknown_arguments(
+    owner: str,
+    given: Iterable[str],
+    known: Iterable[str],
+    instead: Mapping[str, str] | None = None,
+) -> TypeError:
+    """Returns the `TypeError` for arguments that `owner` doesn't take, each with the nearest.
+
+    Args:
+        instead: what to do in place of giving arguments that others take: a sentence for each.
+    """
+    known, instead = list(known), instead or {}
+    hints = {
+        name: f" {instead[name]}" if name in instead else nearest(name, known) for name in given
+    }
+    parts = [f"{name!r}.{hint}" for name, hint in hints.items()]
     return TypeError(
         f"{owner} got an argument that it doesn't know: {' '.join(parts)} "
         f"It takes: {', '.join(known)}."

@@ -239,7 +239,7 @@ class SparkModel:
         workers = config.num_workers if num_workers is None else num_workers
         if "nb_epoch" in kwargs:
             epochs = kwargs.pop("nb_epoch")
-        check_known(SparkModel.fit, kwargs)
+        check_known(SparkModel.fit, kwargs, arguments.INSTEAD)
         model = self.master_network
         model._needs_compile()
         columns = frames.Columns(
@@ -348,7 +348,7 @@ class SparkModel:
         known = {**signature(SparkModel.train).parameters, **signature(SparkModel.fit).parameters}
         if strangers := [name for name in kwargs if name not in known]:
             names = [name for name in known if name not in ("self", "kwargs")]
-            raise unknown_arguments("train", strangers, names)
+            raise unknown_arguments("train", strangers, names, arguments.INSTEAD)
         if "epochs" in kwargs:
             nb_epoch = kwargs.pop("epochs")
         return self.fit(
@@ -434,7 +434,7 @@ class SparkModel:
             A NumPy array, shape (rows, ...), in the order of the rows; without those that
             `handle_invalid="skip"` leaves out.
         """
-        check_known(SparkModel.predict, kwargs)
+        check_known(SparkModel.predict, kwargs, arguments.INSTEAD)
         level = resolve_verbose(verbose)
         size = None if batch_size is None else check_batch_size(batch_size)
         model = self.master_network
@@ -489,7 +489,7 @@ class SparkModel:
             The loss, or [loss, metric, ...] where there are metrics, or a dict.
         """
         kwargs.pop("show_accuracy", None)
-        check_known(SparkModel.evaluate, kwargs)
+        check_known(SparkModel.evaluate, kwargs, arguments.INSTEAD)
         model = self.master_network
         model._needs_compile()
         size = None if batch_size is None else check_batch_size(batch_size)

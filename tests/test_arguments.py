@@ -100,6 +100,8 @@ def test_a_session_in_place_of_the_context(spark, spark_context):
         ({"callbacks": [print]}, TypeError, "`callbacks` takes"),
         ({"verbose": 3}, ValueError, "Unknown verbose: 3"),
         ({"epoch": 3}, TypeError, "'epoch'. Did you mean 'epochs'"),
+        ({"steps_per_epoch": 3}, TypeError, "'steps_per_epoch'. Workers go through all rows"),
+        ({"validation_data": ()}, TypeError, "'validation_data'. Give validation_split, "),
     ],
 )
 @pytest.mark.parametrize("method", ["fit", "train"])
@@ -167,6 +169,8 @@ def test_predict_and_evaluate(spark_context):
         spark_model.evaluate(spark_context.parallelize([], 1))
     with pytest.raises(TypeError, match=r"'batchsize'\. Did you mean 'batch_size'"):
         spark_model.predict(np.zeros((2, 5)), batchsize=3)
+    with pytest.raises(TypeError, match=r"'steps'\. Workers go through all rows"):
+        spark_model.evaluate(np.zeros((2, 5)), np.eye(3)[[0, 1]], steps=3)
     with pytest.raises(DataError, match="3 rows"):
         spark_model.evaluate(np.zeros((3, 5)), np.eye(3)[[0, 1]])
     assert spark_model.predict(spark_context.parallelize([], 2)).shape == (0, 3)

@@ -56,6 +56,41 @@ def test_the_nearest_name():
     assert nearest("x", []) == ""
 
 
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("acuracy", "accuracy"),
+        ("async", "asynchronous"),
+        ("nb_epochs", "epochs"),
+        ("num_worker", "num_workers"),
+        ("probabilityCols", "probabilityCol"),
+        ("relu", "ReLU"),
+        ("val_acc", "val_accuracy"),
+        ("vall_loss", "val_loss"),
+        ("workers", "num_workers"),
+    ],
+)
+def test_names_that_are_near(name, other):
+    assert nearest(name, [other, "initial_epoch", "loss"]) == f" Did you mean {other!r}?"
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("max_queue_size", "batch_size"),
+        ("sample_weight", "class_weight"),
+        ("steps_per_epoch", "initial_epoch"),
+        ("val_auc", "val_loss"),
+        ("val_f1", "val_loss"),
+        ("validationData", "validationSplit"),
+        ("validation_data", "validation_split"),
+        ("validation_steps", "validation_split"),
+    ],
+)
+def test_names_of_one_family_are_not_near(name, other):
+    assert nearest(name, [other]) == ""
+
+
 def test_unknown_names():
     error = unknown("mode", "sync", ["synchronous", "hogwild"])
     assert isinstance(error, ValueError)
@@ -66,13 +101,13 @@ def test_unknown_names():
 
 
 def test_of_many_names_only_near_ones_are_listed():
-    names = [f"name_{number}" for number in range(30)]
-    message = str(unknown("thing", "name_31", [*names, "other"], "https://example.org/"))
-    assert message.startswith("Unknown thing: 'name_31'. Did you mean 'name_")
+    names = [f"name{number}" for number in range(30)]
+    message = str(unknown("thing", "name31", [*names, "other"], "https://example.org/"))
+    assert message.startswith("Unknown thing: 'name31'. Did you mean 'name")
     assert message.endswith(". See https://example.org/")
-    assert message.count("name_") == 6 and "other" not in message
+    assert message.count("name") == 6 and "other" not in message
     assert str(unknown("thing", "zzz", names)) == (
-        "Unknown thing: 'zzz'. Known: name_0, name_1, name_10, name_11, name_12 … (30 in all)."
+        "Unknown thing: 'zzz'. Known: name0, name1, name10, name11, name12 … (30 in all)."
     )
     assert str(unknown("thing", "othr", [*names, "other"])) == (
         "Unknown thing: 'othr'. Did you mean 'other'?"
@@ -85,4 +120,8 @@ def test_unknown_arguments():
     assert str(error) == (
         "fit got an argument that it doesn't know: 'epoch'. Did you mean 'epochs'? 'zzz'. "
         "It takes: epochs, verbose."
+    )
+    error = unknown_arguments("fit", ["steps"], ["epochs"], {"steps": "All rows are taken."})
+    assert str(error) == (
+        "fit got an argument that it doesn't know: 'steps'. All rows are taken. It takes: epochs."
     )

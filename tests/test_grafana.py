@@ -1,6 +1,7 @@
 """The dashboard for Grafana asks for what a real fit's servers say to Prometheus."""
 
 import json
+import os
 import re
 import time
 import urllib.request
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from elephas_torch import arguments
 from elephas_torch.keras.callbacks import Callback
 from elephas_torch.keras.layers import Dense
 from elephas_torch.keras.models import Sequential
@@ -111,6 +113,25 @@ def test_a_token_file_that_can_t_be_used_is_an_error_before_a_job_starts(rdd, to
     token_file(b"").unlink()
     with pytest.raises(FileNotFoundError, match="metrics_token_file can't be read"):
         model.fit(rdd, verbose=0)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX's modes of files")
+def test_a_token_file_that_others_may_read_is_warned_of_once(tmp_path, caplog):
+    path = tmp_path / "the token"
+    path.write_text("0123456789abcdef\n")
+    path.chmod(0o600)
+    assert arguments.metrics_token(str(path)) == "0123456789abcdef"
+    assert not caplog.records
+    other = tmp_path / "other"
+    other.write_text("0123456789abcdef\n")
+    for mode in (0o640, 0o604):
+        other.chmod(mode)
+        arguments.metrics_token(str(other))
+    (said,) = caplog.messages
+    assert said == (
+        f"Others than you may read the token in {other} (spark.elephas.metrics_token_file): "
+        f"chmod 600 {other}"
+    )
 
 
 def test_the_dashboard_is_whole():

@@ -239,6 +239,8 @@ def test_without_the_token_nothing_is_seen_and_nothing_stops(browser, fitting):
     browser.open(url)
     browser.until(lambda: browser.one("#ask").is_displayed())
     assert not browser.one("#buttons").is_displayed() and not browser.all("#tiles > div")
+    empty = "#state, #progress, #tiles, #curves"
+    assert not any(one.is_displayed() for one in browser.all(empty)), "there is nothing to show"
     answers = browser.driver.execute_async_script(
         "const done = arguments[0], asked = [['watch', 'GET'], ['stop', 'POST']];"
         "Promise.all(asked.map(([route, method]) => fetch(route, {method, headers:"
@@ -252,8 +254,10 @@ def test_without_the_token_nothing_is_seen_and_nothing_stops(browser, fitting):
     browser.one("#token").send_keys("x" * 43, Keys.ENTER)
     browser.until(lambda: "The token is wrong" in browser.text("#note"))
     assert len(browser.driver.get_log("browser")) == 1
+    assert not any(one.is_displayed() for one in browser.all(empty))
     browser.one("#token").send_keys(spark_model.monitor().url, Keys.ENTER)
     browser.state("training")
+    assert all(one.is_displayed() for one in browser.all(empty))
     assert token not in "".join(browser.loaded()[1:])
 
 
@@ -303,6 +307,37 @@ def test_a_file_needs_nothing_else(browser, file):
         "5\N{EN DASH}8",
         "33\N{EN DASH}64",
     ]
+
+
+@pytest.mark.parametrize(
+    ("rates", "tile", "form"),
+    [
+        ((0.001, 0.0005, 0.00025), "2.5e-4", r"0|[\d.]+e-\d"),
+        ((0.001, 0.001, 0.001), "0.001", r"0\.\d+"),
+    ],
+)
+def test_learning_rates_have_one_form(browser, tmp_path, rates, tile, form):
+    story = finished()
+    story["about"]["earlier"] = []
+    story["epochs"] = [
+        {**row, "rate": one} for row, one in zip(story["epochs"], rates, strict=False)
+    ]
+    (tmp_path / "fit.html").write_text(page.document(story), encoding="utf-8")
+    browser.see()
+    browser.open((tmp_path / "fit.html").as_uri())
+    browser.until(lambda: browser.run("return document.querySelector('.grid')"))
+    tiles = dict(browser.run(
+        "return [...document.querySelectorAll('#tiles > div')].map(one =>"
+        "[one.querySelector('dt').textContent, one.querySelector('dd').textContent])"
+    ))  # fmt: skip
+    assert tiles["Learning rate"] == tile and tiles["Epochs done"] == "3 of 8"
+    said = browser.run(
+        "const [one] = [...document.querySelectorAll('.chart')].filter("
+        "one => one.querySelector('h3').textContent === 'learning rate');"
+        "const texts = [...one.querySelectorAll('.plot text:not([y=\"201\"])')];"
+        "return texts.map(one => one.textContent)"
+    )
+    assert len(said) > 3 and all(re.fullmatch(form, one) for one in said), said
 
 
 def test_curves_are_read_by_keyboard_mouse_and_as_tables(browser, file):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from elephas_torch import optimizers
+from elephas_torch import loglevel, optimizers
 from elephas_torch.flat import Vectors
 from elephas_torch.keras.layers import Dense
 from elephas_torch.keras.models import Sequential
@@ -151,6 +151,15 @@ def test_the_page_has_every_logger():
     table = page.partition("| logger |")[2].partition("\n\n")[0]
     documented = set(re.findall(r"^\| `(elephas_torch[.\w]*)`", table, re.M))
     assert documented == loggers() | {"elephas_torch"}
+
+
+def test_the_page_shows_the_form_that_executors_have():
+    page = (ROOT / "docs" / "integrations.md").read_text()
+    assert f'logging.basicConfig(format="{loglevel.WORKER_FORMAT}")' in page
+    sample = page.partition("```\n2026")[2].partition("```")[0]
+    pattern = r"(2026)?-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} INFO elephas_torch\.\w+: \S.*"
+    lines = sample.splitlines()
+    assert len(lines) == 4 and all(re.fullmatch(pattern, line) for line in lines)
 
 
 def test_nothing_prints_but_what_shows_progress():

@@ -136,12 +136,20 @@ def check_class_weight(weights: Any) -> None:
             )
 
 
-def check_known(function: Callable[..., Any], given: Mapping[str, Any]) -> None:
-    """Raises TypeError where keyword arguments are left that a method doesn't take."""
+def check_known(
+    function: Callable[..., Any],
+    given: Mapping[str, Any],
+    instead: Mapping[str, str] | None = None,
+) -> None:
+    """Raises TypeError where keyword arguments are left that a method doesn't take.
+
+    Args:
+        instead: see `unknown_arguments`.
+    """
     if given:
         names = inspect.signature(function).parameters
         known = [name for name in names if name not in ("self", "kwargs")]
-        raise unknown_arguments(function.__name__, given, known)
+        raise unknown_arguments(function.__name__, given, known, instead)
 
 
 def _is_number(value: Any) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyspark.ml.param import Param, Params
 
+from elephas_torch.arguments import INSTEAD
 from elephas_torch.errors import unknown_arguments
 
 #: Names of elephas's, of Keras's and of Spark's for params that are called otherwise here.
@@ -77,7 +78,8 @@ class Named(Params):
         own = cls._param_names()
         names = {name: name for name in (*own, *extra)} | _aliases(own)
         if strangers := [name for name in given if name not in names]:
-            raise unknown_arguments(cls.__name__, strangers, dict.fromkeys((*extra, *own)))
+            known = dict.fromkeys((*extra, *own))
+            raise unknown_arguments(cls.__name__, strangers, known, INSTEAD)
         found: dict[str, Any] = {}
         for name, value in given.items():
             plain = names[name]

@@ -10,6 +10,7 @@ class Chart {
     this.lines = [];
     this.at = null;
     this.log = false;
+    this.form = shown;
     this.key = make("span", { class: "key" });
     this.heading = make("h3", {}, title);
     const top = make("div", { class: "top" }, this.heading);
@@ -45,7 +46,8 @@ class Chart {
     return made;
   }
 
-  update(lines) {
+  update(lines, form = shown) {
+    this.form = form;
     this.lines = lines.map((line) => ({ ...line, points: line.points.filter((p) => isNumber(p[1])) }));
     const own = this.lines.filter((line) => !line.old);
     this.xs = [...new Set(own.flatMap((line) => line.points.map((p) => p[0])))].sort((a, b) => a - b);
@@ -114,7 +116,7 @@ class Chart {
     for (const tick of this.ticks(box.y0, box.y1)) {
       const y = this.y(tick);
       parts.push(make("line", { x1: LEFT, x2: width - right, y1: y, y2: y, class: "grid" }));
-      parts.push(make("text", { x: LEFT - 7, y: y + 4, "text-anchor": "end" }, shown(tick)));
+      parts.push(make("text", { x: LEFT - 7, y: y + 4, "text-anchor": "end" }, this.form(tick)));
     }
     parts.push(make("line", { x1: LEFT, x2: width - right, y1: bottom, y2: bottom, class: "axis" }));
     for (const tick of this.places(box, inner)) {
@@ -157,7 +159,7 @@ class Chart {
   labels() {
     return this.lines.filter((line) => line.points.length && !line.old).map((line) => {
       const value = line.points[line.points.length - 1][1];
-      return { text: this.options.label ? `${line.short || line.name} ${shown(value)}` : shown(value), color: line.color, value };
+      return { text: this.options.label ? `${line.short || line.name} ${this.form(value)}` : this.form(value), color: line.color, value };
     });
   }
 
@@ -211,7 +213,7 @@ class Chart {
       const found = line.points.find((p) => p[0] === this.at);
       if (!found) continue;
       const name = line.old ? `${line.run}${line.dashed ? ", validation" : ""}` : line.name;
-      rows.push(make("p", {}, sample(line.color, line.dashed), name, make("b", {}, shown(found[1]))));
+      rows.push(make("p", {}, sample(line.color, line.dashed), name, make("b", {}, this.form(found[1]))));
       if (!this.log || found[1] > 0) {
         this.cursor.append(make("circle", { cx: at, cy: this.y(found[1]), r: 3.5, class: `dot c${line.color}` }));
       }
@@ -226,7 +228,7 @@ class Chart {
     const x = this.at === null ? xs[xs.length - 1] : this.at;
     const own = this.lines.filter((line) => !line.old);
     const values = own.map((line) => [line.name, line.points.find((p) => p[0] === x)]).filter((one) => one[1]);
-    const text = values.map(([name, found]) => `${name} ${shown(found[1])}`).join(", ");
+    const text = values.map(([name, found]) => `${name} ${this.form(found[1])}`).join(", ");
     const told = { "aria-valuemin": xs[0], "aria-valuemax": xs[xs.length - 1], "aria-valuenow": x,
       "aria-valuetext": text ? `${this.options.when(x)}: ${text}` : "nothing yet" };
     for (const [name, value] of Object.entries(told)) this.plot.setAttribute(name, value);
@@ -240,7 +242,7 @@ class Chart {
     const values = own.map((line) => new Map(line.points));
     this.body.replaceChildren(...[...this.xs].reverse().map((x) => make("tr", {},
       make("th", { scope: "row" }, this.options.xText(x)),
-      ...values.map((one) => make("td", { class: "n" }, shown(one.has(x) ? one.get(x) : null))))));
+      ...values.map((one) => make("td", { class: "n" }, this.form(one.has(x) ? one.get(x) : null))))));
   }
 }
 

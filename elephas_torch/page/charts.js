@@ -58,12 +58,12 @@ function drawMetrics(story) {
     }
     chartOf(metric, { ...byEpoch, log: /loss|error|mse|mae/.test(metric) }).update(lines);
   }
-  const rates = [];
+  const rates = [], form = ratesForm(runs);
   for (const run of visible) {
     const points = run.epochs.filter((row) => isNumber(row.rate)).map((row) => [row.epoch + 1, row.rate]);
     if (points.length) rates.push({ name: "learning rate", run: run.name, color: run.color, old: run.old, points });
   }
-  if (rates.length) chartOf("learning rate", { ...byEpoch, rank: 1, label: false, log: true }).update(rates);
+  if (rates.length) chartOf("learning rate", { ...byEpoch, rank: 1, label: false, log: true }).update(rates, form);
   drawRuns(runs);
 }
 
@@ -83,6 +83,9 @@ function drawRuns(runs) {
     box.append(make("label", {}, tick, sample(run.color, false), words));
   }
 }
+
+// How learning rates are written, wherever they are.
+function ratesForm(runs) { return formOf(runs.flatMap((run) => run.epochs.map((row) => row.rate))); }
 
 // Counters as rates, over a few seconds: workers tell now and then.
 function ratesOf(moments, column) {

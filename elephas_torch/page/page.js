@@ -63,6 +63,9 @@ async function ask(now) {
   note(why || (now ? "The server was asked to stop at once." : "The fit is going to end with this epoch."));
 }
 
+// Until a token has worked there is nothing to show but where to give it.
+function letIn() { document.body.classList.remove("out"); }
+
 function begin() {
   byId("ask").hidden = Boolean(token);
   if (!token) return;
@@ -76,6 +79,7 @@ function begin() {
       note("The token is wrong, or of another run: each run has a link of its own.");
     },
     began() {
+      letIn();
       // All comes anew.
       story = { ...story, log: [] };
       [absent, lost] = ["", 0];
@@ -122,6 +126,7 @@ window.addEventListener("hashchange", () => {
 const saved = byId("story");
 if (saved) {
   story = { ...story, ...JSON.parse(saved.textContent) };
+  letIn();
   soon("about", "epochs", "moments", "workers", "staleness", "log");
 } else {
   token = tokenOf(location.hash);

@@ -18,12 +18,12 @@ function leftOf(epochs, all, now) {
 function drawTiles(story, now) {
   const about = story.about, tiles = [], last = story.epochs[story.epochs.length - 1];
   const done = last ? last.epoch + 1 : about.first || 0, all = about.epochs;
-  tiles.push(["Epoch", String(done), all ? ` of ${all}` : ""]);
+  tiles.push(["Epochs done", String(done), all ? ` of ${all}` : ""]);
   for (const name of last ? metricsOf([{ epochs: [last] }]).slice(0, TILE_METRICS) : []) {
     const value = last.logs[`val_${name}`];
     tiles.push([name, shown(last.logs[name]), value === undefined ? "" : `val ${shown(value)}`, "under"]);
   }
-  if (last && isNumber(last.rate)) tiles.push(["Learning rate", shown(last.rate), ""]);
+  if (last && isNumber(last.rate)) tiles.push(["Learning rate", ratesForm(runsOf(story))(last.rate), ""]);
   if (story.workers) {
     const active = story.workers.filter((one) => one.state === "active");
     tiles.push(["Workers", String(isOver(story) ? story.joined : active.length), ` of ${story.expected}`]);
@@ -48,7 +48,7 @@ function drawTiles(story, now) {
     dd.children[1].className = place;
   });
   byId("progress").value = isOver(story) && story.state === "finished" ? 1 : Math.min(share, 1);
-  byId("progress").setAttribute("aria-valuetext", `epoch ${done} of ${all || "?"}`);
+  byId("progress").setAttribute("aria-valuetext", `${done} of ${all || "?"} epochs done`);
   return first;
 }
 

@@ -29,6 +29,16 @@ function shown(value) {
   return trimmed(value, 4);
 }
 
+// One form for all values of a kind: as powers of ten where one of them is small.
+function formOf(values) {
+  const small = values.some((value) => isNumber(value) && value !== 0 && Math.abs(value) < 1e-3);
+  return (value) => {
+    if (!isNumber(value) || value === 0) return shown(value);
+    if (!small) return trimmed(value, 4);
+    return Number(value.toPrecision(3)).toExponential().replace("e+0", "");
+  };
+}
+
 function trimmed(value, digits) { return String(Number(value.toPrecision(digits))); }
 
 function lasting(seconds) {

@@ -132,7 +132,7 @@ def test_a_class_of_one_s_own_is_found_again():
         (lambda: regularizers.L2(True), ValueError, "Received: l2=True"),
         (lambda: regularizers.OrthogonalRegularizer(mode="x"), ValueError, "mode='x'"),
         (lambda: regularizers.OrthogonalRegularizer()(torch.ones(3)), ValueError, r"shape \(3,\)"),
-        (lambda: regularizers.get("l3"), ValueError, "Did you mean 'l"),
+        (lambda: regularizers.get("l12"), ValueError, "Did you mean 'l"),
         (lambda: regularizers.get(3), TypeError, "A regularizer must be .* Received: 3"),
     ],
 )

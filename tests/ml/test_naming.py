@@ -84,6 +84,9 @@ def test_a_name_under_no_form_is_a_type_error_with_the_nearest():
         ElephasEstimator(epoch=3)
     with pytest.raises(TypeError, match=r"'probabilityCols'. Did you mean 'probabilityCol'"):
         ElephasClassifier().setParams(probabilityCols="p")
+    with pytest.raises(TypeError, match=r"'sample_weight'\. .* of a DataFrame give weight_col\."):
+        ElephasClassifier(sample_weight=[1.0])
+    ElephasClassifier(weight_col="w", validation_indicator_col="v")  # as such messages have it
 
 
 def test_a_regressor_knows_nothing_of_probabilities():

@@ -97,6 +97,7 @@ class History(Callback):
                 if values:
                     axes.plot(numbers, values, style, color="#0b5cbd", label=label)
             axes.set(title=name, xlabel="epoch")
+            axes.ticklabel_format(axis="y", useOffset=False)  # "0.0010", not "1.0" and "+1e-3"
             axes.xaxis.get_major_locator().set_params(integer=True)
             axes.grid(alpha=0.3)
             if f"val_{name}" in self.history:

@@ -67,6 +67,15 @@ def test_curves_are_drawn_with_matplotlib(fitted, tmp_path):
     assert figure._repr_png_().startswith(b"\x89PNG"), "what notebooks show"
 
 
+def test_an_axis_of_small_values_has_no_offset(tmp_path):
+    pytest.importorskip("matplotlib", reason="needs matplotlib: it is in the extra test")
+    history = History()
+    for epoch, rate in enumerate((0.001, 0.00100001, 0.001)):
+        history.on_epoch_end(epoch, {"learning_rate": rate})
+    figure = history.plot(tmp_path / "fit.png")
+    assert figure.axes[0].yaxis.get_offset_text().get_text() == ""
+
+
 def test_nothing_to_plot_is_said():
     with pytest.raises(ValueError, match="no epoch has ended"):
         History().plot()
