@@ -27,6 +27,17 @@ x = np.random.default_rng(0).random((40_000, 20), dtype=np.float32)
 rows = to_simple_rdd(sc, x, x[:, :1], 2)
 trainer = SparkModel(model, mode="asynchronous", frequency="epoch", num_workers=2)
 """
+#: Another cell that computes what is lazy.
+SCORE = """
+from pyspark.sql import SparkSession
+from elephas_torch import ElephasTransformer
+from elephas_torch.progress import stages
+stages.AFTER, stages.EVERY = 0.1, 0.05
+frame = SparkSession(sc).range(4000, numPartitions=8)
+frame = frame.selectExpr("array_repeat(0.5D, 20) as features")
+transformer = ElephasTransformer(model=model, verbose=1, inferenceBatchSize=8)
+transformer.transform(frame).groupBy().sum("prediction").collect();
+"""
 FIT = "history = trainer.fit(rows, epochs=2, batch_size=32)"
 
 
@@ -34,14 +45,14 @@ def test_what_a_person_sees(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *sys.path]))
     monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
-    cells = [nbformat.v4.new_code_cell(source) for source in (SETUP, FIT, "sc.stop()")]
+    cells = [nbformat.v4.new_code_cell(source) for source in (SETUP, FIT, SCORE, "sc.stop()")]
     book = nbformat.v4.new_notebook(cells=cells)
-    shown = []
+    shown, scored = [], []
 
     class Client(NotebookClient):
         def process_message(self, message, cell, index):
             if message["msg_type"] in ("display_data", "update_display_data"):
-                shown.append(message["content"]["data"])
+                (scored if index == 2 else shown).append(message["content"]["data"])
             return super().process_message(message, cell, index)
 
     Client(book, timeout=120, kernel_name="python3").execute()
@@ -66,3 +77,10 @@ def test_what_a_person_sees(tmp_path, monkeypatch):
     assert not any("\r" in str(output) or "\033" in str(output) for output in book.cells[1].outputs)
     display, link = [o for o in book.cells[1].outputs if o["output_type"] == "display_data"]
     assert link["data"] == page and display["data"]["text/html"] == ""
+
+    # What is lazy, in the cell that computes it.
+    texts = [one["text/plain"] for one in scored]
+    assert len(texts) > 2 and texts[-1] == ""
+    assert all(re.match(r"Transforming \d/8 tasks [━╸─]+ · .* rows/s$", one) for one in texts[:-1])
+    (display,) = [o for o in book.cells[2].outputs if o["output_type"] == "display_data"]
+    assert display["data"]["text/html"] == ""
