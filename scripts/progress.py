@@ -53,6 +53,8 @@ MOMENTS = {
     "predicting": r"Predicting [2-7]/8 .*",
     "transforming": r"Transforming 1\d/40 .*",
 }
+#: The page's token in its link, which is nobody else's business.
+TOKEN = re.compile(r"(?<=#token=)\S+")
 
 
 def screens() -> dict[str, list[str]]:
@@ -71,7 +73,8 @@ def screens() -> dict[str, list[str]]:
     while data := _read(mine):
         for piece in re.split(b"(?=\r)", data):
             stream.feed(piece)
-            shown = [line.rstrip() for line in screen.display if line.strip()]
+            lines = (TOKEN.sub("…", line.rstrip()) for line in screen.display)
+            shown = [line for line in lines if line]
             for name, pattern in MOMENTS.items():
                 if shown and name not in found and re.fullmatch(pattern, shown[-1]):
                     found[name] = shown
