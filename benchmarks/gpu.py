@@ -30,7 +30,9 @@ from elephas_torch.stepping import step_of
 from elephas_torch.store import Held
 
 BY_HAND, FACADE, PINNED = "plain loop", "facade", "pinned copies"
-PRECISIONS = ("float32", "bf16", "compiled")
+PRECISIONS = ("float32", "bf16", "compiled", "graphs")
+#: torch.compile's modes; the other precisions aren't compiled.
+MODES = {"compiled": "default", "graphs": "reduce-overhead"}
 CLASSES = 10
 #: Batches a measurement.
 BATCHES = 20
@@ -173,7 +175,7 @@ def modelled(network: Network, precision: str) -> Any:
     finally:
         mixed.set_global_policy(before)
     loss = "sparse_categorical_crossentropy"
-    model.compile("adam", loss, jit_compile=precision == "compiled")
+    model.compile("adam", loss, jit_compile=MODES.get(precision, False))
     return model
 
 
@@ -182,7 +184,8 @@ def by_hand(network: Network, precision: str, rows: Any, where: Device) -> Calla
     there, samples, size = where.where, rows.samples, network.batch_size
     model = nn.Sequential(network.module(network), nn.LazyLinear(CLASSES)).to(there)
     model(samples.x[:2])  # makes the last layer
-    run = torch.compile(model) if precision == "compiled" else model
+    mode = MODES.get(precision)
+    run = model if mode is None else torch.compile(model, mode=mode)
     optimizer = torch.optim.Adam(model.parameters(), fused=True)
     criterion = nn.CrossEntropyLoss()
     mixed = torch.autocast(there.type, torch.bfloat16, enabled=precision == "bf16")
@@ -194,6 +197,8 @@ def by_hand(network: Network, precision: str, rows: Any, where: Device) -> Calla
         for first in range(0, len(order), size):
             index = order[first : first + size]
             optimizer.zero_grad()
+            if mode == "reduce-overhead":
+                torch.compiler.cudagraph_mark_step_begin()
             with mixed:
                 loss = criterion(run(samples.x[index]), samples.y[index])
             loss.backward()

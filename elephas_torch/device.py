@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from elephas_torch.errors import WorkerError
+from elephas_torch.keras.forward import forget_graphs
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ class Device:
     @contextlib.contextmanager
     def used(self) -> Iterator[None]:
         """Lets this thread's work go there; in the end gives back what memory is held there in
-        reserve, as Spark keeps this process."""
+        reserve, and by CUDA graphs, as Spark keeps this process."""
         if self.cuda is not None:
             self.cuda.init()
             self.cuda.set_device(self.where)
@@ -95,6 +96,7 @@ class Device:
         try:
             yield
         finally:
+            forget_graphs()
             self.empty()
 
     def empty(self) -> None:

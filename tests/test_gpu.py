@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pytest
 import torch
+from torch._inductor import cudagraph_trees
 
 from benchmarks import gpu
 from elephas_torch import ElephasTransformer, SparkModel, data, device, store
@@ -194,14 +195,69 @@ def test_a_compiled_step():
     assert distance(stepped(compiled, here())[0], stepped(made, device.CPU)[0]) < 1e-4
 
 
-def network(rate=0.1):
+def network(rate=0.1, **more):
     torch.manual_seed(2)
     model = Sequential([
         layers.Dense(16, activation="relu", input_dim=4), layers.BatchNormalization(),
         layers.Dropout(0.3), layers.Dense(3, activation="softmax"),
     ])  # fmt: skip
-    model.compile(SGD(rate), "sparse_categorical_crossentropy")
+    model.compile(SGD(rate), "sparse_categorical_crossentropy", **more)
     return model
+
+
+def graphed(mode, where, dropped=0.0, rate=0.1, epochs=3):
+    """The logs of epochs whose last batch is smaller, and all vectors in the end."""
+    model = network(rate, metrics=["accuracy"], jit_compile=mode)
+    model.layers[2].rate = dropped
+    device.put(model, where)
+    held, step, logs = moved(store.Held(Samples(*rows(LINE, 44))), where), step_of(model), []
+    with where.used():
+        torch.manual_seed(3)
+        model.train()
+        for epoch in range(epochs):
+            step.reset()
+            for batch in held.epoch(16, True, (1, epoch)):
+                step.train(batch)
+            logs.append(step.logs())
+        model.eval()
+        step.reset()
+        for batch in held.epoch(16):
+            step.evaluate(batch)
+        logs.append(step.logs())
+    return logs, torch.cat([one.cpu().double() for one in step.flat.vectors])
+
+
+def recordings():
+    """How many CUDA graphs the process has recorded since torch has forgotten them."""
+    manager = cudagraph_trees.get_manager(0, create_if_none_exists=False)
+    return 0 if manager is None else manager.new_graph_id().id
+
+
+@pytest.mark.parametrize("mode", ["reduce-overhead", "max-autotune"])
+def test_steps_in_cuda_graphs_are_those_without(mode):
+    mine, theirs = graphed(mode, here()), graphed(False, here())
+    assert distance(mine[1], theirs[1]) < 1e-4
+    for one, other in zip(mine[0], theirs[0], strict=True):
+        assert one == pytest.approx(other, rel=1e-4)
+
+
+def test_dropout_in_cuda_graphs_is_drawn_anew():
+    mode, where = "reduce-overhead", here()
+    first, second = (graphed(mode, where, dropped=0.5) for _ in range(2))
+    assert first[1].equal(second[1]) and first[0] == second[0]
+    logs, _ = graphed(mode, where, dropped=0.5, rate=0.0, epochs=5)
+    assert len({one["loss"] for one in logs[:-1]}) == 5
+
+
+def test_cuda_graphs_are_made_once_and_forgotten(monkeypatch):
+    where, found = here(), []
+    forget = device.forget_graphs
+    monkeypatch.setattr(device, "forget_graphs", lambda: found.append(recordings()) or forget())
+    for epochs in (2, 6):
+        graphed("reduce-overhead", where, epochs=epochs)
+    # Forward and backward of two sizes, and two evaluations; each once, however long one trains.
+    assert 0 < found[0] == found[1] <= 6
+    assert recordings() == 0
 
 
 def trained(kind, every, gradients, where, dropped=True):

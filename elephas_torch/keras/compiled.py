@@ -10,6 +10,7 @@ from typing import Any
 from elephas_torch.keras import losses, optimizers
 from elephas_torch.keras import metrics as metric_objects
 from elephas_torch.keras.arguments import check_flag, check_loss_weights
+from elephas_torch.keras.forward import MODES
 from elephas_torch.keras.goals import Goals, checked_metrics, is_metric
 from elephas_torch.keras.serialization import find_custom
 from elephas_torch.optimizers import Optimizer
@@ -26,7 +27,7 @@ class Compiled:
         metrics, weighted_metrics: trees as given: names, objects or functions; looked up when the
             shapes are known.
         run_eagerly, steps_per_execution: kept for configs; nothing depends on them.
-        jit_compile: whether the forward pass goes through `torch.compile`.
+        jit_compile: whether the forward pass goes through `torch.compile`, or in which mode.
     """
 
     optimizer: Optimizer
@@ -36,7 +37,7 @@ class Compiled:
     weighted_metrics: Any = None
     run_eagerly: bool = False
     steps_per_execution: int = 1
-    jit_compile: bool = False
+    jit_compile: bool | str = False
 
     def goals(self) -> Goals:
         """The losses and metrics, still to be resolved for a model's outputs."""
@@ -146,16 +147,25 @@ def scaling(optimizer: Optimizer) -> Optimizer:
     return optimizer if isinstance(optimizer, scaling) else scaling(optimizer)
 
 
-def jit(jit_compile: Any, run_eagerly: Any) -> bool:
-    """Whether to use `torch.compile`.
+def jit(jit_compile: Any, run_eagerly: Any) -> bool | str:
+    """Whether to use `torch.compile`, or in which of its modes.
 
     Raises:
-        ValueError: `jit_compile` is neither True, False nor "auto".
+        ValueError: `jit_compile` is neither True, False, "auto" nor a mode.
     """
-    if jit_compile == "auto":
+    if isinstance(jit_compile, str):
+        if jit_compile == "auto":
+            return False
+        if jit_compile not in MODES:
+            raise ValueError(
+                "`jit_compile` must be True or False, 'auto' (False), or a mode of torch.compile: "
+                f"{', '.join(map(repr, MODES))}. Received: jit_compile={jit_compile!r}"
+            )
+        found: bool | str = jit_compile
+    else:
+        check_flag("jit_compile", jit_compile)
+        found = bool(jit_compile)
+    if found and run_eagerly:
+        warnings.warn(f"run_eagerly=True turns jit_compile={found!r} off.", stacklevel=3)
         return False
-    check_flag("jit_compile", jit_compile)
-    if jit_compile and run_eagerly:
-        warnings.warn("run_eagerly=True turns jit_compile=True off.", stacklevel=3)
-        return False
-    return bool(jit_compile)
+    return found

@@ -74,13 +74,16 @@ class CompiledModel(Layer):
             run_eagerly: True keeps `jit_compile` off. Default False.
             steps_per_execution: whole number; accepted, each step is one by itself.
             jit_compile: True sends the forward pass through `torch.compile`; where that finds no
-                compiler, it warns and goes on without. Default "auto": off.
+                compiler, it warns and goes on without. Or a mode of it: "default" (as True),
+                "reduce-overhead" (with CUDA graphs on a GPU, for batches of few sizes),
+                "max-autotune" (the same, and tries kernels out) or "max-autotune-no-cudagraphs".
+                Default "auto": off.
             auto_scale_loss: with the dtype policy "mixed_float16" the optimizer becomes a
                 `LossScaleOptimizer`. Default True.
 
         Raises:
-            ValueError: a name that doesn't exist, the message has the nearest one; or entries
-                that don't fit the model's outputs.
+            ValueError: a name that doesn't exist, the message has the nearest one; entries
+                that don't fit the model's outputs; or no mode of `torch.compile`.
             TypeError: an argument that `compile` doesn't take.
         """
         loss_weights, metrics = in_old_order(loss_weights, metrics)
@@ -128,9 +131,9 @@ class CompiledModel(Layer):
         return self._needs_compile().loss
 
     @property
-    def jit_compile(self) -> bool:
-        """Whether the forward pass goes through `torch.compile`; can be set, as can `run_eagerly`
-        and `steps_per_execution`."""
+    def jit_compile(self) -> bool | str:
+        """Whether the forward pass goes through `torch.compile`, or in which of its modes; can be
+        set, as can `run_eagerly` and `steps_per_execution`."""
         return self._needs_compile().jit_compile
 
     @jit_compile.setter

@@ -253,9 +253,9 @@ def test_compiled_code_computes_the_same(monkeypatch):
     compiled = []
     compiler = torch.compile
 
-    def eager(function):
+    def eager(function, **more):
         compiled.append(function)
-        return compiler(function, backend="eager")
+        return compiler(function, backend="eager", dynamic=more["dynamic"])
 
     monkeypatch.setattr(torch, "compile", eager)
     plain, fast = dense(ours, last="sigmoid"), dense(ours, last="sigmoid")
@@ -272,7 +272,7 @@ def test_compiled_code_computes_the_same(monkeypatch):
 
 
 def test_without_a_compiler_it_goes_on_and_says_so(monkeypatch):
-    def broken(function):
+    def broken(function, **more):
         def compiled(*args):
             raise torch._dynamo.exc.TorchDynamoException("no compiler here")
 

@@ -43,6 +43,8 @@ __all__ = ["Layer", "Shape", "collected_losses"]
 
 # How deep in calls of layers we are: one from outside forgets the losses of the last one.
 _depth = 0
+#: Made here: torch.compile stops at types that are joined in a function.
+_ARRAYS = np.ndarray | np.generic
 #: Layers that are in training until somebody says otherwise, whatever the layer around them is.
 undecided: weakref.WeakSet[Any] = weakref.WeakSet()
 
@@ -225,7 +227,7 @@ class Layer(Configured, WithLosses, metaclass=_Made):
         return found
 
     def _as_tensor(self, value: Any) -> Any:
-        if isinstance(value, np.ndarray | np.generic):
+        if isinstance(value, _ARRAYS):
             if what := advice(value):
                 raise TypeError(
                     f"{self._label} takes numbers. {what} Received: an array of dtype {value.dtype}"

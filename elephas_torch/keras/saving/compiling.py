@@ -24,8 +24,10 @@ def apply(model: Any, described: dict[str, Any]) -> None:
     if type(model).compile_from_config is not CompiledModel.compile_from_config:
         model.compile_from_config(described)
         return
-    # Keras on other backends writes True here for every model.
-    kept = {name: one for name, one in described.items() if name != "jit_compile"}
+    # Keras on other backends writes True here for every model, and never a mode.
+    kept = dict(described)
+    if not isinstance(kept.get("jit_compile"), str):
+        kept.pop("jit_compile", None)
     try:
         kept["optimizer"] = optimizers.get(kept["optimizer"])
         kept["loss"] = _made(kept.get("loss"), losses.get)
