@@ -33,6 +33,11 @@ logger = logging.getLogger(__name__)
 ROWS = 256
 #: The same on a GPU: as many as have so many bytes of features, at least `ROWS`, at most so many.
 BYTES, MOST = 64 << 20, 4096
+#: Of how many models a process remembers how many rows fit.
+KNOWN = 16
+
+#: (a model's key, device) -> rows at once, where more didn't fit.
+_fitting: dict[Any, int] = {}
 
 
 @dataclass(frozen=True)
@@ -133,14 +138,19 @@ class Passage:
         where: the device, which the model is on.
         weights: bytes of the model's.
         size: rows of a batch; None: nobody knows.
+        key: whose passage it is, a model's: how many rows fit is known to later tasks of this
+            process. None: nobody's.
 
     Attributes:
         rows: how many are computed at once, since a batch didn't fit; None: all have.
     """
 
-    def __init__(self, where: Device, weights: int, size: int | None = None) -> None:
+    def __init__(
+        self, where: Device, weights: int, size: int | None = None, key: str | None = None
+    ) -> None:
         self.where, self.weights, self.size = where, weights, size
-        self.rows: int | None = None
+        self._key = None if key is None else (key, str(where.where))
+        self.rows: int | None = _fitting.get(self._key)
 
     def outputs(
         self, compute: Callable[[Samples], Any], batches: Iterable[Samples]
@@ -205,8 +215,17 @@ class Passage:
                 start += len(part)
         return found
 
+    def _remember(self) -> None:
+        if self._key is None or self.rows is None:
+            return
+        _fitting.pop(self._key, None)
+        _fitting[self._key] = self.rows
+        while len(_fitting) > KNOWN:
+            _fitting.pop(next(iter(_fitting)))
+
     def _halve(self, rows: int) -> None:
         self.rows = rows // 2
+        self._remember()
         self.where.empty()
         logger.warning(
             "%s is out of memory with %d rows at once: going on with %d. Set a batch size "

@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 
 from elephas_torch.keras import masks, trees
+from elephas_torch.keras.layers import sequences
 from elephas_torch.keras.layers.base import Layer
 
 if TYPE_CHECKING:
@@ -75,13 +76,14 @@ class Forward:
         for layer in self.model.modules():
             if isinstance(layer, Layer):
                 type(layer)._takes_training  # noqa: B018 - looked up here: torch can't follow it
+        _leave_fused_layers()
         mode = self.jit if isinstance(self.jit, str) else None
         if mode in WITH_GRAPHS and not self._graphs:
             mode = None
-        function = types.FunctionType(_code(_kind(self.model)), globals())
+        own = types.FunctionType(_code(_kind(self.model)), globals())
         # Else a batch of another size would have code made for all sizes, which graphs aren't of.
         dynamic = False if self._graphs else None
-        return torch.compile(types.MethodType(function, self), mode=mode, dynamic=dynamic)
+        return torch.compile(types.MethodType(own, self), mode=mode, dynamic=dynamic)
 
     def _in_graphs(self, x: Any) -> Any:
         global _made
@@ -104,6 +106,14 @@ class Forward:
             )
             self._compiled = None
             return self._eager(x)
+
+
+@functools.cache
+def _leave_fused_layers() -> None:
+    """Keeps LSTM, GRU and SimpleRNN out of what is compiled, as torch does with its own: of a GRU
+    it would make a step after the other, and what it makes of an LSTM for CPUs fails."""
+    fused: Any = torch.compiler.disable(sequences.fused)
+    sequences.fused = fused
 
 
 def forget_graphs() -> None:

@@ -51,7 +51,7 @@ def own(
         if input_masks is not None and len(input_masks) == 1:
             sequences, input_masks = sequences * input_masks[0].unsqueeze(1), None
         if input_masks is None:
-            return _fused(cell, sequences, states, mask, wanted)
+            return fused(cell, sequences, states, mask, wanted)
     steps = cell.projected(sequences, input_masks).unbind(1)
 
     def step(x: Tensor, before: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
@@ -108,9 +108,10 @@ def _where(counts: Tensor, new: Tensor, old: Tensor) -> Tensor:
     return torch.where(counts.reshape(-1, *[1] * (new.dim() - 1)), new, old)
 
 
-def _fused(
+def fused(
     cell: Cell, sequences: Tensor, states: list[Tensor], mask: Tensor | None, wanted: Wanted
 ) -> Walked:
+    """Goes through sequences by one of torch's own functions."""
     if mask is None:
         outputs, last = cell.fused(sequences, states)
         return outputs, last[0], last
