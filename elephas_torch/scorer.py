@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -135,17 +135,16 @@ def _partition() -> int:
 def _arrays(plan: Plan, where: Device, batches: Iterable[Any]) -> Iterator[pa.Array]:
     scorer = _Scorer(plan, where)
     groups = _grouped(batches, scorer.size)
-    for group in groups:
-        try:
-            yield scorer.array(group)
-        except _Invalid as found:
-            raise _invalid(found, groups, scorer) from None
-        except torch.cuda.OutOfMemoryError:
-            raise  # it is told of by `Place.taken`
-        except ElephasError as error:
-            raise error.with_traceback(None) from None
-        except Exception as error:
-            raise worker.as_error("A task", worker.described(error)) from None
+    try:
+        yield from scorer.arrays(groups)
+    except _Invalid as found:
+        raise _invalid(found, groups, scorer) from None
+    except torch.cuda.OutOfMemoryError:
+        raise  # it is told of by `Place.taken`
+    except ElephasError as error:
+        raise error.with_traceback(None) from None
+    except Exception as error:
+        raise worker.as_error("A task", worker.described(error)) from None
 
 
 def _grouped(batches: Iterable[Any], rows: int) -> Iterator[list[pa.Array]]:
@@ -206,6 +205,29 @@ def _invalid(found: _Invalid, rest: Iterator[list[pa.Array]], scorer: _Scorer) -
     )
 
 
+@dataclass
+class _Group:
+    """Rows on their way.
+
+    Attributes:
+        columns: an array for each of the model's inputs, without the rows that are null.
+        rows: how many there were with those.
+        where: the places of the rows that are left.
+        first: how many rows of the partition came before.
+        left: batches that are to be computed.
+        parts: what heads want of the batches that are.
+        odd: which of their rows are NaN because their features are.
+    """
+
+    columns: list[pa.Array]
+    rows: int
+    where: np.ndarray
+    first: int
+    left: int
+    parts: list[list[Tensor]] = field(default_factory=list)
+    odd: list[Tensor] = field(default_factory=list)
+
+
 class _Scorer:
     def __init__(self, plan: Plan, where: Device) -> None:
         self.plan, self.where = plan, where
@@ -218,7 +240,6 @@ class _Scorer:
         which = [place for place, number in enumerate(self.form.numbers) if number in fused]
         self.forward = Forward(self.model, which)
         self.fields: Sequence[arrow.Field] = ()
-        self.passage: Passage | None = None
         self.rows = 0
 
     def null(self, group: Sequence[pa.Array]) -> np.ndarray | None:
@@ -232,8 +253,26 @@ class _Scorer:
                 found = here if found is None else found | here
         return found
 
-    def array(self, group: Sequence[pa.Array]) -> pa.Array:
-        """The outputs of all rows of some arrays."""
+    def arrays(self, groups: Iterable[list[pa.Array]]) -> Iterator[pa.Array]:
+        """The outputs of all rows of each group of arrays."""
+        begun: deque[_Group] = deque()
+
+        def batches() -> Iterator[Samples]:
+            for group in groups:
+                begun.append(self._begun(group))
+                yield from map(Samples, self._batches(begun[-1]))
+
+        for batch, given in self._through(batches()):
+            while not begun[0].left:
+                yield self._finished(begun.popleft())
+            begun[0].left -= 1
+            begun[0].parts.append(given)
+            begun[0].odd.append(_nan(given, trees.leaves(batch.x)))
+            if not begun[0].left:
+                yield self._finished(begun.popleft())
+        yield from map(self._finished, begun)
+
+    def _begun(self, group: Sequence[pa.Array]) -> _Group:
         group = _as_inputs(group, len(self.shapes))
         rows, null = len(group[0]), self.null(group)
         where = np.arange(rows)
@@ -241,16 +280,27 @@ class _Scorer:
             self._refuse("null", null)
             where = where[~null]
             group = [one.filter(mask(~null)) for one in group]
-        several, bad = self._outputs(group, where + self.rows)
-        if bad is not None:
+        first, self.rows = self.rows, self.rows + rows
+        return _Group(list(group), rows, where, first, -(-len(where) // self.size))
+
+    def _finished(self, group: _Group) -> pa.Array:
+        if group.parts:
+            several, bad = (
+                [torch.cat(one) for one in zip(*group.parts, strict=True)],
+                torch.cat(group.odd),
+            )
+        else:
+            several = [torch.zeros(0, *(n or 0 for n in head.shape)) for head in self.plan.heads]
+            bad = torch.zeros(0, dtype=torch.bool)
+        where = group.where
+        if bad.any():
             self._refuse("NaN", bad.numpy())
             several, where = [one[~bad] for one in several], where[~bad.numpy()]
-        self.rows += rows
         valid = None
-        if len(where) < rows:
-            valid = np.zeros(rows, dtype=bool)
+        if len(where) < group.rows:
+            valid = np.zeros(group.rows, dtype=bool)
             valid[where] = True
-        return self._packed(several, rows, valid)
+        return self._packed(several, group.rows, valid)
 
     def _refuse(self, what: str, bad: np.ndarray) -> None:
         if self.plan.invalid == "error":
@@ -267,42 +317,21 @@ class _Scorer:
             for one, dtype in zip(given, dtypes, strict=True)
         ]
 
-    def _outputs(
-        self, group: Sequence[pa.Array], numbers: np.ndarray
-    ) -> tuple[list[Tensor], Tensor | None]:
-        """The outputs that heads want, and which rows are NaN because their features are.
-
-        Args:
-            numbers: of the rows, in the partition.
-        """
-        if not len(numbers):
-            return [torch.zeros(0, *(n or 0 for n in head.shape)) for head in self.plan.heads], None
-        parts: list[list[Tensor]] = []
-        odd: list[Tensor] = []
-        with torch.inference_mode():
-            for x, given in self._through(self._batches(group, numbers)):
-                parts.append(given)
-                odd.append(_nan(given, trees.leaves(x)))
-            bad = torch.cat(odd)
-            return [torch.cat(one) for one in zip(*parts, strict=True)], bad if bad.any() else None
-
-    def _batches(self, group: Sequence[pa.Array], numbers: np.ndarray) -> Iterator[Any]:
+    def _batches(self, group: _Group) -> Iterator[Any]:
+        numbers = group.where + group.first
         for start in range(0, len(numbers), self.size):
-            part = [one.slice(start, self.size) for one in group]
+            part = [one.slice(start, self.size) for one in group.columns]
             yield self._features(part, numbers[start : start + self.size])
 
-    def _through(self, batches: Iterator[Any]) -> Iterator[tuple[Any, list[Tensor]]]:
+    def _through(self, batches: Iterator[Samples]) -> Iterator[tuple[Samples, list[Tensor]]]:
         """Batches of features, and what the model gives for each."""
         if self.where.is_host:
-            for x in batches:
-                yield x, self._given(x)
+            for batch in batches:
+                yield batch, self._given(batch.x)
             return
-        if self.passage is None:
-            weights = len(self.plan.sent.weights.value)
-            self.passage = Passage(self.where, weights, self.size)
-        found = self.passage.outputs(lambda batch: self._given(batch.x), map(Samples, batches))
-        for batch, given in found:
-            yield batch.x, given
+        sent = self.plan.sent
+        passage = Passage(self.where, len(sent.weights.value), self.size, sent.key)
+        yield from passage.outputs(lambda batch: self._given(batch.x), batches)
 
     def _features(self, group: Sequence[pa.Array], numbers: np.ndarray) -> Any:
         columns = [
@@ -310,6 +339,7 @@ class _Scorer:
         ]
         return self.model.features(self.inputs.pack(columns), "features")
 
+    @torch.inference_mode()
     def _given(self, x: Any) -> list[Tensor]:
         if not self.model.predicts_by_itself:
             given = self.forward(x)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ class Scoring:
     Attributes:
         batch_size: rows that go through the model at once; None: as many as `rows_at_once` says.
         count: tells the driver how many rows a task has predicted; None: nobody looks on.
+        key: whose it is: what a Python worker learns of memory, it knows in its next task too.
     """
 
     skeleton: Model = field(repr=False)
@@ -49,6 +51,7 @@ class Scoring:
     reader: data.Reader = field(default_factory=data.Pairs)
     place: Place = field(default_factory=Place)
     count: Count | None = None
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def taken(self, partition: int) -> AbstractContextManager[Device]:
         """The device of a task, for its time."""
@@ -67,7 +70,7 @@ class Scoring:
 
     def passage(self, where: Device, rows: int) -> Passage:
         """The way of batches through a model on a device."""
-        return Passage(where, len(self.weights.value), rows)
+        return Passage(where, len(self.weights.value), rows, self.key)
 
 
 def predict(

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from elephas_torch import SparkModel, connect, inference, scorer, scoring, worker
+from elephas_torch import SparkModel, connect, inference, passage, scorer, scoring, worker
 from elephas_torch.data import Pairs
 from elephas_torch.device import CPU, OutOfMemory
 from elephas_torch.errors import WorkerError
@@ -151,6 +151,31 @@ def test_columns_come_out_as_on_the_cpu():
     assert Counter(where.cuda.noted)["copies on side"] == 3
 
 
+def test_groups_of_columns_overlap(monkeypatch):
+    """What is computed for a group is fetched when the next group's first batch is begun with."""
+    done, given = [], features()
+    own = scorer._Scorer._given
+    monkeypatch.setattr(
+        scorer._Scorer, "_given", lambda self, x: done.append(len(x)) or own(self, x)
+    )
+    model, where = network(), played()
+    heads = (head(model, "classification", probability="probability"),)
+    sent = scorer.Sent("groups", model.skeleton(), connect.Within(worker.packed(model)))
+    plan = scorer.Plan(sent, heads, None, 8, "keep", False)
+    nothing = pa.nulls(8, pa.list_(pa.float32()))
+    columns = [pa.array(given[n : n + 8].tolist(), nothing.type) for n in (0, 8)]
+    found = scorer._arrays(plan, where, [nothing, columns[0], nothing, columns[1], nothing])
+    parts = [(next(found), sum(done)) for _ in range(5)]
+    assert [count for _, count in parts] == [16, 16, 16, 16, 16]
+    assert next(found, None) is None
+    nulls = [one.field("prediction").null_count for one, _ in parts]
+    assert nulls == [8, 0, 8, 0, 8]
+    mine = np.concatenate(
+        [part.field("probability").flatten().to_numpy() for part, _ in parts[1::2]]
+    )
+    near(mine, np.stack([one["probability"] for one in computed(model, CPU)[:16]]).ravel())
+
+
 def test_null_and_nan_are_found_on_a_device_too():
     given = features().tolist()
     given[3], given[9][2] = None, float("nan")
@@ -180,6 +205,20 @@ def test_batches_that_do_not_fit_are_halved(most, caplog):
     assert len(warned) == len(steps) == where.cuda.emptied
     for (before, after), text in zip(steps, warned, strict=True):
         assert f"out of memory with {before} rows at once: going on with {after}." in text
+
+
+def test_the_next_task_knows_how_many_rows_fit(caplog):
+    model, key = network(5), "known"
+    given = task(model)
+    for _ in range(2):
+        list(scoring._outputs_of_rows(given, played(), iter(features())))
+    assert caplog.text.count("out of memory with 8 rows at once") == 1
+    assert (
+        Passage(played(), 0, 8, given.key).rows == 4 and Passage(played(), 0, 8, key).rows is None
+    )
+    for number in range(100):
+        Passage(played(), 0, 8, f"{key}{number}")._halve(8)
+    assert len(passage._fitting) == passage.KNOWN
 
 
 def test_evaluation_and_columns_are_halved_too():
