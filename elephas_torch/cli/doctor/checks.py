@@ -360,7 +360,7 @@ def gpus(facts: Facts) -> Iterator[Finding]:
     if not there and not given:
         yield Finding("gpus", "ok", "none; workers train on the processor")
         return
-    names = listed(name for one in there for name in one["gpus"])
+    names = _cards(there)
     places = listed(f"{one['host']}:{gpu(one)} to task {one['partition']}" for one in executors)
     if any(one["task"]["cuda"] is None for one in there if "torch" not in one["missing"]):
         yield Finding(
@@ -375,6 +375,24 @@ def gpus(facts: Facts) -> Iterator[Finding]:
         )  # fmt: skip
     else:
         yield Finding("gpus", "ok", f"{names or 'GPUs'}, given by Spark: {places}")
+
+
+def _cards(executors: list[Facts]) -> str:
+    """GPUs by name, each with its host, its address and how many torch sees there."""
+    names = listed(name for one in executors for name in one["gpus"])
+    cards = [
+        f"{one['host']}:{card['index']} is {card['uuid']}"
+        for one in executors
+        for card in one.get("gpu_addresses") or []
+    ]
+    counts = {
+        f"{one['task']['torch_gpus']} on {one['host']}"
+        for one in executors
+        if one["task"].get("torch_gpus") is not None
+    }
+    more = [listed(cards)] if cards else []
+    more += [f"torch sees {listed(counts)}"] if counts else []
+    return f"{names} ({'; '.join(more)})" if more else names
 
 
 def arrow(facts: Facts) -> Iterator[Finding]:

@@ -91,12 +91,14 @@ def _code(folder: Any) -> int:
 
 
 def machine() -> dict[str, Any]:
-    """Cores, memory in bytes, and GPUs of this machine."""
+    """Cores, memory in bytes, and GPUs of this machine: names, and addresses with them."""
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:
         cores = os.cpu_count() or 1
-    return {"cores": cores, "memory": _memory(), "gpus": _gpus()}
+    cards = _cards()
+    names = [one["name"] for one in cards]
+    return {"cores": cores, "memory": _memory(), "gpus": names, "gpu_addresses": cards}
 
 
 def _memory() -> dict[str, int] | None:
@@ -119,17 +121,23 @@ def _memory() -> dict[str, int] | None:
     return found
 
 
-def _gpus() -> list[str]:
-    """Names of NVIDIA's GPUs, without CUDA, which a forked process must leave alone."""
+def _cards() -> list[dict[str, str]]:
+    """NVIDIA's GPUs ("index", "uuid", "name"), without CUDA, which a forked process must leave
+    alone."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return []
-    asked = [tool, "--query-gpu=name", "--format=csv,noheader"]
+    asked = [tool, "--query-gpu=index,uuid,name", "--format=csv,noheader"]
     try:
         said = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return []
-    return [line.strip() for line in said.splitlines() if line.strip()]
+    lines = (line.split(",", 2) for line in said.splitlines())
+    return [
+        dict(zip(("index", "uuid", "name"), map(str.strip, parts), strict=True))
+        for parts in lines
+        if len(parts) == 3
+    ]
 
 
 def task() -> dict[str, Any]:
@@ -152,7 +160,19 @@ def task() -> dict[str, Any]:
         "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
         "torch_threads": None if torch is None else torch.get_num_threads(),
         "cuda": None if torch is None else torch.version.cuda,
+        "torch_gpus": _seen(torch),
     }
+
+
+def _seen(torch: Any) -> int | None:
+    """How many GPUs torch sees; None where it can see none. NVIDIA's library of management says it,
+    without CUDA."""
+    if torch is None or torch.version.cuda is None or shutil.which("nvidia-smi") is None:
+        return None
+    try:
+        return int(torch.cuda.device_count())
+    except Exception:  # of a driver that doesn't fit
+        return None
 
 
 def temporary() -> dict[str, Any]:

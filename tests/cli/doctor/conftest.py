@@ -26,9 +26,10 @@ def executor(partition):
         "cores": 4,
         "memory": {"total": 8 << 30, "free": 4 << 30},
         "gpus": [],
+        "gpu_addresses": [],
         "task": {
             "cpus": 1, "gpus": [], "visible": None, "omp_num_threads": "1", "torch_threads": 1,
-            "cuda": None,
+            "cuda": None, "torch_gpus": None,
         },
         "folder": {"place": "/tmp", "free": 100 << 30, "error": None},
         "server": {"latency": 0.0005, "rate": 500e6, "trouble": None, "error": None},
@@ -36,7 +37,9 @@ def executor(partition):
 
 
 HEALTHY = {
-    "driver": {"host": "driver", **SOFTWARE, "cores": 4, "memory": None, "gpus": []},
+    "driver": {
+        "host": "driver", **SOFTWARE, "cores": 4, "memory": None, "gpus": [], "gpu_addresses": [],
+    },
     "spark": {
         "master": "spark://driver:7077", "local": False, "version": "4.3.0", "java": "17.0.15",
         "slots": 4, "workers": None, "executors": 2,

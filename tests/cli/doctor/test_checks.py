@@ -160,6 +160,18 @@ def test_no_session():
     assert "All masters are unresponsive" in said
 
 
+def test_gpus_are_told_with_their_addresses(facts):
+    for one in facts["executors"]:
+        number = one["partition"] % 2
+        one["gpus"], one["task"]["gpus"] = ["H100"], ["0"]
+        one["gpu_addresses"] = [{"index": "0", "uuid": f"GPU-{number}", "name": "H100"}]
+        one["task"]["cuda"], one["task"]["torch_gpus"] = "13.0", 1
+    (well,) = [one.found for one in diagnose(facts) if one.check == "gpus"]
+    assert well.startswith(
+        "H100 (node0:0 is GPU-0, node1:0 is GPU-1; torch sees 1 on node0, 1 on node1), given by "
+    )
+
+
 def test_gpus_that_are_given_and_those_that_are_not(facts):
     for one in facts["executors"]:
         one["gpus"], one["task"]["cuda"] = ["H100", "H100"], "13.0"

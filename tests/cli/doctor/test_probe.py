@@ -1,6 +1,7 @@
 """What a task sees, and how it fails to reach a server."""
 
 import http.server
+import os
 import socket
 import subprocess
 import sys
@@ -131,3 +132,18 @@ def test_code_tells_versions_apart(tmp_path):
     assert probe._code(tmp_path) == before
     (tmp_path / "one.py").write_text("x = 2")
     assert probe._code(tmp_path) != before
+
+
+def test_gpus_with_their_addresses(monkeypatch, tmp_path):
+    """By a program that plays nvidia-smi."""
+    tool = tmp_path / "nvidia-smi"
+    lines = "0, GPU-ab12, NVIDIA H100 80GB HBM3\\n1, GPU-cd34, NVIDIA H100 80GB HBM3\\n"
+    tool.write_text(f"#!/bin/sh\n[ $1 = --query-gpu=index,uuid,name ] && printf '{lines}'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    found = probe.machine()
+    assert found["gpus"] == ["NVIDIA H100 80GB HBM3"] * 2
+    assert [one["uuid"] for one in found["gpu_addresses"]] == ["GPU-ab12", "GPU-cd34"]
+    assert [one["index"] for one in found["gpu_addresses"]] == ["0", "1"]
+    tool.write_text("#!/bin/sh\nexit 9\n")
+    assert probe.machine()["gpu_addresses"] == []
