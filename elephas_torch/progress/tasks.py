@@ -18,7 +18,7 @@ AFTER, EVERY = 2.0, 0.5
 
 
 class Cluster(Protocol):
-    """What runs the jobs: `sources.Cluster`."""
+    """What runs the jobs: `classic.Cluster`."""
 
     def named(self, group: str, about: str) -> contextlib.AbstractContextManager[None]: ...
 
