@@ -68,6 +68,10 @@ class Cluster(Protocol):
         """Cancels the jobs of that name."""
         ...
 
+    def running(self) -> int | None:
+        """How many tasks run now, of all jobs; None where nobody can tell."""
+        ...
+
     def tasks(self, group: str) -> tuple[int, int]:
         """How many tasks of the jobs of that name have ended, and how many they have."""
         ...
@@ -166,6 +170,12 @@ class Classic:
         """How many tasks of the last job of that name have ended."""
         last = self.sc.statusTracker().getStageInfo(max(self._stages(group), default=-1))
         return 0 if last is None else int(last.numCompletedTasks)
+
+    def running(self) -> int:
+        """How many tasks run now, of all jobs."""
+        tracker = self.sc.statusTracker()
+        stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
+        return sum(int(stage.numActiveTasks) for stage in stages if stage is not None)
 
     def tasks(self, group: str) -> tuple[int, int]:
         """How many tasks of the jobs of that name have ended, and how many they have."""

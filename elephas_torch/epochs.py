@@ -64,6 +64,16 @@ class Epochs:
             del self._reports[number]
 
     @property
+    def came(self) -> int:
+        """How many workers have come."""
+        return len(self._joined)
+
+    @property
+    def active(self) -> int:
+        """How many workers train."""
+        return len(self._active)
+
+    @property
     def all_there(self) -> bool:
         """Whether all workers have come."""
         return len(self._joined) == self._expected

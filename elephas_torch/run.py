@@ -14,8 +14,9 @@ from typing import Any
 from elephas_torch import servers, slots, worker
 from elephas_torch.device import Sharing
 from elephas_torch.epochs import Epochs
-from elephas_torch.errors import ElephasError, ServerError
+from elephas_torch.errors import ElephasError, ServerError, WaitTimeout
 from elephas_torch.gangs import Gangs
+from elephas_torch.idle import Idle
 from elephas_torch.jobs import TrainingJob
 from elephas_torch.journal import Journal
 from elephas_torch.keras.callbacks import CallbackList, TerminateOnNaN
@@ -69,6 +70,7 @@ class Run:
         self._seen = 0
         self._sharing = Sharing()
         self._failure: dict[str, Any] | None = None
+        self._vain: WaitTimeout | None = None
         self._gangs = None
         if options.plan.exchange == "allreduce":
             patience = options.config.join_timeout
@@ -128,6 +130,8 @@ class Run:
             while True:
                 with self._training.running(server.shards, job) as thread:
                     self._watch(server, thread)
+                if self._vain is not None:
+                    raise self._vain
                 if not self._is_unfinished():
                     break
             if not self._ended_by_nan():
@@ -284,19 +288,26 @@ class Run:
             client.control(stop=True)
 
     def _watch_events(self, server: FitServer, thread: Thread) -> None:
-        """Handles what workers tell until the job is over, or one of them failed."""
-        client = server.client
-        while thread.is_alive() and self._failure is None:
+        """Handles what workers tell until the job is over, one of them failed, or none comes."""
+        client, idle = server.client, self._idle()
+        while thread.is_alive() and self._failure is None and self._vain is None:
             timeout = 0.02 if self.epochs.over else 0.2 if self.progress.verbose == 1 else 0.5
             self._handle(client, client.events(self._seen, timeout))
             server.check()
             self._look_after(client)
             self.page.look(client)
             self.progress.look(client.status)
+            self._vain = idle.ended(self.epochs.active, self.epochs.came)
             if self.epochs.all_there:
                 self._training.describe(f"epoch {self._next + 1}/{self.options.plan.epochs}")
         while self._failure is None and (events := client.events(self._seen, 0.0)):
             self._handle(client, events)  # so many come at once, and there may be more
+
+    def _idle(self) -> Idle:
+        config = self.options.config
+        # Gangs wait for slots by themselves, where they begin anew.
+        patience = config.join_timeout * (1 if self._gangs is None else 2)
+        return Idle(self.cluster, self.options.workers, patience, config.round_timeout)
 
     def _handle(self, client: ShardedClient, events: list[dict[str, Any]]) -> None:
         if events and events[0]["number"] > self._seen + 1:

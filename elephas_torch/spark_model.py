@@ -77,7 +77,8 @@ class SparkModel:
         seed: of the order of batches and of dropout. Default None: drawn at each fit.
         staleness: 'scale' (default) divides an asynchronous update by the number of versions
             it missed, plus 1; None takes it as it is, as elephas does.
-        join_timeout: seconds that the first round waits for all workers. Default 300.
+        join_timeout: seconds that the first round waits for all workers, and that any fit waits
+            for executors while no task runs. Default 300.
         round_timeout: seconds that a worker waits for the others of its round. Default 3600.
         lease: seconds of silence after which a worker is left out. Default 60.
         memory: what a worker's rows may take of its memory, as Spark spells sizes: '512m', '2g',
@@ -389,10 +390,13 @@ class SparkModel:
             return source
         slots = source.cluster.slots(source.workers, exactly=True)
         if slots is not None and source.workers > slots:
+            there = (
+                f"{slots} slots. Set num_workers={slots}, or give" if slots else "no slots. Give"
+            )
             raise ValueError(
                 f"Synchronous training needs all workers at once: {source.workers} were asked "
-                f"for, and the cluster has {slots} slots. Set num_workers={slots}, or give Spark "
-                f"more cores. Received: num_workers={source.workers}"
+                f"for, and the cluster has {there} Spark more cores. "
+                f"Received: num_workers={source.workers}"
             )
         return source
 

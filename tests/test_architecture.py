@@ -51,6 +51,7 @@ FLOORS = [
         "files",
         "frames",
         "gangs",
+        "idle",
         "heads",
         "inference",
         "jobs",

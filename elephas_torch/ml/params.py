@@ -291,7 +291,7 @@ class Training(Features, HasWeightCol, HasValidationIndicatorCol, HasSeed):
         "host", "the driver's address that executors reach.", partial(checks.text, "host")
     )
     joinTimeout = _param(
-        "joinTimeout", "seconds that the first round waits for all workers.",
+        "joinTimeout", "seconds to wait for all workers of the first round, and for executors.",
         partial(checks.seconds, "joinTimeout"),
     )  # fmt: skip
     roundTimeout = _param(
