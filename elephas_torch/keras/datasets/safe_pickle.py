@@ -28,11 +28,12 @@ _DTYPE = re.compile(r"[|<>=]?([biuf][1248]?|[?]|O8?)")
 _INTEGER = re.compile(rb"K.|M..|J....", re.DOTALL)
 _INTEGERS = re.compile(rb"(?:K.|M..|J....){1,4096}", re.DOTALL)
 _QUOTED = re.compile(r"""(['"])(?:\\.|(?!\1)[^\\])*\1""")
-#: What a damaged or hostile pickle makes the reader raise.
-_ERRORS = (
-    ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, SyntaxError, TypeError,
-    ValueError,
-)  # fmt: skip
+#: What values may be, and what they may be in.
+_SCALARS = {bool, bytes, float, int, str, type(None)}
+_WHOLE = _SCALARS | {dict, list, np.ndarray, tuple}
+#: Bytes that a part of an .npz file may have; those that arrays may take, for each byte of a
+#: pickle; places in the memo; the largest number that is a key, as larger ones may share a hash.
+PART, TIMES, PLACES, KEY = 1 << 30, 16, 1 << 32, 1 << 60
 
 
 class _Name(NamedTuple):
@@ -45,13 +46,13 @@ class _Name(NamedTuple):
 class _Dtype:
     def __init__(self, name: Any) -> None:
         if not _DTYPE.fullmatch(_text(name)):
-            raise ValueError(f"dtype {name!r}")
+            raise ValueError(f"dtype {_text(name)[:20]!r}")
         self.dtype = np.dtype(_text(name))
 
-    def build(self, state: Any) -> _Dtype:
+    def build(self, state: tuple[Any, ...], reader: _Reader) -> _Dtype:
         order: Any = _text(state[1])
         if order not in ("|", "<", ">", "="):
-            raise ValueError(f"byte order {order!r}")
+            raise ValueError(f"byte order {order[:20]!r}")
         self.dtype = self.dtype.newbyteorder(order)
         return self
 
@@ -61,17 +62,20 @@ class _Array:
 
     found: np.ndarray | None = None
 
-    def build(self, state: Any) -> np.ndarray:
+    def build(self, state: tuple[Any, ...], reader: _Reader) -> np.ndarray:
         _, shape, dtype, fortran, data = state
         if not isinstance(dtype, _Dtype) or not isinstance(shape, tuple):
             raise TypeError("an array's state")
+        if len(shape) > 32 or not all(type(n) is int and 0 <= n < 1 << 48 for n in shape):
+            raise ValueError("an array's size")
         kind, length = dtype.dtype, math.prod(shape)
         if kind.hasobject:
             fits = type(data) is list and len(data) == length
         else:
             fits = type(data) is bytes and len(data) == length * kind.itemsize
-        if not fits or any(type(size) is not int or size < 0 for size in shape):
+        if not fits:
             raise ValueError("an array's size")
+        reader.spend(length * kind.itemsize)
         order: Any = "F" if fortran else "C"
         if kind.hasobject:
             self.found = np.fromiter(data, object, length).reshape(shape, order=order)
@@ -99,6 +103,7 @@ class _Reader:
 
     def __init__(self, data: bytes, encoding: str) -> None:
         self.data, self.encoding = data, encoding
+        self.left = TIMES * len(data) + 1000
         self.at = 0
         self.stack: list[Any] = []
         self.marks: list[int] = []
@@ -109,15 +114,16 @@ class _Reader:
         while True:
             code = self.take(1)
             if code == b".":
-                return self.whole(self.pop())
+                return whole(self.pop())
             if code not in _OPCODES:
                 raise ValueError(f"opcode {code!r}")
             _OPCODES[code](self)
 
-    def whole(self, value: Any) -> Any:
-        if isinstance(value, _Name | _Dtype | _Array):
-            raise TypeError("a part of an array alone")
-        return value
+    def spend(self, size: int) -> None:
+        """Bytes that are made of others, which may be used many times."""
+        self.left -= size
+        if self.left < 0:
+            raise ValueError("it would take too much memory")
 
     def take(self, size: int) -> bytes:
         found = self.data[self.at : self.at + size]
@@ -181,6 +187,8 @@ class _Reader:
         self.python_2(ast.literal_eval("b" + line))
 
     def put(self, key: int) -> None:
+        if not 0 <= key < PLACES:
+            raise ValueError("no such place")
         self.memo[key] = self.stack[-1]
 
     def get(self, key: int) -> None:
@@ -189,11 +197,15 @@ class _Reader:
         self.push(value.found if built else value)
 
     def pairs(self, into: dict[Any, Any], items: list[Any]) -> None:
+        for key in items[::2]:
+            number = type(key) is int and -KEY < key < KEY
+            if not number and type(key) not in (str, bytes):
+                raise TypeError(f"a key of type {type(key).__name__}")
         into.update(zip(items[::2], items[1::2], strict=True))
 
     def set_item(self) -> None:
         value, key = self.pop(), self.pop()
-        self.top(dict)[key] = value
+        self.pairs(self.top(dict), [key, value])
 
     def set_items(self) -> None:
         items = self.marked()
@@ -216,8 +228,10 @@ class _Reader:
         self.push(tuple(self.pop() for _ in range(size))[::-1])
 
     def name(self, module: Any, name: Any) -> None:
+        if type(module) is not str or type(name) is not str:
+            raise TypeError("a name that is none")
         if (module, name) not in _NAMES:
-            raise ValueError(f"it names {module}.{name}")
+            raise ValueError(f"it names {module[:50]}.{name[:50]}")
         self.push(_Name(module, name))
 
     def stack_name(self) -> None:
@@ -229,13 +243,16 @@ class _Reader:
         make = _NAMES[named] if type(named) is _Name else None
         if make is None or type(arguments) is not tuple:
             raise TypeError("it calls what can't be called")
-        self.push(make(*arguments))
+        made = make(*arguments)
+        if type(made) is bytes:
+            self.spend(len(made))
+        self.push(made)
 
     def build(self) -> None:
         state, target = self.pop(), self.pop()
         if not isinstance(target, _Array | _Dtype) or type(state) is not tuple:
             raise TypeError("a state of nothing that has one")
-        self.push(target.build(state))
+        self.push(target.build(state, self))
 
 
 def _encode(text: str, encoding: str) -> bytes:
@@ -325,10 +342,38 @@ def loads(data: bytes, where: object, encoding: str = "ASCII") -> Any:
     """
     try:
         return _Reader(data, encoding).read()
-    except _ERRORS as error:
+    except Exception as error:
         raise DataError(
-            f"{where} isn't read: it is damaged, or holds more than numbers ({error})."
-        ) from error
+            f"{where} isn't read: it is damaged, or holds more than numbers ({_short(error)})."
+        ) from None
+
+
+def whole(value: Any) -> Any:
+    """Returns it; raises TypeError where anything in it isn't data."""
+    left, seen = [value], set()
+    while left:
+        one = left.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        inner: Any = (one,)
+        if type(one) in (list, tuple):
+            inner = one
+        elif type(one) is dict:
+            inner = list(one.values())  # keys were looked at
+        elif type(one) is np.ndarray:
+            inner = one.ravel().tolist() if one.dtype.hasobject else ()
+        types = set(map(type, inner))
+        if not types <= _WHOLE:
+            raise TypeError("a part of an array alone")
+        if not types <= _SCALARS:
+            left += [item for item in inner if type(item) not in _SCALARS]
+    return value
+
+
+def _short(error: Exception) -> str:
+    found = str(error)
+    return found if len(found) < 200 else f"{found[:200]} …"
 
 
 def load_npz(path: Path) -> dict[str, np.ndarray]:
@@ -340,14 +385,22 @@ def load_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(path) as archive:
             return {
-                name.removesuffix(".npy"): _array(archive.read(name), path)
+                name.removesuffix(".npy"): _array(_part(archive, name), path)
                 for name in archive.namelist()
                 if name.endswith(".npy")
             }
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path} is no .npz file, or is damaged: {error}.") from error
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"{path} is no .npz file, or is damaged: {_short(error)}.") from None
+
+
+def _part(archive: zipfile.ZipFile, name: str) -> bytes:
+    with archive.open(name) as file:
+        found = file.read(PART + 1)
+    if len(found) > PART:
+        raise ValueError(f"{name} has more than {PART >> 20} MiB")
+    return found
 
 
 def _array(data: bytes, path: Path) -> np.ndarray:
@@ -365,4 +418,6 @@ def _array(data: bytes, path: Path) -> np.ndarray:
 
 
 def _text(name: Any) -> str:
-    return name.decode("ascii") if isinstance(name, bytes) else str(name)
+    if type(name) not in (bytes, str):
+        raise TypeError("a text that is none")
+    return name.decode("ascii") if type(name) is bytes else name

@@ -1,8 +1,11 @@
 """Pickles of arrays are read; whatever else they name is refused, and not run."""
 
 import contextlib
+import io
 import os
 import pickle
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -148,7 +151,7 @@ BYTES = b"(I1\n(I8\ntcnumpy\ndtype\n(S'u1'\nI0\nI1\ntR(I3\nS'|'\nNNNI-1\nI-1\nI0
         (b"cnumpy\nndarray\n(I9\ntR.", "can't be called"),
         (b"cnumpy\ndtype\n(S'V8'\nI0\nI1\ntR.", "dtype"),
         (b"cnumpy\ndtype\n(S'M8[ns]'\nI0\nI1\ntR.", "dtype"),
-        (b"cnumpy\ndtype\n((lS'u1'\natR.", "dtype"),
+        (b"cnumpy\ndtype\n((lS'u1'\natR.", "a text"),
         (b"cnumpy\ndtype\n(S'u1'\nI0\nI1\ntR(I3\nS'!'\ntb.", "byte order"),
         # what would change the stand-ins themselves
         (b"cnumpy\ndtype\n(dS'__call__'\nI1\nsb.", "damaged"),
@@ -231,6 +234,83 @@ def test_any_plain_value_is_read_as_python_reads_it(value, protocol):
     assert safe_pickle.loads(pickle.dumps(value, protocol), "here") == value
 
 
+def doubled(count):
+    """A tuple of itself twice, of that twice, and so on: small, and endless for who walks it."""
+    steps = (b"h%ch%c\x86q%c" % (n, n, n + 1) for n in range(count))
+    return b")q\x00" + b"".join(steps) + b"h%c" % count
+
+
+DTYPE = BYTES[BYTES.index(b"cnumpy") : BYTES.index(b"I00")]
+COSTLY = {
+    "deep keys": b"})" + b"\x85" * 300_000 + b"Ns.",
+    "deep names": b")" + b"\x85" * 300_000 + b"C\x01a\x93.",
+    "deep text": b"cnumpy\ndtype\n(" + b"]" * 200_000 + b"a" * 199_999 + b"tR.",
+    "a key of many": b"}" + doubled(60) + b"Ns.",
+    "a name of many": doubled(60) + b"C\x01a\x93.",
+    "a text of many": b"cnumpy\ndtype\n(" + doubled(60) + b"tR.",
+    "a size that is bytes": ARRAY + b"(I1\n(C\x01aL4000000000L\nt" + DTYPE + b"I00\nC\x01atb.",
+    "a size that is a list": ARRAY + b"(I1\n(](K\x01eL4000000000L\nt" + DTYPE + b"I00\nC\x01atb.",
+    "a size of huge numbers": ARRAY + b"(I1\n(\x8a\xfe" + b"\x7f" * 254 + b"q\x05"
+    + b"h\x05" * 200_000 + b"t" + DTYPE + b"I00\nC\x01atb.",
+    "an array of many sizes": ARRAY + b"(I1\n(" + b"K\x01" * 33 + b"t" + DTYPE + b"I00\nC\x01atb.",
+    "keys of one hash": b"}(" + b"".join(
+        b"\x8a\x0a" + (((1 << 61) - 1) * n).to_bytes(10, "little") + b"N" for n in range(1, 60_000)
+    ) + b"u.",
+    "places of one hash": b"N" + b"".join(
+        b"p%d\n" % (((1 << 61) - 1) * n) for n in range(1, 60_000)
+    ) + b".",
+    "much of little": b"c_codecs\nencode\nq\x00X\x20\xa1\x07\x00" + b"a" * 500_000
+    + b"X\x06\0\0\0latin1\x86q\x01](" + b"h\x00h\x01R" * 10_000 + b"e.",
+}  # fmt: skip
+
+
+def test_small_pickles_that_would_cost_much_are_refused_at_once(tmp_path):
+    """In a process of its own, as some would end it; with little memory."""
+    for name, data in COSTLY.items():
+        (tmp_path / name).write_bytes(data)
+    code = (
+        "import resource, sys, time\n"
+        "from pathlib import Path\n"
+        "from elephas_torch.errors import DataError\n"
+        "from elephas_torch.keras.datasets import safe_pickle\n"
+        "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + (700 << 20),) * 2)\n"
+        "for path in map(Path, sys.argv[1:]):\n"
+        "    data, began = path.read_bytes(), time.process_time()\n"
+        "    try:\n"
+        "        safe_pickle.loads(data, 'somewhere', encoding='bytes')\n"
+        "    except DataError as error:\n"
+        "        seconds = time.process_time() - began\n"
+        "        print(path.name, len(str(error)), seconds, sep=',', flush=True)\n"
+    )
+    command = [sys.executable, "-c", code, *(str(tmp_path / name) for name in COSTLY)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    found = [line.split(",") for line in done.stdout.splitlines()]
+    assert [name for name, _, _ in found] == list(COSTLY), done.stderr[-500:]
+    assert all(int(length) < 400 and float(seconds) < 15 for _, length, seconds in found), found
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"](cnumpy\nndarray\ne.",
+        b"](cnumpy\ndtype\n(C\x02u1tRe.",
+        b"]cnumpy\nndarray\na.",
+        b"}K\x01cnumpy\nndarray\ns.",
+        b"](cnumpy\nndarray\n\x85e.",
+        ARRAY + b".",
+    ],
+)
+def test_parts_of_arrays_do_not_come_out(data):
+    with pytest.raises(DataError, match="a part of an array"):
+        safe_pickle.loads(data, "somewhere", encoding="bytes")
+
+
+def test_a_list_in_itself_is_read():
+    found = safe_pickle.loads(b"]q\x00h\x00a.", "here")
+    assert found[0] is found
+
+
 def test_the_array_that_those_are_twisted_from_is_read():
     data = ARRAY + BYTES + b"S'12345678'\ntb."
     assert safe_pickle.loads(data, "here", encoding="bytes").tolist() == list(b"12345678")
@@ -253,6 +333,44 @@ def test_a_file_that_is_no_npz_is_refused(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"is no \.npz file"):
         safe_pickle.load_npz(path)
+
+
+def npz_of(path, content, method=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("x.npy", content)
+    return path
+
+
+def header(shape):
+    file = io.BytesIO()
+    found = {"descr": "<f8", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, found)
+    return file.getvalue()
+
+
+def test_odd_npz_files_are_refused(tmp_path, monkeypatch):
+    path = tmp_path / "x.npz"
+    good = npz_of(path, header((2,)) + b"\x00" * 16).read_bytes()
+    central = good.index(b"PK\x01\x02")
+
+    def changed(place, value):
+        content = bytearray(good)
+        content[place] = content[central + place + 2] = value
+        path.write_bytes(content)
+        return path
+
+    monkeypatch.setattr(safe_pickle, "PART", 100_000)
+    for odd in (
+        lambda: npz_of(path, header((10**13,))),
+        lambda: npz_of(path, b"\x93NUMPY\x01\x00\x10\x00{'a':(((((((((  \n"),
+        lambda: changed(6, 1),  # encrypted
+        lambda: changed(8, 99),  # packed by an unknown method
+        lambda: npz_of(path, header((10**6,)) + bytes(8 * 10**6), zipfile.ZIP_DEFLATED),
+    ):
+        with pytest.raises(DataError, match=r"is no \.npz file, or is damaged"):
+            safe_pickle.load_npz(odd())
+    path.write_bytes(good)
+    assert safe_pickle.load_npz(path)["x"].tolist() == [0.0, 0.0]
 
 
 def test_a_damaged_array_is_refused(tmp_path):
