@@ -19,6 +19,12 @@ AXE := build/axe/axe.min.js
 RUN := OMP_NUM_THREADS=1 $(BIN)/python
 # By whole files, which share Spark sessions and data; in their order, as the slow ones are spread.
 PYTEST := $(RUN) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+# What falls, all that is said about histories of a run, and the many odd inputs. Files are whole:
+# their quick tests are rows of the tables in docs/reliability.md, too.
+LONG := tests/faults tests/test_run.py tests/test_recovery.py tests/test_security.py \
+	tests/test_allreduce.py::test_a_lost_worker_and_a_silent_one \
+	tests/parameter/test_state_model.py tests/parameter/test_fuzzing.py \
+	tests/keras/test_saving_hostile.py
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-slow test-long test-gpu fuzz audit axe axe-if-possible lint \
@@ -28,7 +34,7 @@ help:
 	@echo "make demo       train the MNIST example on local Spark in all three modes"
 	@echo "make test       lint, then run the tests (all but the slow ones)"
 	@echo "make test-slow  run all tests"
-	@echo "make test-long  let executors, servers, drivers and networks fail: more than an hour"
+	@echo "make test-long  let executors, servers, drivers and networks fail, and fuzz: about two hours"
 	@echo "make test-gpu   what only a GPU shows; without one all of it is skipped"
 	@echo "make lint       ruff and mypy"
 	@echo "make fuzz       send the parameter server what its description allows, and doesn't"
@@ -55,9 +61,11 @@ test: java lint axe-if-possible
 test-slow: java $(VENV)/.installed-dev axe-if-possible
 	@$(PYTEST) $(ARGS)
 
-# One after the other: clusters of their own, and times that are measured.
+# One after the other: clusters of their own, and times that are measured. Without the soak and the
+# load test, 40 minutes less: ARGS="-k 'not test_soak.py and not test_load.py'".
 test-long: java $(VENV)/.installed-dev
-	@export ELEPHAS_TORCH_LONG=1; $(RUN) -m pytest tests/faults -rP $(ARGS)
+	@export ELEPHAS_TORCH_LONG=1; $(RUN) -m pytest $(LONG) -rP --junitxml=build/test-long.xml $(ARGS)
+	@echo "python scripts/faults.py writes what was tried into docs/reliability.md."
 
 # Requests made from the server's OpenAPI description, by a tool with a place of its own.
 fuzz: $(VENV)/.installed-dev

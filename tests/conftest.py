@@ -1,6 +1,7 @@
 """One local Spark session for the whole run, and real data."""
 
 import gzip
+import json
 import os
 import sys
 import tempfile
@@ -64,6 +65,17 @@ def job_group(spark_context):
     yield spark_context.setJobGroup
     for name in ("spark.jobGroup.id", "spark.job.description"):
         spark_context.setLocalProperty(name, None)
+
+
+@pytest.fixture
+def tried(record_property):
+    """tried(fault, how, outcome, times=1): what a table of docs/reliability.md says of this test,
+    if it passes; scripts/faults.py makes them. `times` may be a text."""
+
+    def note(fault, how, outcome, times=1):
+        record_property("tried", json.dumps([fault, how, times, outcome]))
+
+    return note
 
 
 class Mnist(NamedTuple):

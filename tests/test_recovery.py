@@ -128,7 +128,9 @@ def same(found, expected):
         pytest.param(("synchronous", "epoch"), {"num_shards": 2}, marks=pytest.mark.slow),
     ],
 )
-def test_a_fit_whose_server_is_killed_comes_to_the_same(rdd, tmp_path, caplog, how, options):
+def test_a_fit_whose_server_is_killed_comes_to_the_same(rdd, tmp_path, caplog, how, options, tried):
+    with_ = "".join(f", {name}={value!r}" for name, value in options.items())
+    tried(f"the server killed at an epoch's end{with_}", " ".join(map(str, how)), "same weights")
     expected = fit(rdd, how=how, **options)
     with caplog.at_level(logging.WARNING):
         found = fit(rdd, tmp_path, Fall(1), how=how, **options)
@@ -146,7 +148,8 @@ def test_a_fit_whose_server_is_killed_comes_to_the_same(rdd, tmp_path, caplog, h
         pytest.param(("hogwild", "batch"), marks=pytest.mark.slow),
     ],
 )
-def test_where_nobody_waits_it_learns_as_well(rdd, tmp_path, how):
+def test_where_nobody_waits_it_learns_as_well(rdd, tmp_path, how, tried):
+    tried("the server killed at an epoch's end", " ".join(how), "loss within 30 %")
     expected, found = fit(rdd, how=how), fit(rdd, tmp_path, Fall(1), how=how)
     losses = [one[0].history["loss"][-1] for one in (expected, found)]
     assert found[2].epochs == [0, 1, 2, 3]
@@ -218,8 +221,14 @@ def test_a_server_that_falls_too_often_ends_the_fit(rdd, tmp_path):
 @pytest.mark.parametrize(
     ("kept", "shards"), [(True, 1), (False, 1), pytest.param(True, 2, marks=pytest.mark.slow)]
 )
-def test_a_server_that_hangs_counts_as_fallen(rdd, tmp_path, monkeypatch, caplog, kept, shards):
+def test_a_server_that_hangs_counts_as_fallen(
+    rdd, tmp_path, monkeypatch, caplog, kept, shards, tried
+):
     """Of shards the last one alone."""
+    which = "the server" if shards == 1 else "one of two shards"
+    came = "same weights" if kept else "an error that says that it is silent"
+    tried(f"{which} stopped (SIGSTOP) for ever, {'with' if kept else 'without'} `checkpoint_dir`",
+          "synchronous batch", came)  # fmt: skip
     monkeypatch.setattr(options, "SHORTEST", 2.0)
 
     def found():
@@ -415,8 +424,10 @@ SCRIPT = """
 @pytest.mark.slow
 @pytest.mark.parametrize("every", ["1s", "1h"])
 @pytest.mark.parametrize("frequency", ["batch", "epoch"])
-def test_a_driver_that_was_killed(tmp_path, frequency, every):
+def test_a_driver_that_was_killed(tmp_path, frequency, every, tried):
     """A process of its own, killed, and run again."""
+    tried(f"the driver killed, `resume=True`, checkpoint_every={every!r}",
+          f"synchronous {frequency}", "same weights")  # fmt: skip
     script = tmp_path / "script.py"
     script.write_text(textwrap.dedent(SCRIPT))
     tests, root = Path(__file__).parent, Path(__file__).parents[1]

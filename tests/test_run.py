@@ -336,8 +336,12 @@ def test_a_server_that_dies_ends_the_fit(rdd, nothing_left):
 
 
 @pytest.mark.parametrize("how", ["group", "all"])
-def test_a_job_that_is_cancelled_ends_the_fit(spark_context, job_group, rdd, nothing_left, how):
+def test_a_job_that_is_cancelled_ends_the_fit(
+    spark_context, job_group, rdd, nothing_left, how, tried
+):
     """By the user's own job group, as notebooks do; or as Spark's page does."""
+    ways = {"group": "by the user's job group", "all": "on Spark's page"}
+    tried(f"the Spark job cancelled {ways[how]}", "synchronous epoch", "`WorkerError` says so")
 
     def cancel(epoch, logs):
         if how == "group":
@@ -463,7 +467,9 @@ def test_verbose_0_prints_nothing(tmp_path):
         pytest.param(signal.SIGKILL, marks=pytest.mark.slow),  # as a notebook's kernel ends
     ],
 )
-def test_a_driver_that_is_ended_leaves_nothing(tmp_path, how):
+def test_a_driver_that_is_ended_leaves_nothing(tmp_path, how, tried):
+    tried(f"the driver ended by {how.name}", "synchronous batch",
+          "server and JVM are gone within 30 s")  # fmt: skip
     process = run_script(SCRIPT.format(epochs=1_000_000, verbose=2), tmp_path)
     assert process.stdout is not None
     for line in process.stdout:

@@ -1,6 +1,7 @@
 """Inputs that nobody thought of: no crash, no 5xx, no weight touched, and the server goes on.
 
-Few of them in the quick run. The long one, whose numbers are in docs/security.md:
+Few of them in the quick run. The long one, whose numbers are in docs/security.md, is part of
+`make test-long`, and alone:
 
     pytest tests/parameter/test_fuzzing.py -m slow -s
 """

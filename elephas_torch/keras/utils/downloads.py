@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import os
 import uuid
 from contextlib import suppress
@@ -11,7 +12,8 @@ from pathlib import Path
 
 from elephas_torch.errors import DataError, unknown
 
-TIMEOUT_S = 30.0
+#: An environment variable: after so many seconds without a byte a download is given up.
+TIMEOUT = "ELEPHAS_TORCH_DOWNLOAD_TIMEOUT"
 _PIECE = 1 << 16
 #: Checksums' lengths in hexadecimal digits.
 _LENGTHS = {64: "sha256", 32: "md5"}
@@ -86,18 +88,27 @@ def download(url: str, path: Path, checksum: str | None = None, advice: str = ""
     except DataError:
         raise
     except (OSError, HTTPException, ValueError) as error:
-        message = f"{url} can't be downloaded to {path}: {error}. {advice}"
+        late = f" Raise ${TIMEOUT}, which is {_timeout():g} s." if "timed out" in str(error) else ""
+        message = f"{url} can't be downloaded to {path}: {error}.{late} {advice}"
         raise DataError(message.rstrip()) from error
     finally:
         with suppress(OSError):
             part.unlink()
 
 
+def _timeout() -> float:
+    given = os.environ.get(TIMEOUT, "30")
+    with suppress(ValueError):
+        if 0 < float(given) < math.inf:
+            return float(given)
+    raise ValueError(f"{TIMEOUT} must be a number of seconds above 0. Received: {given!r}")
+
+
 def _fetch(url: str, part: Path) -> None:
     from urllib.request import urlopen
 
     logger.info("downloading %s", url)
-    with urlopen(url, timeout=TIMEOUT_S) as answer, part.open("xb") as file:
+    with urlopen(url, timeout=_timeout()) as answer, part.open("xb") as file:
         while piece := answer.read(_PIECE):
             file.write(piece)
         expected = answer.headers.get("Content-Length")

@@ -10,12 +10,12 @@ import random
 import sys
 import threading
 import time
-from pathlib import Path
 from unittest import mock
 
 import numpy as np
 import torch
 from faulty_fits import context, left, things
+from footprint import resident
 from sklearn.datasets import load_digits
 
 from elephas_torch.errors import ElephasError
@@ -89,15 +89,6 @@ class Killer:
                     self.kills += 1
                 except (ElephasError, ProcessLookupError, IndexError) as error:
                     print(f"Nobody was killed: {error}", file=sys.stderr)
-
-
-def resident(pid):
-    """Bytes of memory that a process has; 0 where there is none."""
-    try:
-        pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
-    except OSError:
-        return 0
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def fit(sc, seconds, mode):

@@ -147,8 +147,12 @@ def counting(mode, whole):
     ids=["quick", "long"],
 )
 @pytest.mark.parametrize("mode", MODES)
-def test_each_update_counts_once(mode, epochs, batches, seeds):
+def test_each_update_counts_once(mode, epochs, batches, seeds, tried):
     whole = epochs * batches
+    if seeds > 1:
+        what = "with one of nine such faults, and workers that are lost"
+        tried(f"{WORKERS} workers without a model, 15 % of all requests {what}", mode,
+              "each update counted once", WORKERS * whole * seeds)  # fmt: skip
     given = made(mode, WORKERS * whole, optimizers.SGD(1.0))
     for seed in range(seeds):
         plan = network.Chance(seed, 0.15, EVERYTHING)
@@ -206,10 +210,11 @@ def may_vanish():
 @pytest.mark.parametrize(
     "mode", ["synchronous", *(pytest.param(mode, marks=pytest.mark.slow) for mode in MODES[1:])]
 )
-def test_a_connection_that_is_gone_without_a_word(mode, monkeypatch):
+def test_a_connection_that_is_gone_without_a_word(mode, tried):
     """Nobody waits for it for hours, as Linux would by itself."""
     if not may_vanish():
         pytest.skip("needs Linux, and the right to let connections vanish (CAP_NET_ADMIN)")
+    tried("a connection that vanishes without a word", mode, "noticed, and sent again", 2)
     given = made(mode, WORKERS * 10, optimizers.SGD(1.0))
     plan = network.Once({(1, 3): network.vanished, (2, 9): network.vanished})
     limits = Limits(gone_seconds=3)
@@ -227,9 +232,10 @@ def test_as_long_as_somebody_likes_to_wait(seconds):
             assert kept == min(1000 * seconds, 2**31 - 1)
 
 
-def test_a_push_that_comes_too_slowly_is_sent_again():
+def test_a_push_that_comes_too_slowly_is_sent_again(tried):
     """A network that was down for longer than the server waits for a body is no refusal."""
     mode, limits = "synchronous", Limits(body_seconds=0.3)
+    tried("a push that stalls for longer than the server waits", mode, "sent again", 2)
     given = made(mode, WORKERS * 10, optimizers.SGD(1.0))
     plan = network.Once({(1, 3): network.stalled, (2, 9): network.stalled})
     found, status, proxy = trained(given, 1, 10, counting(mode, 10), plan, limits=limits)

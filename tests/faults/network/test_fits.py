@@ -13,6 +13,37 @@ WAYS = [
 ]  # fmt: skip
 
 
+#: What docs/reliability.md calls what may happen.
+WORDS = {
+    "kill_in_push": "a worker killed in the middle of its push",
+    "kill_before_answer": "a worker killed before its push is answered",
+    "kill_at_answer": "a worker killed when its push is answered",
+    "kill_in_batch": "a worker killed in the next batch",
+    "kill_and_refuse": "a worker killed where the network is down for 2 s",
+    "twice": "requests that come twice at once",
+    "again": "requests that come again later",
+    "delayed": "requests and answers that are delayed",
+    "overtaken": "pushes that others overtake",
+    "cut_before": "connections cut before a request",
+    "cut_inside": "connections cut in a request",
+    "cut_after": "connections cut behind a request",
+    "cut_answer": "connections cut before an answer",
+    "cut_in_answer": "connections cut in an answer",
+    "partition of 3 s": "no network for 3 s",
+    "server_killed_in_push": "the server killed in the middle of a push",
+    "server_killed_before_answer": "the server killed before its answer",
+    "cut": "connections cut anywhere",
+    "partition": "no network for 3 s, then cut",
+}
+
+
+def worded(case, name):
+    """That, and what the fit had beside it."""
+    lease = f", with a lease of {case.options['lease']:g} s" if "lease" in case.options else ""
+    kept = ", with checkpoints and Adam" if case.folder and name in KILLS else ""
+    return WORDS[name] + lease + kept + (", with TLS" if "ssl" in case.options else "")
+
+
 def check(case, found, expected):
     assert "error" not in found, found["error"]
     assert found["left"] == []
@@ -48,12 +79,14 @@ def undisturbed(driver):
 
 
 @pytest.fixture
-def compared(driver, undisturbed):
+def compared(driver, undisturbed, tried):
     """compared(case) -> what came of it, once it was compared with the undisturbed one"""
 
     def run(case):
         found = driver(case)
         print(case, found.get("tried"), found.get("seconds"), found.get("error"))
+        for name, times in found.get("tried", {}).items():
+            tried(worded(case, name), case.mode, "as above", times)
         check(case, found, undisturbed(case))
         return found
 

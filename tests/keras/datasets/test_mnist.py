@@ -173,11 +173,13 @@ def test_offline_says_what_to_do(cache, monkeypatch):
 
 
 def test_a_server_that_says_nothing_is_given_up(cache, server, monkeypatch):
-    monkeypatch.setattr(downloads, "TIMEOUT_S", 0.2)
+    monkeypatch.setenv(downloads.TIMEOUT, "soon")
+    refused("ELEPHAS_TORCH_DOWNLOAD_TIMEOUT must be a number of seconds above 0")
+    monkeypatch.setenv(downloads.TIMEOUT, "0.2")
     answered = threading.Event()
     monkeypatch.setattr(Handler, "do_GET", lambda self: answered.wait(10))
     try:
-        refused("timed out")
+        refused("timed out", "ELEPHAS_TORCH_DOWNLOAD_TIMEOUT, which is 0.2 s")
     finally:
         answered.set()
 
