@@ -252,6 +252,8 @@ WORDS = {
     "stage-retry": "an executor lost with its shuffle files: stage retry",
     "fewer-slots": "one slot for two workers",
     "dynamic-allocation": "dynamic allocation from no executor on",
+    "no-executor": "no executor ever",
+    "all-lost": "all executors lost, and none again",
     "excluded": "`spark.excludeOnFailure`, an executor excluded",
     "cut-off": "a worker cut off for 4 s",
     "cut-off-longer": "a worker cut off for four leases",
