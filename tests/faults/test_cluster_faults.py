@@ -171,7 +171,7 @@ NOBODY = {
     "spark.executor.memory": "900g",
     "spark.scheduler.maxRegisteredResourcesWaitingTime": "2s",
 }
-SHORT = {"join_timeout": 5, "lease": 2}
+SHORT = {"join_timeout": 15, "lease": 2}
 NET = {"network": True, "options": BY_HTTP}
 
 QUICK = Case("executor", fault=kill_executor, checkpoints=True)
@@ -212,13 +212,13 @@ CASES = [
     Case("dynamic-allocation", conf=DYNAMIC, at=None, slots=0),
     Case("dynamic-allocation", fault=kill_executor, conf=DYNAMIC, slots=0),
     Case("no-executor", "asynchronous", "batch", at=None, conf=NOBODY, slots=0, options=SHORT,
-         expect=r"No task has run for 5 s, and none of 2 workers has come"),
+         expect=r"No task has run for 15 s, and none of 2 workers has come"),
     Case("no-executor", "synchronous", "batch", at=None, conf=NOBODY, slots=0, options=SHORT,
          expect=r"2 were asked for, and the cluster has no slots"),
     Case("all-lost", "asynchronous", "batch", kill_all, options=SHORT,
-         expect=r"No task has run for 5 s, and all workers were lost"),
+         expect=r"No task has run for 15 s, and all workers were lost"),
     Case("all-lost", fault=kill_all, options=SHORT,
-         expect=r"No task has run for 5 s, and all workers were lost"),
+         expect=r"No task has run for 15 s, and all workers were lost"),
     Case("excluded", fault=kill_python, told="xcluding executor", conf=EXCLUDING, machines=3),
     Case("cut-off", fault=cut_off(4), **NET),
     Case("cut-off", "asynchronous", "batch", cut_off(4), network=True, **COUNTED_BY_HTTP),
