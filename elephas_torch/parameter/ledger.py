@@ -27,12 +27,14 @@ class Pending:
     Attributes:
         push: its header.
         batch: how many pushes of its epoch were applied before it.
+        applying: it is on its way into the weights, and no stop holds it up any more.
         counted: it was applied; it waits for the epoch to close, or for slower workers.
         waiting: who waits for the answer, each with the time when it gives up.
     """
 
     push: Push
     batch: int
+    applying: bool = False
     counted: bool = False
     waiting: list[tuple[Future[Answer], float]] = field(default_factory=list)
 

@@ -46,6 +46,8 @@ class Rounds:
         self._closing = True
         taken = [self._open[key] for key in sorted(self._open)]
         self._open = {}
+        for one in taken:
+            one.pending.applying = True
         return taken
 
     def closed(self) -> None:

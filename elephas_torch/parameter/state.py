@@ -279,9 +279,11 @@ class State:
         release_epoch: int | None = None,
         finalize: bool = False,
     ) -> None:
-        """Stops the training (all waits are answered, nothing more is applied), sets the rate,
-        releases the reports up to an epoch, or puts the optimizer's running mean of the weights
-        into them, where it keeps one: when training ends.
+        """Stops the training, sets the rate, releases the reports up to an epoch, or puts the
+        optimizer's running mean of the weights into them, where it keeps one: when training ends.
+
+        With a stop all waits are answered, and nothing more is applied but what is on its way into
+        the weights at that moment: that is applied whole, and answered then.
 
         Raises:
             Refused: a learning rate below 0 or not finite, or one where a schedule decides.

@@ -65,6 +65,7 @@ class Updates:
                 known = self._known(worker, push)
                 if known is None:
                     worker.pending = worker.begin(push)
+                    worker.pending.applying = self._rounds is None
                     future = self._waiting(worker.pending)
                     if self._rounds:
                         self._rounds.add(worker, worker.pending, update)
@@ -117,25 +118,24 @@ class Updates:
         self._tell_epochs(closed)
 
     def drop(self) -> list[Future[Answer]]:
-        """Forgets what isn't applied yet, and who waits for others; returns the answers that are
-        owed. With the lock held."""
-        if not self._waits:
-            return []
+        """Forgets the open round, and who waits for others; returns the answers that are owed.
+        What is being applied goes on, and is answered then. With the lock held."""
         if self._rounds:
             self._rounds.drop()
-        found = [future for one in self.ledger.pending() for future in one.overdue(float("inf"))]
+        found = []
         for worker in self.ledger.workers.values():
-            worker.pending = None
+            pending = worker.pending
+            if pending is not None and (pending.counted or not pending.applying):
+                found += pending.overdue(float("inf"))
+                worker.pending = None
         return found
 
     def _known(self, worker: Worker, push: Push) -> Future[Answer] | None:
         """The answer to a push that isn't to be applied: it was, it is being, or all stopped."""
         pending = worker.pending
-        if self.orders.stop:
-            return settled(self.orders.answer())
         if pending is not None and pending.push.seq == push.seq:
             return self._waiting(pending)
-        if push.seq < worker.seq:
+        if self.orders.stop or push.seq < worker.seq:
             return settled(self.orders.answer())
         if pending is not None:
             raise Refused(
@@ -212,6 +212,8 @@ class Updates:
             # Those who are away may have batches of the epoch left.
             back = self._rounds is None or not self.ledger.away()
             free = rounds.released(workers, self.ledger.active(), self.settings) if back else []
+            if self.orders.stop:  # those that others would have to come near to don't go on
+                free = [one for one in workers if one.pending and one.pending.counted]
             waiting = [f for w in free if w.pending for f, _ in w.pending.waiting]
             for worker in free:
                 worker.pending, worker.last_seen = None, self.ledger.clock()

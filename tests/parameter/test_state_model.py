@@ -42,10 +42,11 @@ class Record:
     """A worker in the model.
 
     Attributes:
-        sent: its push that isn't answered: None, "open" (in a round), "counted".
+        sent: its push that isn't answered: None, "open" (in a round), "applying", "counted".
         base: the version that this push was computed at.
         gate: the epoch whose release its report waits for.
         clock: its pushes, or more where it came late.
+        answer: to its last push: the version and the vector that came with it.
     """
 
     attempt: int
@@ -58,6 +59,7 @@ class Record:
     reported: int = -1
     gate: int | None = None
     clock: int = 0
+    answer: tuple | None = None
 
 
 class Model:
@@ -65,6 +67,9 @@ class Model:
 
     Args:
         batches: how many pushes an epoch of each worker has; 0: it has no samples.
+
+    Attributes:
+        slow: the next update, or round, that may be applied is "applying" until `resume`.
     """
 
     def __init__(
@@ -76,7 +81,7 @@ class Model:
         self.scales, self.quorum, self.stale = staleness is not None, quorum, Counter()
         self.workers = {}
         self.vector, self.version, self.now = torch.zeros(SIZE), 0, 0.0
-        self.stop, self.released, self.closed = False, -1, -1
+        self.stop, self.released, self.closed, self.slow = False, -1, -1, False
         self.counts = {"pushes": 0, "rounds": 0, "duplicates": 0, "refused": 0}
         self.applied, self.reports = [], []
 
@@ -132,21 +137,42 @@ class Model:
         waits_for = one.seq - (one.sent == "counted") if one.sent else None
         if self.stop or seq == waits_for or seq < one.seq:
             self.counts["duplicates"] += 1
+            one.answer = self.version, self.vector
         elif one.sent or not finite:
             raise Refused("")
         else:
             one.sent, one.base = "open", base
+            if self.slow and not self.rounds:
+                one.sent, self.slow = "applying", False
             self.settle()
+
+    def sent(self, what):
+        return [number for number, one in sorted(self.workers.items()) if one.sent == what]
 
     def settle(self):
         while self.complete and not self.stop and self.ready():
-            self.close([n for n, one in sorted(self.workers.items()) if one.sent == "open"])
+            if self.slow:
+                self.slow = False
+                for number in self.sent("open"):
+                    self.workers[number].sent = "applying"
+                break
+            self.close(self.sent("open"))
             self.release()
         self.release()
 
+    def resume(self):
+        """What is "applying" is applied."""
+        numbers = self.sent("applying")
+        if self.rounds and numbers:
+            self.close(numbers)
+        elif numbers:
+            self.workers[numbers[0]].sent = "open"
+        self.release()
+        self.settle()
+
     def ready(self):
         """Whether the open round may close."""
-        if not self.rounds or all(one.sent != "open" for one in self.workers.values()):
+        if not self.rounds or not self.sent("open") or self.sent("applying"):
             return False
         waited_for = [one for one in self.active() if one.sent != "counted"]
         return self.are_enough([one.sent == "open" for one in waited_for])
@@ -200,8 +226,11 @@ class Model:
         for number, one in self.workers.items():
             if one.sent == "counted" and not self.waits(number, one):
                 one.sent, one.seen = None, self.now
+                one.answer = self.version, self.vector
 
     def waits(self, number, one):
+        if self.stop:
+            return False
         if self.bound is not None:
             return any(one.clock - other.clock > self.bound for other in self.active())
         epoch, batch = self.place(number, one.seq - 1)
@@ -241,7 +270,9 @@ class Model:
         """The driver stops the training."""
         self.stop = True
         for one in self.workers.values():
-            one.sent = one.gate = None
+            one.gate = None
+            if one.sent in ("open", "counted"):
+                one.sent, one.answer = None, (self.version, self.vector)
 
 
 class Client:
@@ -267,6 +298,26 @@ class Client:
         return self.attempt is not None and not self.gone
 
 
+class Between:
+    """Takes the place of what is held while updates are applied: something comes in between.
+
+    Attributes:
+        then: what is done when an update, or round, was let in and isn't applied yet; once.
+    """
+
+    def __init__(self, held):
+        self.held, self.then = held, None
+
+    def __enter__(self):
+        then, self.then = self.then, None
+        if then is not None:
+            then()
+        self.held.__enter__()
+
+    def __exit__(self, *error):
+        self.held.__exit__(*error)
+
+
 class World:
     """A server, a model of it, and workers."""
 
@@ -278,6 +329,7 @@ class World:
             join_timeout=1e9, round_timeout=PATIENCE, gated=gated, **more,
         )  # fmt: skip
         self.state = State(how, zeros, lambda: self.model.now)
+        self.between = self.state.updates.whole = Between(self.state.updates.whole)
         self.clients = [Client() for _ in batches]
         self.attempts, self.batches, self.epochs = 0, batches, epochs
 
@@ -332,8 +384,21 @@ class World:
 
     def push(self, number):
         client = self.clients[number]
-        client.waits.append(self.send(number, client.attempt, client.seq))
+        attempt, client.unheard = client.attempt, True
+        future = self.send(number, attempt, client.seq)
+        if client.attempt != attempt:
+            assert isinstance(future.exception(0), Fenced)
+            return
+        client.waits.append(future)
         client.unheard = False
+
+    def push_while(self, number, *meanwhile):
+        """A push, and what happens while what it brings about is being applied."""
+        self.model.slow, self.between.then = True, lambda: self.do(*meanwhile)
+        self.push(number)
+        assert self.model.slow == (self.between.then is not None)
+        self.model.slow, self.between.then = False, None
+        self.model.resume()
 
     def push_again(self, number):
         """An answer was lost on its way, or takes long."""
@@ -440,7 +505,8 @@ class World:
         self.look_all()
         going = model.active()
         if model.complete and going and not model.stop:
-            assert any(one.sent is None for one in going), "all wait, for nobody"
+            waiting = all(one.sent not in (None, "applying") for one in going)
+            assert not waiting or model.sent("applying"), "all wait, for nobody"
 
     def check_account(self, status):
         model = self.model
@@ -469,9 +535,9 @@ class World:
             assert free or one.clock - slowest <= self.model.bound
             for future in client.waits:
                 answer = future.result(0)
-                assert answer.reply.version == self.model.version
-                assert bytes(answer.body) == bytes(self.model.vector.numpy())
-            client.waits, client.version = [], self.model.version
+                assert answer.reply.version == one.answer[0]
+                assert bytes(answer.body) == bytes(one.answer[1].numpy())
+            client.waits, client.version = [], one.answer[0]
             if not self.model.stop:
                 client.seq += 1
                 epoch, batch = self.model.place(number, client.seq)
@@ -486,6 +552,12 @@ class World:
         """Whether it doesn't wait, and isn't gone."""
         client = self.clients[number]
         return not (client.gone or client.waits or client.report is not None)
+
+    def pushes(self, number):
+        """Whether the next thing that a worker does of itself is a push."""
+        client = self.clients[number]
+        waits = client.attempt is None or client.owes is not None or not self.goes_on(number)
+        return not waits and client.seq < self.total(number)
 
     def step(self, number):
         """The next thing that a worker does of itself."""
@@ -567,6 +639,17 @@ class World:
                     found.append(("part", number, "left"))
                 if client.seq or client.waits:
                     found.append(("push_again", number))
+        return found
+
+    def races(self):
+        """What comes between an update's being let in and its being applied."""
+        found = []
+        for number in range(len(self.clients)):
+            if self.pushes(number):
+                others = [one for one in self.steps() if one != ("step", number)]
+                leaves = ("part", number, "left")
+                troubles = [one for one in self.troubles() if one != leaves] + [("end",)]
+                found += [("push_while", number, *one) for one in others + troubles]
         return found
 
     def oddities(self):
@@ -651,12 +734,13 @@ def test_many_drawn_histories(name):
 
 
 def explore(troubles, **how):
-    """Goes through all orders of what two workers do, with up to so many troubles in between.
+    """Goes through all orders of what two workers do, with up to so many troubles in between; one
+    trouble comes in the middle of a push, too.
 
     Histories that lead to the same (whatever the weights are) go on as one. Returns how many
     different things were tried.
     """
-    todo, met, tried = [((), troubles)], set(), 0
+    todo, met, tried, few = [((), troubles)], set(), 0, troubles == 1
     while todo:
         path, left = todo.pop()
         world = World(**how)
@@ -669,6 +753,7 @@ def explore(troubles, **how):
             met.add((world.summary(), left))
             steps = [] if world.model.stop else world.steps()
             troubles = [*world.troubles(), ("end",)] if left else []
+            troubles += world.races() if left and few else []
             if not steps:
                 todo += [((*path, one), left - 1) for one in troubles]
                 world.finish()

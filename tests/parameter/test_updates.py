@@ -65,6 +65,31 @@ def test_what_is_dropped_is_owed_an_answer_and_comes_to_nothing(make, vectors):
 
 
 @pytest.mark.parametrize("mode", ["synchronous", "asynchronous", "hogwild"])
+def test_what_is_being_applied_at_a_stop_is_applied_and_answered(make, vectors, mode):
+    updates = make(mode, staleness_bound=None if mode == "synchronous" else 0)
+    if mode == "synchronous":
+        updates.push(push(1), vectors([-1.0]))
+    owed = []
+
+    class Stopped:
+        """Stops when the update has been let in and isn't applied yet."""
+
+        def __enter__(self):
+            updates.orders.stop = True
+            owed.extend(updates.drop())
+
+        def __exit__(self, *error):
+            pass
+
+    updates.whole = Stopped()
+    reply = updates.push(push(), vectors([-1.0])).result(0).reply
+    assert reply.version == 1 and reply.stop
+    assert float(updates.weights.vectors.parameters) == 1.0
+    assert owed == [] and not updates.ledger.pending()
+    assert updates.counts["pushes"] == updates.ledger.workers[0].seq + updates.ledger.workers[1].seq
+
+
+@pytest.mark.parametrize("mode", ["synchronous", "asynchronous", "hogwild"])
 def test_what_is_refused_is_not_begun(make, vectors, mode):
     updates = make(mode)
     for head, update, why in (
