@@ -1,4 +1,4 @@
-"""The child process of `ServerProcess`: `python -m elephas_torch.parameter`."""
+"""The child process of `ServerProcess`: `python -m elephas_torch.parameter PARENT`."""
 
 from elephas_torch.parameter.serving import serve
 

@@ -39,7 +39,7 @@ class Child:
         self._control, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "elephas_torch.parameter"],
+                [sys.executable, "-m", "elephas_torch.parameter", str(os.getpid())],
                 bufsize=0,
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,

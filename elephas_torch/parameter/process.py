@@ -9,7 +9,6 @@ input, which stays open: the child ends when it closes, so also when the parent 
 from __future__ import annotations
 
 import errno
-import os
 import secrets
 import socket
 import subprocess
@@ -234,7 +233,6 @@ class ServerProcess:
                 "settings": wire.settings_to_json(self.settings),
                 "token": self.token,
                 "page_token": self.page_token,
-                "parent": os.getpid(),
                 "checkpoint": len(checkpoint),
                 "metrics_token": self._metrics_token,
                 "limits": asdict(self.limits),

@@ -1,8 +1,8 @@
 """What a server's process does: it is told of a run, serves it, and waits for the next one.
 
 Standard input is one end of a pair of sockets. The parent sends the listening socket, then
-settings, token and vectors; a byte ends the run. When the other end closes, so also when the parent
-dies, the process ends.
+settings, token and vectors; a byte ends the run. When the other end closes, or the parent, whose
+process id is the one argument, is gone, the process ends.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,8 @@ IDLE_SECONDS = 600.0
 
 def serve() -> None:
     """Serves one run after the other until the parent is gone, or has none for long."""
+    watching = threading.Thread(target=_exit_without, args=(int(sys.argv[1]),), daemon=True)
+    watching.start()
     control = socket.socket(fileno=os.dup(0))
     while True:
         _serve_one(control)
@@ -97,10 +100,8 @@ def _run(
         ending.daemon = True
         ending.start()
         ticking = asyncio.create_task(application.tick())
-        watching = asyncio.create_task(_exit_without(message["parent"]))
         await server.serve(sockets=[listener])
         ticking.cancel()
-        watching.cancel()
         return ending
 
     # Not before it was told to: the thread would take the next run's first byte.
@@ -116,12 +117,10 @@ def _wait_for_end(control: socket.socket, end: Callable[[], Any]) -> None:
         os._exit(0)
 
 
-async def _exit_without(parent: int) -> None:
+def _exit_without(parent: int) -> None:
     """Ends this process when its parent is gone, also if a fork of it holds the socket open."""
-    import asyncio
-
     while os.getppid() == parent:
-        await asyncio.sleep(0.5)
+        time.sleep(0.5)
     os._exit(0)
 
 

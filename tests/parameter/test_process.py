@@ -221,7 +221,8 @@ def test_the_server_ends_with_its_parent(script, end):
     assert is_gone(pid) and is_free(port)
 
 
-def test_a_fork_of_the_parent_does_not_keep_the_server(script):
+@pytest.mark.parametrize("when", ["in a run", "between runs"])
+def test_a_fork_of_the_parent_does_not_keep_the_server(script, when):
     forking = """
     import os, time
     child = os.fork()
@@ -230,9 +231,11 @@ def test_a_fork_of_the_parent_does_not_keep_the_server(script):
         os._exit(0)
     print(child, end=" ")
     """
-    parent, (child, pid, port) = script(
-        SCRIPT.replace("    print(", "    " + forking[5:] + "print(")
-    )
+    text = SCRIPT
+    if when == "between runs":
+        text = text.replace("initial).start()", "initial, keep=True).start()")
+        forking = f"\n    server.stop(){forking}"
+    parent, (child, pid, port) = script(text.replace("    print(", "    " + forking[5:] + "print("))
     try:
         parent.kill()
         parent.wait(10)
