@@ -217,11 +217,14 @@ class State:
             return self._kept.of(worker, self.ledger.heard(worker, attempt).position()[1])
 
     def fail(self, worker: int, attempt: int, error: dict[str, Any]) -> None:
-        """Notes a worker's error; the others go on without it. Never refuses."""
+        """Notes a worker's error; the others go on without it. Never refuses: of an attempt that was
+        replaced it is forgotten, as the newer one goes on."""
         failure = {"worker": worker, "attempt": attempt, "error": error}
         with self._lock:
-            self.failures = [*self.failures, failure][-FAILURES_KEPT:]
             record = self.ledger.workers.get(worker)
+            if record is not None and attempt < record.attempt:
+                return
+            self.failures = [*self.failures, failure][-FAILURES_KEPT:]
             if record is not None and record.attempt == attempt:
                 record.state = "failed"
                 self._forget(worker)

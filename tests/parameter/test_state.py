@@ -162,6 +162,16 @@ def test_a_worker_that_leaves_lets_the_round_close(make):
     assert weights(state) == [-1.0, -2.0]
 
 
+def test_an_error_of_an_attempt_that_was_replaced_is_nobody_s(make):
+    state = make("asynchronous")
+    state.join(0, 2, 1, {})
+    state.fail(0, 1, {"traceback": "boom"})
+    assert not state.failures and "failure" not in [one["kind"] for one in state.events.after(0)]
+    assert state.ledger.workers[0].state == "active"
+    state.fail(0, 3, {"traceback": "boom"})  # before it could join
+    assert [one["attempt"] for one in state.failures] == [3]
+
+
 def test_a_worker_that_fails_lets_the_round_close(make):
     state = make("synchronous", workers=2)
     join(state, 0, 1)
