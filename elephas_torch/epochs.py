@@ -83,6 +83,10 @@ class Epochs:
         """Whether all workers have come and gone."""
         return len(self._joined) == self._expected and not self._active
 
+    def others(self, number: int) -> bool:
+        """Whether a worker besides this one is there."""
+        return bool(self._active - {number})
+
     def complete(self, epoch: int) -> bool:
         """Whether all workers that are there have reported on an epoch."""
         reported = self._reports.get(epoch, {})

@@ -349,6 +349,8 @@ class Run:
 
     def _note_silent(self, event: dict[str, Any]) -> None:
         gangs, outcome = self._gangs, "the others go on without it"
+        if not self.epochs.others(event["worker"]):
+            outcome = "nobody else is there; Spark may run it again"
         if gangs is not None:
             if not gangs.lost(event["worker"]):
                 return  # that is known already
