@@ -32,6 +32,17 @@ FORMAT = 1
 PLACES = ("a", "b")
 _PREFIX = "elephas-checkpoint-"
 MANIFEST, FIT = "manifest.json", "fit.json"
+#: What `fit.json` has at least.
+_KNOWN: dict[str, type | tuple[type, ...]] = {
+    "signature": dict,
+    "next": int,
+    "epochs": list,
+    "history": dict,
+    "rates": dict,
+    "learning_rate": (int, float, type(None)),
+    "reports": dict,
+    "stopped": bool,
+}
 
 
 @dataclass(frozen=True)
@@ -245,7 +256,26 @@ def _read(place: files.Folder) -> Checkpoint:
         if _mark(data) != marks[name]:
             raise ModelFileError(f"{name} isn't what was written: {len(data)} bytes")
     servers = [contents[_server(n)] for n in range(len(contents) - 1)]
-    return Checkpoint(servers, _json(contents[FIT], FIT), serial)
+    return Checkpoint(servers, _fit(contents[FIT]), serial)
+
+
+def _fit(data: bytes) -> dict[str, Any]:
+    """What the driver knew; raises ModelFileError where it can't be that."""
+    fit = _json(data, FIT)
+    for name, kind in _KNOWN.items():
+        if name not in fit:
+            raise ModelFileError(f"{FIT} has no {name!r}")
+        if not isinstance(fit[name], kind):
+            raise ModelFileError(f"{FIT} is damaged at {name!r}")
+    if not all(isinstance(one, list) for one in fit["history"].values()):
+        raise ModelFileError(f"{FIT} is damaged at 'history'")
+    reports = fit["reports"].values()
+    numbered = all(isinstance(one, dict) for one in reports) and all(
+        number.isdecimal() for found in (fit["rates"], fit["reports"], *reports) for number in found
+    )
+    if not numbered:
+        raise ModelFileError(f"{FIT} is damaged at 'rates' or 'reports'")
+    return fit
 
 
 def _listed(manifest: dict[str, Any]) -> tuple[dict[str, Any], int]:

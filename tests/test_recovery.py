@@ -310,12 +310,39 @@ def test_a_folder_that_can_not_be_written_to_any_more_does_not_end_the_fit(rdd, 
         fit(rdd, folder / "below")
 
 
+#: What a checkpoint has of the driver's.
+FIT = {"signature": {}, "next": 0, "epochs": [], "history": {}, "rates": {},
+       "learning_rate": None, "reports": {}, "stopped": False}  # fmt: skip
+
+
+@pytest.mark.spark
+def test_a_checkpoint_that_is_no_fit_s_is_damaged(spark_context, tmp_path):
+    for number, (name, value) in enumerate(
+        [(name, ...) for name in FIT]
+        + [
+            ("next", "1"),
+            ("history", {"loss": "low"}),
+            ("reports", {"x": {}}),
+            ("reports", {"0": 1}),
+        ]
+    ):
+        fit = {**FIT, name: value}
+        if value is ...:
+            del fit[name]
+        made = Checkpoints(spark_context, tmp_path / str(number))
+        made.write([b"server"], fit)
+        made.close()
+        why = f"has no '{name}'" if value is ... else "is damaged at "
+        with pytest.raises(ModelFileError, match=f"No checkpoint in .*: fit.json {why}"):
+            made.read()
+
+
 @pytest.mark.spark
 def test_the_last_whole_checkpoint_is_taken(spark_context, tmp_path, caplog):
     first = Checkpoints(spark_context, tmp_path / "kept")
     assert first.read() is None
     for number in range(3):
-        first.write([b"server %d" % number, b"other"], {"number": number})
+        first.write([b"server %d" % number, b"other"], {**FIT, "next": number})
         first.finish()
     first.close()
     names = sorted(str(one.relative_to(tmp_path)) for one in tmp_path.rglob("*.json"))
@@ -325,19 +352,19 @@ def test_the_last_whole_checkpoint_is_taken(spark_context, tmp_path, caplog):
         return Checkpoints(spark_context, tmp_path / "kept").read()
 
     found = read()
-    assert (found.servers, found.fit, found.serial) == ([b"server 2", b"other"], {"number": 2}, 3)
+    assert (found.servers, found.fit["next"], found.serial) == ([b"server 2", b"other"], 2, 3)
     (tmp_path / "kept/a/server-0.safetensors").write_bytes(b"server X")
     with caplog.at_level(logging.WARNING):
-        assert read().fit == {"number": 1}
+        assert read().fit["next"] == 1
     assert "damaged" in caplog.text and "server-0.safetensors" in caplog.text
     again = Checkpoints(spark_context, tmp_path / "kept")
     again.read()
     (tmp_path / "kept/.a.new").mkdir()
     (tmp_path / "kept/.a.old").mkdir()
     (tmp_path / "kept/.a.new/fit.json").write_text("of a driver that was killed")
-    again.write([b"server 3"], {"number": 3})
+    again.write([b"server 3"], {**FIT, "next": 3})
     again.close()
-    assert read().fit == {"number": 3}, "the damaged one was written over"
+    assert read().fit["next"] == 3, "the damaged one was written over"
     assert not [*tmp_path.glob("kept/.[a-z]*")]
     again = Checkpoints(spark_context, tmp_path / "kept")
     with pytest.raises(ValueError, match="of another fit"):
@@ -349,7 +376,7 @@ def test_the_last_whole_checkpoint_is_taken(spark_context, tmp_path, caplog):
     for bad in ("[]", '{"format": 1}', '{"format": 1, "serial": 9, "files": {"../x": {}}}',
                 '{"format": 1, "serial": "9", "files": {"fit.json": {}}}'):  # fmt: skip
         manifest.write_text(bad)
-        assert read().fit == {"number": 1}
+        assert read().fit["next"] == 1
     assert not (tmp_path / "x").exists()
     for name in "ab":
         (tmp_path / f"kept/{name}/manifest.json").write_text("{")

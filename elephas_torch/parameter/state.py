@@ -217,8 +217,8 @@ class State:
             return self._kept.of(worker, self.ledger.heard(worker, attempt).position()[1])
 
     def fail(self, worker: int, attempt: int, error: dict[str, Any]) -> None:
-        """Notes a worker's error; the others go on without it. Never refuses: of an attempt that was
-        replaced it is forgotten, as the newer one goes on."""
+        """Notes a worker's error; the others go on without it. Never refuses; that of an attempt
+        that was replaced is forgotten, as the newer one goes on."""
         failure = {"worker": worker, "attempt": attempt, "error": error}
         with self._lock:
             record = self.ledger.workers.get(worker)
