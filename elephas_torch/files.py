@@ -85,6 +85,8 @@ class HadoopFolder:
         plain = hadoop.Path(path)
         self._fs = plain.getFileSystem(session._jsc.hadoopConfiguration())
         self._path = self._fs.makeQualified(plain)
+        uri = self._path.toUri()  # of a file system itself `getScheme` may raise
+        self._local = Path(uri.getPath()) if uri.getScheme() == "file" else None
 
     def exists(self) -> bool:
         """Whether there is something at the path."""
@@ -103,6 +105,8 @@ class HadoopFolder:
             self._fs.delete(old, True)
         try:
             self._write(files, beside)
+            if self._local is not None:
+                _settle(Path(beside.toUri().getPath()))
             there = self.exists()
             if there:
                 self._move(self._path, old)
@@ -112,6 +116,8 @@ class HadoopFolder:
                 if there:
                     self._move(old, self._path)
                 raise
+            if self._local is not None:
+                _sync(self._local.parent)
             self._fs.delete(old, True)
         except BaseException:
             self._fs.delete(beside, True)
@@ -181,6 +187,7 @@ class LocalFolder:
                 place = beside / name
                 place.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(local, place)
+            _settle(beside)
             there = self.exists()
             if there:
                 self._path.rename(old)
@@ -190,6 +197,7 @@ class LocalFolder:
                 if there:
                     old.rename(self._path)
                 raise
+            _sync(self._path.parent)
             _remove(old)
         except BaseException:
             _remove(beside)
@@ -209,6 +217,20 @@ class LocalFolder:
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(found, place)
         return True
+
+
+def _settle(folder: Path) -> None:
+    """Has the disk take a folder with all that is in it: a power cut leaves it whole."""
+    for one in [*folder.rglob("*"), folder]:
+        _sync(one)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _remove(path: Path) -> None:

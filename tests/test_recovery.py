@@ -310,6 +310,26 @@ def test_a_folder_that_can_not_be_written_to_any_more_does_not_end_the_fit(rdd, 
         fit(rdd, folder / "below")
 
 
+@pytest.mark.spark
+def test_the_disk_has_a_checkpoint_before_it_takes_the_place_of_another(
+    spark_context, tmp_path, monkeypatch
+):
+    plain, synced = os.fsync, []
+
+    def fsync(handle):
+        path = os.readlink(f"/proc/self/fd/{handle}")
+        synced.append((path.removeprefix(f"{tmp_path}/"), (tmp_path / "kept/a").exists()))
+        plain(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    made = Checkpoints(spark_context, tmp_path / "kept")
+    made.write([b"server"], FIT)
+    made.close()
+    names = {"server-0.safetensors", "fit.json", "manifest.json"}
+    assert {(f"kept/.a.new/{name}", False) for name in names} < {*synced}
+    assert synced[-2:] == [("kept/.a.new", False), ("kept", True)]
+
+
 #: What a checkpoint has of the driver's.
 FIT = {"signature": {}, "next": 0, "epochs": [], "history": {}, "rates": {},
        "learning_rate": None, "reports": {}, "stopped": False}  # fmt: skip
