@@ -53,7 +53,7 @@ def train(job: Job, partition: int, rows: Iterable[Any]) -> Iterator[dict[str, A
         yield worker.run(rows)
     except Fenced:
         # Another attempt of this partition trains on; this one has nothing to say.
-        _give_way(client, partition, attempt)
+        _give_way(client, partition, attempt, job.timeout + job.plan.patience)
         yield {"worker": partition, "rows": 0, "history": {}}
     except Parted as error:
         yield {"worker": partition, "rows": 0, "history": {}, "lost": str(error)}
@@ -86,7 +86,7 @@ def _greet(client: Client | ShardedClient, seconds: float) -> None:
         time.sleep(0.1)
 
 
-def _give_way(client: Client | ShardedClient, partition: int, attempt: int) -> None:
+def _give_way(client: Client | ShardedClient, partition: int, attempt: int, longest: float) -> None:
     """Waits until the attempt that has taken over is done, or the run is.
 
     A task that ended before would do for Spark, which then kills the newer one in the middle of its
@@ -95,7 +95,7 @@ def _give_way(client: Client | ShardedClient, partition: int, attempt: int) -> N
     Raises:
         WorkerError: that attempt is lost too, so that the task is to be run again; or it is of a
             later attempt at the stage, to which Spark doesn't count this one, but which may need
-            its slot.
+            its slot. Also where nothing was heard of it for longer than any wait may take.
     """
     logger.info("Worker %d: attempt %d waits for the one that has taken over.", partition, attempt)
     client.patience = 0.0
@@ -108,6 +108,12 @@ def _give_way(client: Client | ShardedClient, partition: int, attempt: int) -> N
             state = "left" if found["stop"] else newer["state"]
             if newer.get("tries", cluster.tries() + 1) <= cluster.tries():
                 raise WorkerError(f"Attempt {attempt} of worker {partition} was replaced.")
+            # Its lease doesn't run out while it waits for others, who may be gone as well.
+            if newer.get("last_seen", 0.0) > longest:
+                raise WorkerError(
+                    f"Attempt {attempt} of worker {partition} was replaced by one that has been "
+                    f"silent for {longest:g} s."
+                )
     if state in ("expired", *AWAY):  # if it lives after all, it goes on
         raise WorkerError(
             f"Attempt {attempt} of worker {partition} was replaced by one that is lost."
