@@ -298,7 +298,7 @@ class Run:
             self.page.look(client)
             self.progress.look(client.status)
             self._vain = idle.ended(self.epochs.active, self.epochs.came)
-            if self.epochs.all_there:
+            if self.epochs.all_there and not self._is_over:
                 self._training.describe(f"epoch {self._next + 1}/{self.options.plan.epochs}")
         while self._failure is None and (events := client.events(self._seen, 0.0)):
             self._handle(client, events)  # so many come at once, and there may be more

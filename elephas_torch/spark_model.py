@@ -521,7 +521,7 @@ class SparkModel:
         else:
             cluster.prepare_python(x.context)
             source = as_it_is(x)
-        progress = Progress(1, 1, resolve_verbose(verbose))
+        progress = Progress(1, None, resolve_verbose(verbose))
         logs = scoring.evaluate(model, source, size, self.config.device, progress.verbose)
         progress.result(logs)
         return results(logs, return_dict, in_order(logs, model.metrics))

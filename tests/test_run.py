@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from elephas_torch import classic, jobs, optimizers
+from elephas_torch import classic, jobs, optimizers, run
 from elephas_torch.errors import DataError, ServerError, WorkerError
 from elephas_torch.keras.callbacks import EarlyStopping, LambdaCallback, ModelCheckpoint
 from elephas_torch.keras.layers import Dense, Layer
@@ -385,6 +385,26 @@ def test_spark_s_page_tells_the_epoch(
     about = "elephas_torch: training seen, synchronous"
     assert seen[1:] == [{f"{about}, epoch {number}/4"} for number in (2, 3, 4)]
     assert f"{about}, 4 epochs" in described("SUCCEEDED")  # what it was submitted with
+
+
+def test_spark_s_page_tells_no_epoch_behind_the_last(rdd, monkeypatch):
+    told = []
+
+    class Told(jobs.TrainingJob):
+        def describe(self, phase):
+            told.append(phase)
+            super().describe(phase)
+
+    monkeypatch.setattr(run, "TrainingJob", Told)
+    model = network()
+
+    def stop(epoch, logs):
+        model.stop_training = epoch == 1
+
+    SparkModel(model, mode="synchronous", num_workers=2).fit(
+        rdd, epochs=9, callbacks=[LambdaCallback(on_epoch_end=stop)], verbose=0
+    )
+    assert told and set(told) <= {"epoch 1/9", "epoch 2/9"}
 
 
 def test_a_spark_that_keeps_its_page_otherwise_is_no_matter(

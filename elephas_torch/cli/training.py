@@ -309,7 +309,7 @@ def _array(recipe: Recipe, archive: Any, key: str, name: Any) -> Any:
 
 def _fit(recipe: Recipe) -> dict[str, Any]:
     given = dict(recipe["fit"])
-    if "class_weight" in given:
+    if isinstance(given.get("class_weight"), dict):
         given["class_weight"] = {int(name): one for name, one in given["class_weight"].items()}
     if "callbacks" in given:
         given["callbacks"] = [_callback(recipe, one) for one in given["callbacks"]]
@@ -321,12 +321,15 @@ def _fit(recipe: Recipe) -> dict[str, Any]:
 def _check_fit(recipe: Recipe) -> None:
     """Finds here what `fit` would find when Spark has been started."""
     from elephas_torch.keras import arguments
+    from elephas_torch.keras.progress import resolve_verbose
 
     given = _fit(recipe)
+    resolve_verbose(given.get("verbose", "auto"))
     arguments.check_epochs(given.get("epochs", 1), given.get("initial_epoch", 0))
     arguments.check_batch_size(given.get("batch_size"))
     arguments.check_share("validation_split", given.get("validation_split", 0.0))
     arguments.check_class_weight(given.get("class_weight"))
+    arguments.check_shuffle(given.get("shuffle", True))
 
 
 def _callback(recipe: Recipe, table: Any) -> Any:

@@ -41,13 +41,17 @@ class Monitor(Callback):
         """
         if self._asked != "auto":
             return
+        names = ["loss"]
         for metric in getattr(self.model, "metrics", None) or ():
-            if getattr(metric, "name", None) == self.monitor.removeprefix("val_"):
+            names.append(str(getattr(metric, "name", "")))
+            if names[-1] == self.monitor.removeprefix("val_"):
                 self.mode = _of_metric(metric) or self.mode
         if self.mode == "auto":
+            hint = _hint(self.monitor, [*names, *(f"val_{name}" for name in names)])
             raise ValueError(
-                f"{type(self).__name__} can't tell whether {self.monitor!r} should rise or fall: "
-                f"pass mode='max' or mode='min'. Received: monitor={self.monitor!r}, mode='auto'"
+                f"{type(self).__name__} can't tell whether {self.monitor!r} should rise or fall."
+                f"{hint} Pass mode='max' or mode='min'. "
+                f"Received: monitor={self.monitor!r}, mode='auto'"
             )
 
     def _improved(self, value: float, reference: float | None) -> bool:
@@ -75,7 +79,7 @@ def _hint(monitor: str, names: list[str]) -> str:
     prefix = "val_" if monitor.startswith("val_") else ""
     alike = [name for name in names if name.startswith("val_") == bool(prefix)]
     if prefix and names and not alike:
-        return " Values of validation need validation_data or validation_split in fit()."
+        return " Values of validation need rows to validate on: fit(validation_split=0.1), say."
     bare = monitor.removeprefix(prefix)
     within = [name for name in alike if bare in name]
     return f" Did you mean {within[0]!r}?" if len(within) == 1 else nearest(monitor, alike)

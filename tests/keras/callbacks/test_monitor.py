@@ -46,12 +46,24 @@ def test_which_name_is_near(monitor, metrics, hint):
 
 def test_values_of_validation_need_validation():
     message = watched(EarlyStopping("val_loss"))
-    assert "need validation_data or validation_split in fit()" in message
+    assert "need rows to validate on: fit(validation_split=0.1), say." in message
 
 
 def test_without_a_near_name_there_is_the_list():
     message = watched(EarlyStopping("zzz", mode="max"))
     assert message == "EarlyStopping watches 'zzz', which isn't there. There is: accuracy, loss."
+
+
+@pytest.mark.parametrize(
+    ("monitor", "hint"),
+    [("val_los", " Did you mean 'val_loss'?"), ("los", " Did you mean 'loss'?"), ("zzz", "")],
+)
+def test_a_direction_that_nothing_tells_may_be_a_wrong_name(monitor, hint):
+    model = Sequential([Dense(1, activation="sigmoid", input_dim=3)])
+    model.compile("sgd", "binary_crossentropy", metrics=["accuracy"])
+    with pytest.raises(ValueError, match="can't tell whether") as error:
+        model.fit(X, Y, verbose=0, callbacks=[EarlyStopping(monitor)])
+    assert f"should rise or fall.{hint} Pass mode='max' or mode='min'." in str(error.value)
 
 
 def test_an_old_argument_is_told_at_its_line(tmp_path):
