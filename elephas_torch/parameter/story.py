@@ -227,6 +227,8 @@ class Story:
         told_of = int(_number(told.get("epoch")))
         epoch = max(worker.epoch, worker.reported + 1, told_of)
         rate = meter.rate if meter is not None and not self.over else 0.0
+        # Running means of a worker that is done are of whatever batch it told of last.
+        logs = told.get("logs") if worker.state != "left" else None
         return {
             "worker": worker.id,
             "host": _text(info.get("host")),
@@ -241,7 +243,7 @@ class Story:
             "link": worker.link,
             "last_seen": round(now - worker.last_seen, 1),
             "tries": tries,
-            "logs": plain(told["logs"]) if isinstance(told.get("logs"), dict) else {},
+            "logs": plain(logs) if isinstance(logs, dict) else {},
         }
 
     # What survives a fall.

@@ -131,6 +131,14 @@ def test_staleness_of_a_worker_is_its_last_update_s(state, clock, vectors):
     assert found["staleness"] == {"0": 1, "1": 1}
 
 
+def test_the_loss_of_a_worker_is_told_until_it_is_done(state, clock):
+    state.join(0, 0, 5, {})
+    state.beat(0, 0, {"epoch": 0, "batch": 1, "logs": {"loss": 0.5}})
+    assert state.story.whole(state)["workers"][0]["logs"] == {"loss": 0.5}
+    state.leave(0, 0)
+    assert state.story.whole(state)["workers"][0]["logs"] == {}
+
+
 @pytest.mark.parametrize("odd", [10**400, -5, float("nan"), "x", None, [], True, 1e308])
 def test_what_executors_say_can_be_anything(state, clock, odd):
     state.story.tell({"batch_size": odd, "first": odd}, "running", [])
