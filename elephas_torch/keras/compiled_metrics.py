@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from elephas_torch.keras import masks
+from elephas_torch.keras.dtypes import widest
 from elephas_torch.keras.structure import Structure
 
 Logs = dict[str, Any]
@@ -22,13 +23,22 @@ class Running:
         name: as shown in logs.
 
     Attributes:
-        total, count: the sum of the values times their weights, and of the weights.
+        total, count: the sum of the values times their weights, and of the weights. A sum of
+            values on a device is a tensor there.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.total = 0.0
+        self.total: Any = 0.0
         self.count = 0.0
+
+    def add(self, value: Tensor, weight: float) -> None:
+        """Counts a scalar in. One that is on a device isn't read before the result is."""
+        if value.device.type == "cpu":
+            self.total += value.item() * weight
+        else:
+            self.total = self.total + value.detach().to(widest(value.device)) * weight
+        self.count += weight
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
         """Counts a value in, or the mean of several; `sample_weight` (1) is its weight."""
@@ -39,7 +49,7 @@ class Running:
 
     def result(self) -> float:
         """The mean of all values since `reset_state`; 0 where there are none."""
-        return self.total / self.count if self.count else 0.0
+        return float(self.total) / self.count if self.count else 0.0
 
     def reset_state(self) -> None:
         self.total = self.count = 0.0

@@ -62,6 +62,11 @@ def torch_dtype(dtype: Any) -> torch.dtype:
     return dtype if isinstance(dtype, torch.dtype) else _TORCH[name(dtype)]
 
 
+def widest(device: torch.device) -> torch.dtype:
+    """The floats to sum in there: float64, which Macs' GPUs have none of."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
 def is_float(dtype: Any) -> bool:
     """Whether it is a float type."""
     return "float" in name(dtype)

@@ -117,8 +117,7 @@ class Goals:
             for n, loss in enumerate(using or self.losses)
         ]
         for tracker, number in zip(self.trackers, self.tracked, strict=True):
-            tracker.total += float(values[number].detach()) * rows  # type: ignore[union-attr]
-            tracker.count += rows
+            tracker.add(values[number], rows)  # type: ignore[arg-type]
         weighed = [
             value if factor is None else value * factor
             for value, factor in zip(values, self.weights, strict=True)
@@ -185,7 +184,7 @@ class Goals:
         return {
             "rows": int(self.loss.count),
             "loss": self.loss.total,
-            "losses": [tracker.total for tracker in self.trackers],
+            "losses": [float(tracker.total) for tracker in self.trackers],
             "metrics": [metric.state.tolist() for metric in self.metrics.metrics],
         }
 

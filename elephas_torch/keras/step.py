@@ -12,6 +12,7 @@ from elephas_torch.flat import Flat
 from elephas_torch.keras import activations
 from elephas_torch.keras.batches import Samples
 from elephas_torch.keras.compiled_metrics import detached
+from elephas_torch.keras.dtypes import widest
 from elephas_torch.keras.forward import Forward
 from elephas_torch.keras.goals import Goals, total
 from elephas_torch.keras.layers.base import collected_losses
@@ -228,9 +229,7 @@ def _sum_on(device: torch.device) -> Tensor | None:
     """A sum on a device; None on the CPU, where a Python number is quicker."""
     if device.type == "cpu":
         return None
-    # Macs' GPUs have no float64.
-    wide = torch.float32 if device.type == "mps" else torch.float64
-    return torch.zeros((), dtype=wide, device=device)
+    return torch.zeros((), dtype=widest(device), device=device)
 
 
 def _listed(single: bool, part: Any) -> list[Any]:

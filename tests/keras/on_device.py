@@ -14,6 +14,7 @@ from elephas_torch.keras import Model, Sequential, layers, losses, optimizers
 from elephas_torch.keras.batches import Samples
 from elephas_torch.passage import Passage
 from elephas_torch.stepping import step_of
+from tests import families
 
 
 def put(model, where):
@@ -47,74 +48,50 @@ def check(model, where, inputs, targets, dtype=torch.float32, target_dtype=torch
         assert there[0] is given and there[1].device.type == "cpu"
 
 
-LINE, STEPS, IMAGE = (4,), (6, 4), (8, 8, 2)
-FAMILIES = {
-    "dense": (LINE, lambda: [layers.Dense(3, "relu", kernel_regularizer="l2")]),
-    "constrained": (LINE, lambda: [layers.Dense(3, kernel_constraint="max_norm")]),
-    "activations": (LINE, lambda: [layers.PReLU(), layers.LeakyReLU(), layers.ELU(),
-                                   layers.Softmax(), layers.Activation("gelu")]),
-    "normalization": (LINE, lambda: [layers.BatchNormalization(), layers.LayerNormalization(),
-                                     layers.GroupNormalization(2), layers.UnitNormalization()]),
-    "noise": (LINE, lambda: [layers.Dropout(0.5), layers.GaussianNoise(0.1),
-                             layers.GaussianDropout(0.5), layers.AlphaDropout(0.5),
-                             layers.ActivityRegularization(0.1)]),
-    "convolution": (IMAGE, lambda: [layers.Conv2D(3, 3, padding="same"), layers.MaxPooling2D(),
-                                    layers.SeparableConv2D(3, 3, padding="same"),
-                                    layers.DepthwiseConv2D(2), layers.UpSampling2D(),
-                                    layers.Conv2DTranspose(2, 2), layers.ZeroPadding2D(),
-                                    layers.Cropping2D(), layers.AveragePooling2D()]),
-    "convolution 1": (STEPS, lambda: [layers.Conv1D(3, 3, padding="causal"),
-                                      layers.SpatialDropout1D(0.5), layers.Conv1DTranspose(2, 2),
-                                      layers.GlobalMaxPooling1D()]),
-    "lstm": (STEPS, lambda: [layers.Masking(), layers.LSTM(3, return_sequences=True),
-                             layers.LSTM(3, go_backwards=True, recurrent_dropout=0.1)]),
-    "rnn": (STEPS, lambda: [layers.Bidirectional(layers.SimpleRNN(3, return_sequences=True)),
-                            layers.TimeDistributed(layers.Dense(2)),
-                            layers.RNN(layers.LSTMCell(3))]),
-    "reshaping": (LINE, lambda: [layers.Reshape((2, 2)), layers.Permute((2, 1)),
-                                 layers.Flatten(), layers.RepeatVector(2)]),
-    "images": (IMAGE, lambda: [layers.Rescaling(0.5), layers.RandomFlip(),
-                               layers.RandomRotation(0.2), layers.RandomContrast(0.2),
-                               layers.RandomBrightness(0.2), layers.CenterCrop(6, 6),
-                               layers.Resizing(4, 4)]),
-    "einsum": (LINE, lambda: [layers.EinsumDense("ab,bc->ac", 3)]),
-}  # fmt: skip
-
-
-def family_of_layers(sham, family):
-    shape, made = FAMILIES[family]
-    model = Sequential([layers.Input(shape=shape), *made(), layers.Flatten(), layers.Dense(2)])
+def family_of_layers(sham, made, shape):
+    model = made()
     model.compile("adam", "mse")
-    check(model, sham, (4, *shape), (4, 2))
+    dtype = torch.int32 if shape == families.WORDS else torch.float32
+    check(model, sham, (4, *shape), (4, 3), dtype)
 
 
-def words_with_masks(sham):
-    words = layers.Input(shape=(6,), dtype="int32")
-    found = layers.Embedding(10, 4, mask_zero=True)(words)
-    found = layers.LSTM(4, return_sequences=True)(found)
-    attended = layers.MultiHeadAttention(2, 3)(found, found, use_causal_mask=True)
-    found = layers.LayerNormalization()(layers.Add()([found, attended]))
-    found = layers.Concatenate()([found, layers.Attention()([found, found])])
-    found = layers.GlobalAveragePooling1D()(found)
-    model = Model(words, layers.Dense(3, activation="softmax")(found))
-    model.compile("rmsprop", "sparse_categorical_crossentropy")
-    check(model, sham, (4, 6), (4,), torch.int32, torch.int64)
+def drawn(sham, made, shape):
+    family_of_layers(sham, lambda: families.line(shape, [made()]), shape)
 
 
 LOSSES = [
     "BinaryCrossentropy", "BinaryFocalCrossentropy", "CategoricalCrossentropy",
-    "CategoricalFocalCrossentropy", "CategoricalHinge", "CosineSimilarity", "Dice", "Hinge",
-    "Huber", "KLDivergence", "LogCosh", "MeanAbsoluteError", "MeanSquaredLogarithmicError",
-    "Poisson", "SparseCategoricalCrossentropy", "SquaredHinge", "Tversky",
+    "CategoricalFocalCrossentropy", "CategoricalGeneralizedCrossEntropy", "CategoricalHinge",
+    "Circle", "CosineSimilarity", "Dice", "Hinge", "Huber", "KLDivergence", "LogCosh",
+    "MeanAbsoluteError", "MeanAbsolutePercentageError", "MeanSquaredError",
+    "MeanSquaredLogarithmicError", "Poisson", "SparseCategoricalCrossentropy", "SquaredHinge",
+    "Tversky",
 ]  # fmt: skip
+#: Losses of class numbers.
+SPARSE = ("Sparse", "CategoricalGeneralized", "Circle")
+#: Families with what torch can't do on a device that is made up: cells of GRU, numbers of the
+#: host's that are copied there.
+BEYOND = ("gru", "augmentation", "categories")
 
 
 def loss(sham, name):
     model = Sequential([layers.Dense(3, activation="softmax", input_dim=4)])
     model.compile("sgd", getattr(losses, name)())
-    sparse = name.startswith("Sparse")
+    sparse = name.startswith(SPARSE)
     targets, dtype = ((4,), torch.int64) if sparse else ((4, 3), torch.float32)
     check(model, sham, (4, 4), targets, target_dtype=dtype)
+
+
+def several_outputs(sham):
+    given = layers.Input(shape=(4,))
+    model = Model(given, [layers.Dense(2)(given), layers.Dense(3)(given)])
+    model.compile("adam", ["mse", "mae"], loss_weights=[1.0, 2.0])
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        put(model, sham)
+        step = step_of(model)
+        x, *y = (torch.empty(4, n, device=sham) for n in (4, 2, 3))
+        step.train(Samples(x, y))
+        step.evaluate(Samples(x, y))
 
 
 OPTIMIZERS = [
@@ -122,7 +99,8 @@ OPTIMIZERS = [
     lambda: optimizers.Adam(use_ema=True, weight_decay=0.1),
     lambda: optimizers.AdamW(amsgrad=True),
     optimizers.Adadelta, optimizers.Adafactor, optimizers.Adagrad, optimizers.Adamax,
-    optimizers.Ftrl, optimizers.Lamb, optimizers.Lion, optimizers.Nadam, optimizers.RMSprop,
+    optimizers.Ftrl, optimizers.Lamb, optimizers.Lion, optimizers.Muon, optimizers.Nadam,
+    lambda: optimizers.RMSprop(momentum=0.9, centered=True), optimizers.ScheduleFreeAdamW,
 ]  # fmt: skip
 
 
@@ -134,9 +112,12 @@ def optimizer(sham, made):
 
 def cases():
     """Names, and what is to be run for them."""
-    for name in FAMILIES:
-        yield name, functools.partial(family_of_layers, family=name)
-    yield "words with masks", words_with_masks
+    for name, (shape, made) in families.MODELS.items():
+        if name not in BEYOND:
+            yield name, functools.partial(family_of_layers, made=made, shape=shape)
+    for name, (shape, made) in families.DRAWN.items():
+        yield name, functools.partial(drawn, made=made, shape=shape)
+    yield "several outputs", several_outputs
     for name in LOSSES:
         yield name, functools.partial(loss, name=name)
     for number, made in enumerate(OPTIMIZERS):

@@ -76,13 +76,13 @@ class SpectralNormalization(Wrapper):
     def _normalize(self) -> None:
         kernel = self._kernel()
         matrix, u = kernel.reshape(-1, kernel.shape[-1]), self.vector_u
-        if not matrix.any():
-            return
         for _ in range(self.power_iterations):
             v = _unit(u @ matrix.T)
             u = _unit(v @ matrix)
-        kernel.div_(v @ matrix @ u.T)
-        self.vector_u.copy_(u)
+        norm = v @ matrix @ u.T
+        known = norm != 0  # a kernel of zeros stays as it is
+        kernel.div_(torch.where(known, norm, 1.0))
+        self.vector_u.copy_(torch.where(known, u, self.vector_u))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return self.layer.compute_output_shape(input_shape)

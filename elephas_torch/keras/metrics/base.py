@@ -136,7 +136,7 @@ class Metric(metaclass=Maker):
     @property
     def state(self) -> Tensor:
         """float64, 1-D, on the CPU: all variables, one after the other. States may be added."""
-        parts = [variable.detach().reshape(-1).cpu() for variable in self.variables]
+        parts = [variable.detach().reshape(-1).cpu().double() for variable in self.variables]
         return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64)
 
     def load(self, state: Any) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from elephas_torch.errors import unknown
+from elephas_torch.keras.dtypes import widest
 from elephas_torch.keras.losses.functions import EPSILON, broadcastable, misfit, numbers
 from elephas_torch.keras.losses.reduction import spread
 from elephas_torch.keras.metrics.base import Metric, plain
@@ -73,7 +74,8 @@ class FBetaScore(Metric):
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Counts a batch in: targets, predictions, and weights for the rows or None."""
         y_pred = numbers("y_pred", y_pred, type(self).__name__).detach()
-        y_true = numbers("y_true", y_true, type(self).__name__, device=y_pred.device).double()
+        y_true = numbers("y_true", y_true, type(self).__name__, device=y_pred.device)
+        y_true = y_true.to(widest(y_true.device))
         if y_pred.ndim != 2 or y_true.ndim != 2:
             raise ValueError(
                 f"{type(self).__name__} takes targets and predictions of shape (rows, classes). "
@@ -84,7 +86,7 @@ class FBetaScore(Metric):
             raise misfit(y_true, y_pred)
         if not self._variables:
             self._add_classes(y_pred.shape[-1])
-        chosen = self._chosen(y_pred).double()
+        chosen = self._chosen(y_pred).to(y_true.dtype)
         weights = torch.ones_like(chosen)
         if sample_weight is not None:
             given = numbers("sample_weight", sample_weight, type(self).__name__)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from elephas_torch.keras.arguments import check_whole
+from elephas_torch.keras.dtypes import widest
 from elephas_torch.keras.losses.functions import EPSILON, misfit, numbers
 from elephas_torch.keras.losses.reduction import spread
 from elephas_torch.keras.metrics.base import Metric
@@ -88,7 +89,7 @@ class IoU(Metric):
         self.total_cm.assign_add(sums.reshape(size, size))
 
     def _weights(self, sample_weight: Any, y_true: Tensor) -> Tensor:
-        ones = torch.ones(y_true.shape, dtype=torch.float64, device=y_true.device)
+        ones = torch.ones(y_true.shape, dtype=widest(y_true.device), device=y_true.device)
         if sample_weight is not None:
             given = numbers("sample_weight", sample_weight, type(self).__name__).to(ones)
             if given.numel() == ones.numel():

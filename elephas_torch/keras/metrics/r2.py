@@ -10,6 +10,7 @@ from torch import Tensor
 
 from elephas_torch.errors import unknown
 from elephas_torch.keras.arguments import check_whole
+from elephas_torch.keras.dtypes import widest
 from elephas_torch.keras.losses.functions import numbers, paired
 from elephas_torch.keras.losses.reduction import spread
 from elephas_torch.keras.metrics.base import Metric, plain
@@ -62,7 +63,8 @@ class R2Score(Metric):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Counts a batch in: targets, predictions, and weights for the rows or values or None."""
-        y_true, y_pred = (x.detach().double() for x in paired(y_true, y_pred))
+        y_true, y_pred = (x.detach() for x in paired(y_true, y_pred))
+        y_true, y_pred = (x.to(widest(x.device)) for x in (y_true, y_pred))
         if y_pred.ndim != 2 or y_true.ndim != 2:
             raise ValueError(
                 "R2Score takes targets and predictions of shape (rows, outputs). Received: "

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from elephas_torch.keras import masks
+from elephas_torch.keras.dtypes import widest
 from elephas_torch.keras.identifiers import shown_name
 from elephas_torch.keras.losses.base import FUNCTIONS, Loss
 from elephas_torch.keras.losses.functions import numbers, same_rank
@@ -123,7 +124,7 @@ class Mean(Metric):
             mask, values = masks.get(values), values.detach()
             masks.put(values, mask)
         if self._sums.device != values.device:
-            self._sums = self._sums.to(values.device)
+            self._sums = self._sums.to(values.device, widest(values.device))
         if sample_weight is not None:
             values, weights = samplewise(values, sample_weight, mean=True)
             assert weights is not None

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from elephas_torch.keras.dtypes import widest
 from elephas_torch.keras.losses.functions import EPSILON, misfit, numbers, same_rank
 from elephas_torch.keras.losses.reduction import spread
 
@@ -101,9 +102,10 @@ def count(
 
 
 def _weights(sample_weight: Any, y_pred: Tensor) -> Tensor:
+    wide = widest(y_pred.device)
     if sample_weight is None:
-        return torch.ones_like(y_pred, dtype=torch.float64)
-    given = numbers("sample_weight", sample_weight, dtype=torch.float64, device=y_pred.device)
+        return torch.ones_like(y_pred, dtype=wide)
+    given = numbers("sample_weight", sample_weight, dtype=wide, device=y_pred.device)
     if given.ndim == y_pred.ndim + 1 and given.shape[-1] == 1:
         given = given.squeeze(-1)
     return spread(given, y_pred)
