@@ -103,6 +103,7 @@ def steps(
 ) -> Iterator[dict[str, Measure]]:
     """A worker's epoch and a hand-written one, of the same rows."""
     rows = moved(Held(network.rows(batches)), where)
+    _wake(where)
     makers = {BY_HAND: by_hand, FACADE: by_facade}
     yield {
         name: _Measured(functools.partial(maker, network, precision, rows, where), rows, where)
@@ -112,7 +113,7 @@ def steps(
 
 class _Measured:
     """Samples per second of an epoch, and the most memory that it took: its own, without the rows
-    and what others hold.
+    and what others hold. Gradients and what an optimizer keeps are its own, whenever they are made.
 
     Args:
         make: makes what is to be measured: a function that goes through all rows.
@@ -139,7 +140,16 @@ class _Measured:
         found = {"rate": len(self.rows) / (time.perf_counter() - began)}
         if cuda is not None:
             found["peak"] = cuda.max_memory_allocated(there) - held + self.own
+            self.own += self._held() - held
         return found
+
+
+def _wake(where: Device) -> None:
+    """Lets torch take the memory for products that it keeps: it would count as the first one's."""
+    for dtype in (torch.float32, torch.bfloat16):
+        one = torch.ones(8, 8, dtype=dtype, device=where.where)
+        nn.functional.linear(one, one, one[0])
+        one @ one
 
 
 def _wait(where: Device) -> None:
@@ -300,8 +310,15 @@ class _Residual(nn.Module):
 
 
 def _normed(given: int, filters: int, size: int, strides: int = 1) -> list[nn.Module]:
-    convolution = nn.Conv2d(given, filters, size, strides, padding=size // 2, bias=False)
-    return [convolution, nn.BatchNorm2d(filters)]
+    """With Keras's zeros around an image of even sides, which are fewer before it than behind: with
+    torch's own it would be another network, and one of fewer copies."""
+    more = max(size - strides, 0)
+    before, behind = more // 2, more - more // 2
+    zeros = [nn.ZeroPad2d((before, behind) * 2)] if before != behind else []
+    convolution = nn.Conv2d(
+        given, filters, size, strides, padding=0 if zeros else before, bias=False
+    )
+    return [*zeros, convolution, nn.BatchNorm2d(filters)]
 
 
 class _ChannelsFirst(nn.Module):

@@ -30,6 +30,9 @@ HELP = (
     "the CPU), 'cpu', 'cuda', 'cuda:N' or 'mps'."
 )
 _MB = 1 << 20
+#: What torch asks for where algorithms must be deterministic. It looks once, at a process's first
+#: product on a GPU: Spark's may be of a fit before the one that asks.
+_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
 
 
 def checked(device: Any) -> str:
@@ -90,6 +93,7 @@ class Device:
         """Lets this thread's work go there; in the end gives back what memory is held there in
         reserve, and by CUDA graphs, as Spark keeps this process."""
         if self.cuda is not None:
+            os.environ.setdefault(*_WORKSPACE)
             self.cuda.init()
             self.cuda.set_device(self.where)
             self.cuda.reset_peak_memory_stats(self.where)
@@ -312,8 +316,7 @@ def _set_backends(wanted: Mapping[str, Any]) -> None:
     torch.backends.cudnn.benchmark = wanted["cudnn_benchmark"]
     torch.backends.cudnn.deterministic = wanted["cudnn_deterministic"]
     if wanted["deterministic"]:
-        # cuBLAS asks for it; it counts where a process hasn't computed on a GPU before.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        os.environ.setdefault(*_WORKSPACE)
     torch.use_deterministic_algorithms(wanted["deterministic"], warn_only=wanted["warn_only"])
 
 

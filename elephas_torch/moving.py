@@ -145,6 +145,8 @@ class _Lane:
             self._batch = Samples(**_parts(batch, self._device))
             return
         self._stream.synchronize()  # what the buffer had before is there
+        # Else a host that is quicker would fill the device's memory with batches that wait.
+        self._stream.wait_stream(self._device.current())
         taken = itertools.count()
         with self._device.on(self._stream):
             tree = trees.map_leaves(

@@ -164,14 +164,15 @@ class Passage:
             OutOfMemory: there isn't room for one row.
         """
         sent: deque[Samples] = deque()
-        before: list[Any] | None = None
+        side = self.where.stream()
+        before: _Outputs | None = None
         for batch in self._arriving(_noting(batches, sent)):
-            now = self._computed(compute, batch)
+            now = _Outputs(self._computed(compute, batch), self.where)
             if before is not None:
-                yield sent.popleft(), _fetched(before)
+                yield sent.popleft(), before.fetched(side)
             before = now
         if before is not None:
-            yield sent.popleft(), _fetched(before)
+            yield sent.popleft(), before.fetched(side)
 
     def evaluate(self, step: Any, batches: Iterable[Samples]) -> None:
         """Counts batches into a step's sums. A step of the user's isn't tried again with fewer
@@ -239,9 +240,25 @@ def _noting(batches: Iterable[Samples], sent: deque[Samples]) -> Iterator[Sample
         yield batch
 
 
-def _fetched(parts: list[Any]) -> Any:
-    several = [trees.map_leaves(_on_host, part) for part in parts]
-    return several[0] if len(several) == 1 else joined(several)
+class _Outputs:
+    """What has been begun with on a device, to be fetched while it goes on with something else.
+
+    Args:
+        parts: of a batch, one after the other.
+    """
+
+    def __init__(self, parts: list[Any], where: Device) -> None:
+        self._parts, self._where = parts, where
+        now = where.current()
+        self._done = None if now is None else now.record_event()
+
+    def fetched(self, side: Any) -> Any:
+        """The outputs on the host, by a stream that waits for them alone."""
+        if side is not None:
+            side.wait_event(self._done)
+        with self._where.on(side):
+            several = [trees.map_leaves(_on_host, part) for part in self._parts]
+        return several[0] if len(several) == 1 else joined(several)
 
 
 def _on_host(one: Any) -> Any:

@@ -116,7 +116,9 @@ def attended():
     ])  # fmt: skip
     grouped = layers.GroupedQueryAttention(4, 4, 2)(merged, merged)
     merged = layers.Maximum()([grouped, merged])
-    return Model(given, layers.Dense(3)(layers.Flatten()(layers.Dot(1, normalize=True)([merged, given]))))
+    return Model(
+        given, layers.Dense(3)(layers.Flatten()(layers.Dot(1, normalize=True)([merged, given])))
+    )
 
 
 def _lined(shape, made):

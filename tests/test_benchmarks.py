@@ -40,6 +40,7 @@ from benchmarks import (
 from benchmarks.groups import Goal, Group, in_turn
 from elephas_torch import keras, sources
 from elephas_torch.data import Pairs
+from elephas_torch.device import Device
 from elephas_torch.utils.rdd_utils import to_simple_rdd
 from tests.test_device import played
 
@@ -263,6 +264,42 @@ def test_both_spellings_of_a_network_for_gpus_have_the_same_weights(name):
     by_hand = sum(one.numel() for one in module.parameters() if one.requires_grad)
     model = gpu.modelled(network, "float32")
     assert sum(one.numel() for one in model.trainable_weights) == by_hand - more
+
+
+def test_both_spellings_of_the_resnet_compute_the_same():
+    network = gpu.TINY["ResNet"]
+    module, model = network.module(network).eval(), gpu.modelled(network, "float32").eval()
+    for one in module.modules():
+        if isinstance(one, torch.nn.BatchNorm2d):
+            one.eps = 1e-3  # Keras's
+    mine = [one for one in model.layers if isinstance(one, keras.layers.Conv2D)]
+    theirs = [one for one in module.modules() if isinstance(one, torch.nn.Conv2d)]
+    for layer, other in zip(mine, theirs, strict=True):
+        layer.set_weights([other.weight.detach().permute(2, 3, 1, 0).numpy()])
+    x = network.rows(1).x
+    below = keras.Model(model.inputs, model.layers[-1].input).eval()
+    torch.testing.assert_close(below(x), module(x), rtol=1e-4, atol=1e-5)
+
+
+def test_a_peak_is_of_all_that_is_made_on_the_way():
+    """A loop by hand holds 10 when it is made, 40 after an epoch, and 5 more in between."""
+    held = {"now": 100, "most": 0}
+
+    def epoch():
+        held["now"] = max(held["now"], 140)
+        held["most"] = held["now"] + 5
+
+    def make():
+        held["now"] += 10
+        return epoch
+
+    cuda = Namespace(
+        memory_allocated=lambda where: held["now"], max_memory_allocated=lambda where: held["most"],
+        reset_peak_memory_stats=lambda where: None,
+        current_stream=lambda where: Namespace(synchronize=lambda: None),
+    )  # fmt: skip
+    measured = gpu._Measured(make, [0] * 3, Device(torch.device("cpu"), cuda))
+    assert [measured()["peak"] for _ in range(3)] == [45, 45, 45]
 
 
 def test_what_a_gpu_does_is_measured_on_one_that_is_played(monkeypatch):

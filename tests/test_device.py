@@ -42,6 +42,13 @@ class Stream:
     def wait_stream(self, other):
         self.noted.append(f"{self.name} waits for {other.name}")
 
+    def record_event(self):
+        self.noted.append(f"{self.name} notes where it is")
+        return self
+
+    def wait_event(self, event):
+        self.noted.append(f"{self.name} waits for what {event.name} noted")
+
     def synchronize(self):
         self.noted.append(f"host waits for {self.name}")
 
@@ -239,10 +246,12 @@ def test_a_full_memory_says_what_to_lower():
     assert "More." not in str(told.value)
 
 
-def test_a_device_is_begun_with_and_emptied():
+def test_a_device_is_begun_with_and_emptied(monkeypatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     one = played()
+    one.cuda.init = lambda: one.cuda.noted.append(os.environ["CUBLAS_WORKSPACE_CONFIG"])
     with pytest.raises(KeyError), one.used():
-        assert one.cuda.noted == ["on cpu"]
+        assert one.cuda.noted == [":4096:8", "on cpu"]
         raise KeyError
     assert one.cuda.emptied == 1
 
@@ -303,6 +312,8 @@ def test_batches_are_those_of_the_cpu(free, shuffle):
     noted = Counter(one.cuda.noted)
     # Four batches, and two of those that begin later.
     assert noted["copies on side"] == noted["computing waits for side"] == (0 if free else 6)
+    # Nor are more batches sent than are computed on.
+    assert noted["side waits for computing"] == (0 if free else 6)
 
 
 def test_the_next_batch_is_on_its_way_before_one_is_computed_on():

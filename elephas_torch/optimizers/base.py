@@ -316,6 +316,8 @@ class Optimizer(Options):
 
 
 def _limit_norm(gradients: Tensor, limit: float) -> None:
-    norm = float(torch.linalg.vector_norm(gradients))
-    if norm > limit:
-        gradients.mul_(limit / norm)
+    norm = torch.linalg.vector_norm(gradients)
+    if gradients.device.type != "cpu":
+        gradients.mul_((limit / norm).clamp_(max=1.0))  # read, it would let the device wait
+    elif float(norm) > limit:
+        gradients.mul_(limit / float(norm))

@@ -97,7 +97,8 @@ def several_outputs(sham):
 OPTIMIZERS = [
     lambda: optimizers.SGD(0.1, momentum=0.9, nesterov=True, clipvalue=1.0),
     lambda: optimizers.Adam(use_ema=True, weight_decay=0.1),
-    lambda: optimizers.AdamW(amsgrad=True),
+    lambda: optimizers.AdamW(amsgrad=True, clipnorm=1.0),
+    lambda: optimizers.SGD(0.1, global_clipnorm=1.0),
     optimizers.Adadelta, optimizers.Adafactor, optimizers.Adagrad, optimizers.Adamax,
     optimizers.Ftrl, optimizers.Lamb, optimizers.Lion, optimizers.Muon, optimizers.Nadam,
     lambda: optimizers.RMSprop(momentum=0.9, centered=True), optimizers.ScheduleFreeAdamW,
