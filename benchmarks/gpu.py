@@ -30,9 +30,9 @@ from elephas_torch.stepping import step_of
 from elephas_torch.store import Held
 
 BY_HAND, FACADE, PINNED = "plain loop", "facade", "pinned copies"
-PRECISIONS = ("float32", "bf16", "compiled", "graphs")
+PRECISIONS = ("float32", "bf16", "compiled", "bf16 compiled", "graphs")
 #: torch.compile's modes; the other precisions aren't compiled.
-MODES = {"compiled": "default", "graphs": "reduce-overhead"}
+MODES = {"compiled": "default", "bf16 compiled": "default", "graphs": "reduce-overhead"}
 CLASSES = 10
 #: Batches a measurement.
 BATCHES = 20
@@ -177,7 +177,7 @@ def by_facade(network: Network, precision: str, rows: Any, where: Device) -> Cal
 def modelled(network: Network, precision: str) -> Any:
     """The network by the facade, compiled."""
     mixed, before = keras.mixed_precision, keras.mixed_precision.global_policy()
-    mixed.set_global_policy("mixed_bfloat16" if precision == "bf16" else "float32")
+    mixed.set_global_policy("mixed_bfloat16" if "bf16" in precision else "float32")
     try:
         given = keras.Input(network.shape, dtype="int32" if network.words else "float32")
         last = keras.layers.Dense(CLASSES, activation="softmax", dtype="float32")
@@ -198,7 +198,7 @@ def by_hand(network: Network, precision: str, rows: Any, where: Device) -> Calla
     run = model if mode is None else torch.compile(model, mode=mode)
     optimizer = torch.optim.Adam(model.parameters(), fused=True)
     criterion = nn.CrossEntropyLoss()
-    mixed = torch.autocast(there.type, torch.bfloat16, enabled=precision == "bf16")
+    mixed = torch.autocast(there.type, torch.bfloat16, enabled="bf16" in precision)
     model.train()
 
     def epoch() -> float:
