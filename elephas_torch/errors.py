@@ -109,8 +109,9 @@ class UnknownName(ValueError):
         return error
 
 
-#: From so much likeness on, of 1, a name may be what was meant.
-_NEAR = 0.6
+#: From so much likeness on, of 1, a name may be what was meant: of a name as it is, of what two
+#: names don't share, and of the whole where that is shorter than `_SHORT`.
+_NEAR, _REST_NEAR, _WHOLE_NEAR, _SHORT = 0.5, 0.6, 0.7, 3
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -120,9 +121,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def _close(name: str, known: Iterable[str]) -> list[str]:
-    """The names that are near, the nearest first."""
+    """The names that are near, the nearest first; of two spellings of one name the nearer."""
     near = [one for one in known if _may_mean(name, one)]
-    return sorted(near, key=lambda one: (_likeness(name.lower(), one.lower()), one), reverse=True)
+    near.sort(key=lambda one: (_likeness(name, one), _likeness(name.lower(), one.lower()), one))
+    found: dict[str, str] = {}
+    for one in reversed(near):
+        found.setdefault("".join(_words(one)), one)
+    return list(found.values())
 
 
 def _may_mean(name: str, other: str) -> bool:
@@ -133,11 +138,15 @@ def _may_mean(name: str, other: str) -> bool:
         del one[0], two[0]
     while one and two and one[-1] == two[-1]:
         del one[-1], two[-1]
-    if not one or not two:
-        one, two = _words(name), _words(other)
     first, second = sorted(("_".join(one), "_".join(two)), key=len)
-    begins = len(first) >= 3 and second.startswith(first)
-    return begins or _likeness(first, second) >= _NEAR
+    shared = len(one) < len(_words(name))
+    if shared and one and two and len(first) < _SHORT:
+        return _likeness(name.lower(), other.lower()) >= _WHOLE_NEAR
+    if len(first) >= _SHORT and second.startswith(first):
+        return True
+    if shared and one and two:
+        return _likeness(first, second) >= _REST_NEAR
+    return _likeness(name.lower(), other.lower()) >= _NEAR
 
 
 def _likeness(name: str, other: str) -> float:

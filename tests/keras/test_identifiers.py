@@ -39,7 +39,7 @@ def test_an_unknown_name_gets_the_nearest():
     ("get", "name", "near", "page"),
     [
         (losses.get, "mssse", "'mse'? Near it too: msle, mae.", "losses/"),
-        (metrics.get, "acuracy", "'accuracy'? Near it too: Accuracy,", "metrics/"),
+        (metrics.get, "acuracy", "'accuracy'? Near it too: BinaryAccuracy,", "metrics/"),
         (activations.get, "rleu", "'relu'? Near it too: relu6,", "layers/activations/"),
         (initializers.get, "golrot", "'glorot_normal'? Near it too:", "layers/initializers/"),
         (losses.get, "zzzz", "Known: BCE, BinaryCrossentropy,", "losses/"),

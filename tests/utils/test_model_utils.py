@@ -110,7 +110,7 @@ def test_what_is_no_loss(mapper, loss):
 
 
 def test_what_is_no_type(mapper):
-    with pytest.raises(ValueError, match=r"Unknown model type: 'regresion'. Known: CLASS"):
+    with pytest.raises(ValueError, match=r"type: 'regresion'\. Did you mean 'REGRESSION'"):
         mapper.register_loss("mine", "regresion")
 
 

@@ -85,7 +85,7 @@ def test_the_model_s_metric_tells_the_direction_better(monitor, mode):
 
 
 def test_a_direction_that_nothing_tells_must_be_given(play, tmp_path):
-    with pytest.raises(ValueError, match="'val_mine' should rise or fall: pass mode='max'"):
+    with pytest.raises(ValueError, match=r"'val_mine' should rise or fall\. Pass mode='max'"):
         play(EarlyStopping("val_mine"), [1.0], "val_mine")
     with pytest.raises(ValueError, match="ModelCheckpoint can't tell"):
         play(ModelCheckpoint(tmp_path / "m.keras", "mine", save_best_only=True), [1.0], "mine")
