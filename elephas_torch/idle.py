@@ -13,6 +13,9 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two questions to Spark, and until a warning.
 PAUSE, WARN = 1.0, 30.0
+#: Seconds that are waited for at least: Spark may tell of a task only with the next heartbeat of its
+#: executor, which comes each 10 s.
+LEAST = 20.0
 
 
 class Idle:
@@ -21,13 +24,14 @@ class Idle:
     Args:
         cluster: the Spark that runs the fit.
         workers: how many there are to be.
-        patience: seconds until it is an error.
+        patience: seconds until it is an error; `LEAST` at least.
         unknown: the same where Spark can't tell whether tasks run.
     """
 
     def __init__(self, cluster: Cluster, workers: int, patience: float, unknown: float) -> None:
         self._cluster, self._workers = cluster, workers
-        self._patience, self._unknown = patience, max(patience, unknown)
+        self._patience = max(patience, LEAST)
+        self._unknown = max(self._patience, unknown)
         self._since = self._asked = time.monotonic()
         self._warned = False
 

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.spark
 @pytest.fixture(autouse=True)
 def often(monkeypatch):
     monkeypatch.setattr(idle, "PAUSE", 0.05)
+    monkeypatch.setattr(idle, "LEAST", 0.1)
 
 
 def watched(found, seconds, active=0, came=0):
@@ -45,6 +46,11 @@ def test_all_are_lost(spark_context):
     assert "No task has run for 0.3 s, and all workers were lost" in str(error)
 
 
+def test_spark_gets_time_to_tell_of_tasks(spark_context, monkeypatch):
+    monkeypatch.setattr(idle, "LEAST", 1.0)
+    assert watched(Idle(Classic(spark_context), 2, 0.1, 0.1), 0.5) is None
+
+
 def test_somebody_trains(spark_context):
     assert watched(Idle(Classic(spark_context), 2, 0.2, 60.0), 1, active=1) is None
 
@@ -54,16 +60,16 @@ def test_tasks_of_any_job_are_waited_for(spark_context):
     cluster = Classic(spark_context)
     assert cluster.running() == 0
 
-    def run():
-        spark_context.parallelize([1, 2], 2).map(lambda _: time.sleep(3)).count()
+    def run():  # many of them: Spark tells of tasks late where nothing else happens
+        spark_context.parallelize(range(200), 200).map(lambda _: time.sleep(0.1)).count()
 
     thread = threading.Thread(target=run)
     thread.start()
     try:
         while not cluster.running():
             time.sleep(0.02)
-        found = Idle(cluster, 2, 0.3, 60.0)
-        assert watched(found, 1.5) is None
+        found = Idle(cluster, 2, 1.5, 60.0)
+        assert watched(found, 3) is None
     finally:
         thread.join()
     assert watched(found, 20) is not None  # from the end of that job on

@@ -191,6 +191,10 @@ def test_errors_of_the_courier_reach_the_training_thread(served):
     with pytest.raises(ServerError):
         exchange.epoch(rows(model), 0)
     exchange.close()
+    end = time.monotonic() + 10
+    while server.alive:  # else it may be kept for the next test
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def test_hogwild_workers_that_step_by_themselves_overlap_nothing(served):

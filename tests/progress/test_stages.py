@@ -71,6 +71,7 @@ def test_each_action_shows_its_tasks_and_rows_and_leaves_nothing(terminal, frame
         seen = len(place.seen)
         computed(made)
         ended()
+        place.wait_for([])  # it has been read to its end
         bars = [re.fullmatch(BAR, line) for lines in place.seen[seen:] for line in lines]
         assert len(bars) > 1 and all(bars), place.seen[seen:]
         rows = [int(bar[2].replace(",", "")) for bar in bars]
