@@ -13,8 +13,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two questions to Spark, and until a warning.
 PAUSE, WARN = 1.0, 30.0
-#: Seconds that are waited for at least: Spark may tell of a task only with the next heartbeat of its
-#: executor, which comes each 10 s.
+#: Seconds that are waited for at least: Spark may tell of a task only with the next heartbeat of
+#: its executor, which comes each 10 s.
 LEAST = 20.0
 
 
