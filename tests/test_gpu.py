@@ -393,12 +393,7 @@ def test_batches_that_do_not_fit_are_halved(caplog):
     assert "out of memory with 8 rows at once: going on with 4" in caplog.text
 
 
-#: While the gradient of a layer that has most of all weights is computed, it lies beside the flat
-#: vector of gradients: what torch allocates on a CPU is 1.2 times as much as by hand.
-WIDE = pytest.param("MLP", marks=pytest.mark.xfail(reason="one layer has most of all weights"))
-
-
-@pytest.mark.parametrize("name", [WIDE, *(name for name in gpu.NETWORKS if name != "MLP")])
+@pytest.mark.parametrize("name", gpu.NETWORKS)
 def test_a_step_takes_little_more_memory_than_one_by_hand(name):
     where = here()
     with where.used(), gpu.steps(gpu.NETWORKS[name], "float32", 2, where) as measures:
