@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+os.environ["KERAS_BACKEND"] = "torch"  # the oracle, before anything imports it
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["PYSPARK_PYTHON"] = sys.executable
 
