@@ -19,6 +19,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+#: Elements of a weight from which on its gradient has a `Place`: a layer that uses it has torch
+#: call a function of Python's in each pass.
+LARGE = 1 << 20
+
 
 class Vectors(NamedTuple):
     """What travels between a worker and the server, each a contiguous 1-D CPU tensor.
@@ -43,6 +47,29 @@ class Vectors(NamedTuple):
     @property
     def sizes(self) -> tuple[int, int, int]:
         return self.parameters.numel(), self.state.numel(), self.counters.numel()
+
+
+class Place:
+    """Where a large weight's gradient is kept: set as `place` of weights that have the attribute.
+
+    A layer that wants to compute it there, without memory beside it, sets `wanted` in its forward
+    pass, takes the place in its backward pass, and returns it as the gradient. Whatever else
+    happens to that gradient on its way is torch's: if it ends up elsewhere, it is copied.
+
+    Args:
+        view: the part of `Flat.gradients`.
+    """
+
+    def __init__(self, view: Tensor) -> None:
+        self._view = view
+        self.wanted = self.free = False
+
+    def take(self) -> Tensor | None:
+        """The memory to put the gradient into, once a step; None where it is in use."""
+        if not self.free:
+            return None
+        self.free = False
+        return self._view.view_as(self._view)  # torch keeps a gradient that nobody else refers to
 
 
 class Flat:
@@ -75,7 +102,15 @@ class Flat:
         where = self.parameters.device  # of vectors without elements too
         self.state = _flatten(self._floats, torch.float32, where)
         self.counters = _flatten(self._counts, torch.int64, where)
+        self._lay_gradients()
+
+    def _lay_gradients(self) -> None:
         self._gradient_views = list(_views(self.gradients, self._parameters))
+        self._places = []
+        for weight, view in zip(self._parameters, self._gradient_views, strict=True):
+            if hasattr(weight, "place") and weight.numel() >= LARGE:
+                place = weight.place = Place(view)
+                self._places.append((weight, view, place))
         self.attach_gradients()
 
     def move(self, parameters: Tensor | None = None, gradients: Tensor | None = None) -> None:
@@ -92,8 +127,7 @@ class Flat:
                 weight.data = view
         if gradients is not None:
             self.gradients = gradients
-            self._gradient_views = list(_views(gradients, self._parameters))
-            self.attach_gradients()
+            self._lay_gradients()
 
     def attach_gradients(self) -> None:
         """Makes every weight's `.grad` its view again (something may have set it to None)."""
@@ -106,6 +140,19 @@ class Flat:
         # Whoever sets gradients to None sets all of them: looking at the first is enough.
         if self.sizes and self._parameters[0].grad is not self._gradient_views[0]:
             self.attach_gradients()
+
+    def backward(self, loss: Tensor) -> None:
+        """Adds the gradients of a loss to `gradients`."""
+        used = [entry for entry in self._places if entry[2].wanted]
+        for weight, _, place in used:
+            weight.grad, place.free = None, True
+        try:
+            loss.backward()
+            for weight, view, _ in used:
+                _gather(weight.grad, view)
+        finally:
+            for weight, view, place in used:
+                weight.grad, place.free, place.wanted = view, False, False
 
     def holds(self, module: nn.Module) -> bool:
         """Whether this object's vectors still lie under the module's weights and buffers."""
@@ -164,6 +211,13 @@ def _flatten(
         view.copy_(tensor.detach())
         tensor.data = view
     return flat
+
+
+def _gather(found: Tensor | None, view: Tensor) -> None:
+    if found is None:
+        view.zero_()
+    elif found.data_ptr() != view.data_ptr():
+        view.copy_(found)
 
 
 def _views(flat: Tensor, like: list[Tensor]) -> Iterator[Tensor]:

@@ -62,7 +62,7 @@ class OwnFlatStep(OwnStep):
         self.flat.zero_gradients()
         y_pred = model(x, training=True)
         loss = model._loss_of_batch(x, y, y_pred, weight, True)
-        (self.optimizer.scale_loss(loss) if scaled else loss).backward()
+        self.flat.backward(self.optimizer.scale_loss(loss) if scaled else loss)
         with torch.no_grad():
             self._last = model.compute_metrics(x, y, y_pred, sample_weight=weight)
         self.rows += len(batch)

@@ -125,7 +125,7 @@ class Step:
             return self.evaluate(batch)
         self.flat.zero_gradients()
         outputs, loss = self._computed(batch)
-        (self.optimizer.scale_loss(loss) if scaled else loss).backward()
+        self.flat.backward(self.optimizer.scale_loss(loss) if scaled else loss)
         loss = loss.detach()
         self._count(loss, batch)
         if self._measures:

@@ -61,6 +61,9 @@ class _Assignable:
 class Variable(_Assignable, nn.Parameter):
     """A weight that training changes."""
 
+    #: Of a large one in training: where its gradient is kept, an `elephas_torch.flat.Place`.
+    place: Any = None
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Variable:
         if id(self) not in memo:
             copied = Variable(self.detach().clone(), self.requires_grad)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from elephas_torch.errors import unknown
@@ -14,6 +13,7 @@ from elephas_torch.keras import activations, initializers, trees
 from elephas_torch.keras.layers import arguments
 from elephas_torch.keras.layers.base import Shape
 from elephas_torch.keras.layers.builtin import Activated, BuiltIn
+from elephas_torch.keras.layers.linear import linear
 from elephas_torch.keras.layers.shapes import Spec
 from elephas_torch.keras.symbolic import KerasTensor, Node
 
@@ -161,12 +161,7 @@ class Dense(Activated):
 
     def preactivation(self, inputs: Tensor) -> Tensor:
         weights: dict[str, Any] = self._parameters
-        kernel = weights["kernel"]
-        if not self.use_bias:
-            return torch.matmul(inputs, kernel)
-        if inputs.dim() == 2:
-            return torch.addmm(weights["bias"], inputs, kernel)
-        return F.linear(inputs, kernel.t(), weights["bias"])
+        return linear(inputs, weights["kernel"], weights["bias"] if self.use_bias else None)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         self.check_shape(input_shape)
