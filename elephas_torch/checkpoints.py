@@ -2,7 +2,9 @@
 
 A checkpoint is a folder with a packed `Snapshot` of each server, `fit.json` with what the driver
 knows, and `manifest.json` with the length and the SHA-256 of both. Two such folders are written in
-turn, each first beside its place: so there is always a whole one.
+turn, each first beside its place: so there is always a whole one. Before one is written, the
+manifests must be those that this fit has read or written: else another fit uses the folder, as
+where a driver that was taken for dead lives on beside the one that has resumed its fit.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import os
 import shutil
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
@@ -23,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from elephas_torch import files
-from elephas_torch.errors import ModelFileError, WaitTimeout
+from elephas_torch.errors import ElephasError, ModelFileError, WaitTimeout
 from elephas_torch.parameter.courier import Courier
 
 logger = logging.getLogger(__name__)
@@ -82,6 +85,8 @@ class Checkpoints:
             self._whole = files.folder(session, path)
             self._places = [files.folder(session, f"{path}/{name}", sole=True) for name in PLACES]
         self._serial, self._turn, self._written = 0, 0, False
+        self._run = uuid.uuid4().hex
+        self._manifests: list[bytes | None] = [None] * len(PLACES)
         self._courier: Courier | None = None
         self._writing: Future[None] | None = None
         self._next: tuple[list[bytes], bytes] | None = None
@@ -120,6 +125,7 @@ class Checkpoints:
             with files.java_told(self.path):
                 if not place.exists():
                     continue
+                self._manifests[turn] = _manifest(place)
                 try:
                     found.append((turn, _read(place)))
                 except ModelFileError as error:
@@ -189,15 +195,26 @@ class Checkpoints:
         self._courier = None
 
     def _write(self, servers: list[bytes], fit: bytes, serial: int) -> None:
-        contents = _contents(servers, fit, serial)
+        contents = _contents(servers, fit, serial, self._run)
         with _beside() as beside:
             local = {name: beside / name for name in contents}
             for name, data in contents.items():
                 local[name].write_bytes(data)
             with files.java_told(self.path):
+                self._check_alone()
                 self._places[self._turn].put(local)
+        self._manifests[self._turn] = contents[MANIFEST]
         self._turn, self._written = 1 - self._turn, True
         logger.info("Checkpoint %d is written to %s.", serial, self.path)
+
+    def _check_alone(self) -> None:
+        for place, known in zip(self._places, self._manifests, strict=True):
+            found = _manifest(place)
+            if found is not None and found != known and self._run.encode() not in found:
+                raise ElephasError(
+                    "another fit writes its checkpoints there. Of two drivers that go on with one "
+                    "fit, end one; two fits need folders of their own"
+                )
 
 
 @contextlib.contextmanager
@@ -221,13 +238,14 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _contents(servers: list[bytes], fit: bytes, serial: int) -> dict[str, bytes]:
+def _contents(servers: list[bytes], fit: bytes, serial: int, run: str) -> dict[str, bytes]:
     """A checkpoint's files; the manifest is the last one."""
     contents = {_server(n): data for n, data in enumerate(servers)}
     contents[FIT] = fit
     manifest = {
         "format": FORMAT,
         "serial": serial,
+        "run": run,
         "files": {name: _mark(data) for name, data in contents.items()},
     }
     return {**contents, MANIFEST: json.dumps(manifest, indent=1).encode()}
@@ -291,6 +309,13 @@ def _listed(manifest: dict[str, Any]) -> tuple[dict[str, Any], int]:
     if set(marks) != {FIT, *(_server(number) for number in range(len(marks) - 1))}:
         raise ModelFileError(f"{MANIFEST} names other files than a checkpoint has")
     return marks, serial
+
+
+def _manifest(place: files.Folder) -> bytes | None:
+    """A place's manifest as it is; None where there is none."""
+    with _beside() as beside:
+        there = beside / MANIFEST
+        return there.read_bytes() if place.get(MANIFEST, there) else None
 
 
 def _content(place: files.Folder, name: str, beside: Path) -> bytes:

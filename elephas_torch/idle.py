@@ -61,7 +61,7 @@ class Idle:
             self._go_on(now)
             return None
         waited, limit = now - self._since, self._patience if running == 0 else self._unknown
-        who = f"none of {self._workers} workers has come" if not came else "all workers were lost"
+        who = _who(came, self._workers)
         if waited > limit:
             return WaitTimeout(
                 f"No task has run for {limit:g} s, and {who}: Spark has no executor to run them "
@@ -76,3 +76,11 @@ class Idle:
                 waited, who, limit,
             )  # fmt: skip
         return None
+
+
+def _who(came: int, workers: int) -> str:
+    if not came:
+        return f"none of {workers} workers has come"
+    if came < workers:
+        return f"{came} of {workers} workers came, of which none is left"
+    return "all workers were lost"

@@ -46,6 +46,11 @@ def test_all_are_lost(spark_context):
     assert "No task has run for 0.3 s, and all workers were lost" in str(error)
 
 
+def test_some_came_and_left(spark_context):
+    error = watched(Idle(Classic(spark_context), 3, 0.3, 60.0), 20, came=1)
+    assert "No task has run for 0.3 s, and 1 of 3 workers came, of which none is left" in str(error)
+
+
 def test_spark_gets_time_to_tell_of_tasks(spark_context, monkeypatch):
     monkeypatch.setattr(idle, "LEAST", 1.0)
     assert watched(Idle(Classic(spark_context), 2, 0.1, 0.1), 0.5) is None

@@ -311,6 +311,60 @@ def test_a_folder_that_can_not_be_written_to_any_more_does_not_end_the_fit(rdd, 
 
 
 @pytest.mark.spark
+def test_a_driver_that_was_taken_for_dead_leaves_the_next_ones_checkpoints(
+    spark_context, tmp_path, caplog
+):
+    def opened():
+        made = Checkpoints(spark_context, tmp_path / "kept")
+        return made, made.read()
+
+    def written(checkpoints, name):
+        checkpoints.write([name], FIT)
+        checkpoints.finish()
+
+    def last():
+        return opened()[1].servers
+
+    old, _ = opened()
+    for name in (b"1", b"2", b"3"):
+        written(old, name)
+    new, found = opened()
+    assert found.servers == [b"3"]
+    written(new, b"4")
+    assert last() == [b"4"] and not caplog.messages
+    written(old, b"old")  # it would go where the fourth is
+    assert "could not be written" in caplog.text and "another fit writes" in caplog.text
+    assert last() == [b"4"]
+    written(new, b"5")
+    written(old, b"old")
+    written(new, b"6")
+    assert last() == [b"6"]
+    for one in (old, new):
+        one.close()
+
+
+@pytest.mark.spark
+def test_what_failed_after_it_was_in_place_does_not_end_the_checkpoints(
+    spark_context, tmp_path, monkeypatch, caplog
+):
+    made = Checkpoints(spark_context, tmp_path / "kept")
+    plain = made._places[0].put
+
+    def put(contents):
+        plain(contents)
+        raise OSError("too late")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(made._places[0], "put", put)
+        made.write([b"1"], FIT)
+        made.finish()
+    assert "too late" in caplog.text
+    made.write([b"2"], FIT)
+    made.close()
+    assert Checkpoints(spark_context, tmp_path / "kept").read().servers == [b"2"]
+
+
+@pytest.mark.spark
 def test_the_disk_has_a_checkpoint_before_it_takes_the_place_of_another(
     spark_context, tmp_path, monkeypatch
 ):
