@@ -76,7 +76,9 @@ class Run:
             patience = options.config.join_timeout
             self._gangs = Gangs(source, options.workers, patience, self.recovery)
         about = f"elephas_torch: training {model.name}, {options.config.mode}"
-        self._training = TrainingJob(source, about, f"{options.plan.epochs} epochs", self._gangs)
+        epochs = options.plan.epochs
+        told = f"{epochs} epoch{'s' * (epochs != 1)}"
+        self._training = TrainingJob(source, about, told, self._gangs)
         self._runs = 1
 
     def execute(self) -> list[dict[str, list[Any]]]:

@@ -139,10 +139,22 @@ def _check_names(name: str, owner: str, given: Mapping[str, Any], known: Iterabl
     for one in given:
         if one not in names:
             kind = "no section" if owner == "it" else "no"
+            advice = _instead(one) if owner == "[fit]" else ""
             raise UsageError(
-                f"{name}: {owner} has {kind} {one!r}.{nearest(one, names)} "
+                f"{name}: {owner} has {kind} {one!r}.{advice or nearest(one, names)} "
                 f"Known: {', '.join(names)}."
             )
+
+
+def _instead(name: str) -> str:
+    """What to do in place of an argument of Keras's `fit`, if there is something."""
+    from elephas_torch.arguments import INSTEAD
+
+    if name == "validation_data":
+        return " Name a column that marks such rows in [data] validation, or give validation_split."
+    if name == "sample_weight":
+        return " Name the column of rows' weights in [data] weight."
+    return f" {INSTEAD[name]}" if name in INSTEAD else ""
 
 
 def _check(recipe: Recipe) -> None:

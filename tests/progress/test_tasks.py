@@ -102,4 +102,4 @@ def test_an_error_leaves_the_jobs_names_as_they_were(model, slow, spark_context)
 def test_trainings_are_named_too(model, rows, described):
     trainer = SparkModel(model, mode="hogwild", frequency="epoch", num_workers=2)
     trainer.fit(rows, epochs=1, batch_size=1000, verbose=0)
-    assert described()[1] == "elephas_torch: training small, hogwild, 1 epochs"
+    assert described()[1] == "elephas_torch: training small, hogwild, 1 epoch"
