@@ -8,7 +8,7 @@ import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from pyspark import RDD, SparkContext
@@ -22,6 +22,8 @@ from elephas_torch.parameter.process import checked_token
 from elephas_torch.parameter.tls import Wanted
 
 logger = logging.getLogger(__name__)
+
+Fit = TypeVar("Fit", bound=Callable[..., Any])
 
 _ALL_ROWS = "Workers go through all rows of their partitions: give fewer of them for less."
 #: What to do in place of giving arguments of Keras's that have no meaning on Spark.
@@ -162,3 +164,16 @@ def checked_rows(rows: Any) -> None:
     """Raises TypeError unless it is an RDD or a DataFrame."""
     if not frames.is_frame(rows):
         checked_rdd(rows)
+
+
+def rows_first(fit: Fit) -> Fit:
+    """Looks at the rows before Python looks at the rest: of `fit(x, y, epochs=1)`, as Keras has it,
+    that would say that `epochs` is there twice."""
+
+    @functools.wraps(fit)
+    def checked(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if args or "x" in kwargs:
+            checked_rows(args[0] if args else kwargs["x"])
+        return fit(self, *args, **kwargs)
+
+    return checked  # type: ignore[return-value]

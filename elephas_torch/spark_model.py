@@ -164,6 +164,7 @@ class SparkModel:
         of Spark Connect that was given."""
         return self._sc or SparkContext.getOrCreate()
 
+    @arguments.rows_first
     def fit(
         self,
         rdd: RDD[Any],

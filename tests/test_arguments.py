@@ -123,6 +123,17 @@ def test_what_is_no_rdd(kind, rdd):
         kind(network()).fit(rdd)
 
 
+def test_keras_own_call():
+    x, y = np.zeros((4, 5)), np.zeros((4, 3))
+    for call in (
+        lambda fit: fit(x, y, epochs=1),
+        lambda fit: fit(x, y, batch_size=2, epochs=1),
+        lambda fit: fit(x=x, y=y),
+    ):
+        with pytest.raises(TypeError, match=r"which to_simple_rdd.*Received: ndarray"):
+            call(SparkModel(network()).fit)
+
+
 def test_files_that_are_none(spark_context, tmp_path):
     spark_model = SparkModel(network())
     path, plain, junk = tmp_path / "spark.keras", tmp_path / "plain.keras", tmp_path / "junk"
